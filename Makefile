@@ -1,0 +1,64 @@
+# The two commands of the README, and those a developer needs. Everything happens inside .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+CORES ?= all
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.8
+SNAKEMAKE := $(BIN)/snakemake
+
+export PATH := $(abspath $(BIN)):$(PATH)
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: demo test lint format lock docs demo-models clean help
+
+help:               ## what can be made
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/demo.done      ## the whole chain on a synthetic world, to a table of accuracies
+	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv
+	@$(BIN)/python workflow/scripts/show_table.py results/tables/demo.csv
+
+test: $(VENV)/test.done      ## every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy
+	$(BIN)/ruff check workflow tests
+	$(BIN)/ruff format --check workflow tests
+	$(BIN)/snakefmt --check Snakefile rules
+	$(SNAKEMAKE) --lint
+	$(BIN)/mypy
+
+format: $(VENV)/test.done    ## ruff and snakefmt, writing
+	$(BIN)/ruff check --fix workflow tests
+	$(BIN)/ruff format workflow tests
+	$(BIN)/snakefmt Snakefile rules
+
+docs: $(VENV)/test.done      ## the configuration's schema and key table, from the models
+	$(BIN)/python workflow/scripts/document_config.py
+
+lock: $(UV)                  ## new versions for envs/*.lock and envs/*.yaml, together
+	cd envs && for what in demo test; do \
+	  ../$(UV) pip compile --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+	    --no-emit-index-url --no-emit-find-links --quiet $$what.in --output-file $$what.lock || exit 1; done
+	$(BIN)/python envs/pin.py
+
+demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them into resources/demo
+	$(SNAKEMAKE) --cores $(CORES) demo_models
+	cp -R results/demo_models/. resources/demo/
+
+clean:              ## everything the workflow made, the installation excepted
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
+	rm -rf logs benchmarks .snakemake
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet uv==$(UV_VERSION)
+
+$(VENV)/demo.done: envs/demo.lock | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python -r envs/demo.lock
+	touch $@
+
+$(VENV)/test.done: envs/test.lock $(VENV)/demo.done | $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python -r envs/demo.lock -r envs/test.lock
+	touch $@

@@ -1,0 +1,51 @@
+# Framesift: which frames of a long video should a video LLM see?
+# This file is the contents page: the configuration is checked, then each stage brings its own rules.
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+min_version("9.27")
+sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+
+from framesift.config.load import load_config
+from framesift.config.plan import Plan
+from framesift.errors import InputError
+
+
+configfile: "config/config.yaml"
+
+
+try:
+    plan = Plan(load_config(config, workflow.configfiles))
+except InputError as error:
+    raise WorkflowError(f"the configuration cannot be used\n  {error}") from None
+
+
+wildcard_constraints:
+    dataset="[a-z0-9_]+",
+    table="[a-z0-9_]+",
+    scorer="[a-z0-9_]+-[0-9a-f]{12}",
+    selecting="[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
+    answerer="[a-z0-9_]+-[0-9a-f]{12}",
+    video="[A-Za-z0-9_-]+",
+
+
+include: "rules/data.smk"
+include: "rules/features.smk"
+include: "rules/scores.smk"
+include: "rules/selection.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+include: "rules/demo.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/tables/{table}.csv", table=plan.config.tables),

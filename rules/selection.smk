@@ -1,0 +1,30 @@
+# Selection: scores (or nothing, for selectors that need none) + a budget -> the frames of every question.
+
+
+def selecting_scores(wc):
+    scorer = plan.selectings[wc.selecting].scorer
+    return [plan.scores(wc.dataset, scorer)] if scorer else []
+
+
+rule select_frames:
+    input:
+        labels="results/labels/{dataset}.json",
+        videos=lambda wc: plan.videos(wc.dataset),
+        scores=selecting_scores,
+    output:
+        "results/selections/{dataset}/{selecting}.json",
+    log:
+        "logs/selections/{dataset}/{selecting}.log",
+    benchmark:
+        "benchmarks/selections/{dataset}/{selecting}.tsv"
+    conda:
+        "../envs/select.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.select_spec(plan.selectings[wc.selecting])),
+        code=lambda wc: plan.code("select_frames.py", plan.selectings[wc.selecting].selector),
+        scores=lambda wc, input: ["--scores", *input.scores] if input.scores else [],
+    message:
+        "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"
+    shell:
+        "python workflow/scripts/select_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        " --videos {input.videos:q} {params.scores:q} --out {output:q} 2> {log:q}"

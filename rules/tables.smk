@@ -1,0 +1,27 @@
+# Tables: selections and answers -> one row per answerer x method x scorer x budget.
+
+
+rule make_table:
+    input:
+        labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
+        evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
+        selections=lambda wc: [cell["selection"] for cell in plan.table_spec(wc.table)["cells"]],
+        answers=lambda wc: [file for cell in plan.table_spec(wc.table)["cells"] for file in cell["answers"]],
+    output:
+        table="results/tables/{table}.csv",
+        groups="results/tables/{table}_groups.csv",
+    log:
+        "logs/tables/{table}.log",
+    benchmark:
+        "benchmarks/tables/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
+        code=plan.code("make_table.py"),
+        evidence=lambda wc, input: ["--evidence", *input.evidence] if input.evidence else [],
+    message:
+        "Making the table {wildcards.table}"
+    shell:
+        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q} {params.evidence:q}"
+        " --out {output.table:q} --groups-out {output.groups:q} 2> {log:q}"

@@ -1,0 +1,21 @@
+"""Assign the videos of a dataset to shards of about the same duration."""
+
+from framesift.cli import log, parser, run
+from framesift.files import write_json
+from framesift.shards import assign_shards
+from framesift.videos import read_videos
+
+
+def main() -> None:
+    options = parser(__doc__, spec="number of shards")
+    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    options.add_argument("--out", required=True, metavar="FILE.json")
+    args = options.parse_args()
+
+    shards = assign_shards(read_videos(args.videos), args.spec["shards"])
+    write_json(args.out, shards)
+    log.info("%s: %d videos in %d shards", args.out, len(shards), args.spec["shards"])
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Convert a benchmark's label file to JSON: every original field, plus the normalised question.
+
+By hand:
+  python workflow/scripts/convert_labels.py --dataset videomme --labels FILE.parquet --out FILE.json
+"""
+
+from framesift.cli import log, parser, run
+from framesift.components import build
+from framesift.files import write_json
+from framesift.labels import convert
+from framesift.spec import read_spec
+
+
+def main() -> None:
+    options = parser(__doc__)
+    what = options.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", metavar="KIND", help="kind of dataset, e.g. videomme, with its defaults")
+    what.add_argument("--spec", type=read_spec, metavar="JSON", help="kind and choice of questions; or @FILE")
+    options.add_argument("--labels", required=True, metavar="FILE", help="the original labels")
+    options.add_argument("--out", required=True, metavar="FILE.json")
+    args = options.parse_args()
+
+    records = convert(build("datasets", args.spec or {"kind": args.dataset}), args.labels)
+    write_json(args.out, records)
+    log.info("%s: %d questions", args.out, len(records))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,31 @@
+"""Write the configuration's JSON schema and the key tables of its manual (`make docs`).
+
+With --check nothing is written; the exit status tells whether both are up to date.
+"""
+
+import sys
+from pathlib import Path
+
+from framesift.cli import log, parser, run
+from framesift.config.document import schema, with_key_tables
+from framesift.files import write_text
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--config-dir", default="config", type=Path)
+    options.add_argument("--check", action="store_true")
+    args = options.parse_args()
+
+    manual = args.config_dir / "README.md"
+    wanted = {args.config_dir / "schema.json": schema(), manual: with_key_tables(manual.read_text())}
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if args.check and stale:
+        sys.exit(f"not up to date: {', '.join(map(str, stale))}; run `make docs`")
+    for path in stale:
+        write_text(path, wanted[path])
+        log.info("%s: written", path)
+
+
+if __name__ == "__main__":
+    run(main)

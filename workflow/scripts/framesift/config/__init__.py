@@ -1,0 +1,1 @@
+"""The configuration: its models, loading with good errors, and its documentation."""

@@ -1,0 +1,198 @@
+"""From the merged YAML to a checked `Config`; each mistake becomes one message that says where and what instead."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from framesift.components import implementation, kinds
+from framesift.config.models import Config
+from framesift.errors import InputError, did_you_mean
+
+Path_ = tuple[str | int, ...]
+
+
+def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
+    """Check a configuration.
+
+    Parameters
+    ----------
+    raw : mapping
+        The merged configuration.
+    files : sequence of path
+        The files it was merged from, in order, to name the one a mistake stands in.
+
+    Raises
+    ------
+    InputError
+        For the first mistake: an unknown key or kind, a wrong type or value, a name that refers to nothing.
+    """
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], raw, files) from None
+    _check_names(config, files)
+    return config
+
+
+def read_config(*files: str | Path) -> Config:
+    """Check the configuration in files; of a key in several, the last counts (as Snakemake merges them)."""
+    merged: dict[str, Any] = {}
+    for file in files:
+        _merge(merged, _read_yaml(file))
+    return load_config(merged, files)
+
+
+def _read_yaml(file: str | Path) -> dict[str, Any]:
+    try:
+        return yaml.safe_load(Path(file).read_text()) or {}
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", file=file) from None
+    except yaml.YAMLError as error:
+        raise InputError(f"is not YAML ({error})", file=file) from None
+
+
+def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def _check_names(config: Config, files: Sequence[str | Path]) -> None:
+    """Every name a table uses must be defined."""
+    for name, table in config.tables.items():
+        uses: list[tuple[str, Iterable[str], Mapping[str, Any]]] = [
+            ("dataset", [table.dataset], config.datasets),
+            ("answerers", table.answerers, config.answerers),
+            ("scorers", table.scorers, config.scorers),
+            ("selectors", table.selectors, config.selectors),
+        ]
+        for key, used, defined in uses:
+            for position, word in enumerate(used):
+                if word not in defined:
+                    place: Path_ = ("tables", name, key) if key == "dataset" else ("tables", name, key, position)
+                    raise InputError(
+                        f"there is no {key.removesuffix('s')} of this name",
+                        file=_file_of(place, files),
+                        field=_dotted(place),
+                        value=word,
+                        expected=f"one of {', '.join(defined) or '(none is configured)'}",
+                        hint=did_you_mean(word, defined),
+                    )
+        place = ("tables", name, "baseline")
+        if table.baseline not in table.selectors:
+            raise InputError(
+                "the baseline is not among the table's selectors",
+                file=_file_of(place, files) or _file_of(("tables", name), files),
+                field=_dotted(place),
+                value=table.baseline,
+                expected=f"one of {', '.join(table.selectors)}",
+                hint=did_you_mean(table.baseline, table.selectors),
+            )
+        needy = [word for word in table.selectors if config.selectors[word].needs_scores]
+        if needy and not table.scorers:
+            raise InputError(
+                f"selector {needy[0]!r} needs scores, but the table names no scorer",
+                file=_file_of(("tables", name), files),
+                field=f"tables.{name}.scorers",
+                expected=f"at least one of {', '.join(config.scorers) or '(none is configured)'}",
+            )
+
+
+def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) -> InputError:
+    """A pydantic error as ours."""
+    place, model = _locate(error["loc"], raw)
+    key = str(place[-1]) if place else ""
+    kind = error["type"]
+    value = error["input"]
+    expected, hint = None, None
+    if kind == "extra_forbidden":
+        fields = list(model.model_fields) if model else []
+        problem, expected = "there is no such key", f"one of {', '.join(fields)}"
+        hint, value = did_you_mean(key, fields), None
+    elif kind == "missing":
+        problem, value = "is required", None
+        hint = model.model_fields[key].description if model and key in model.model_fields else None
+    elif kind in ("union_tag_invalid", "union_tag_not_found") or (kind == "literal_error" and key == "kind"):
+        family = str(place[0])
+        place = (*place, "kind") if key != "kind" else place
+        value = _at(raw, place)
+        known = kinds(family)
+        problem = "there is no such kind" if value is not None else "is required"
+        expected, hint = f"one of {', '.join(known)}", did_you_mean(str(value), known) if value else None
+    elif kind == "literal_error":
+        problem, expected = "is not a possible value", error["ctx"]["expected"]
+        hint = did_you_mean(str(value), [word.strip("' ") for word in expected.replace(" or ", ",").split(",")])
+    elif kind == "value_error":
+        problem = error["msg"].removeprefix("Value error, ")
+    else:
+        problem = "is not usable"
+        expected = error["msg"].removeprefix("Input should be ")
+    return InputError(
+        problem, file=_file_of(place, files), field=_dotted(place), value=value, expected=expected, hint=hint
+    )
+
+
+def _locate(loc: Path_, raw: Any) -> tuple[Path_, type[BaseModel] | None]:
+    """The keys that lead to a mistake (pydantic mixes union tags into its path), and the model that has the last."""
+    place: Path_ = ()
+    value, annotation = raw, Config
+    model: type[BaseModel] | None = Config
+    for step in loc:
+        model = _model_of(annotation, value, place)
+        is_key = isinstance(value, Mapping) and (step in value or (model is not None and step in model.model_fields))
+        is_position = isinstance(value, list) and isinstance(step, int)
+        if not is_key and not is_position:
+            continue  # a tag such as "clip", or the "[key]" of a mistaken name
+        place = (*place, step)
+        if model is not None and step in model.model_fields:
+            annotation = model.model_fields[step].annotation  # type: ignore[index,assignment]
+        elif model is None:
+            arguments = typing.get_args(annotation)
+            annotation = arguments[-1] if typing.get_origin(annotation) is dict and arguments else Any  # type: ignore
+        value = _at(raw, place)
+    return place, model
+
+
+def _model_of(annotation: Any, value: Any, place: Path_) -> type[BaseModel] | None:
+    """The model class behind an annotation; for a union of components the one its `kind` names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _model_of(typing.get_args(annotation)[0], value, place)
+    if origin in (typing.Union, types.UnionType) and isinstance(value, Mapping) and place:
+        kind = value.get("kind")
+        if kind in kinds(str(place[0])):
+            return implementation(str(place[0]), kind)
+    return None
+
+
+def _at(raw: Any, place: Path_) -> Any:
+    for step in place:
+        try:
+            raw = raw[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _file_of(place: Path_, files: Sequence[str | Path]) -> str | None:
+    """The last file that has the key, or its nearest parent that stands in a file."""
+    for length in range(len(place), 0, -1):
+        for file in reversed(files):
+            if Path(file).is_file() and _at(_read_yaml(file), place[:length]) is not None:
+                return str(file)
+    return str(files[-1]) if files else None
+
+
+def _dotted(place: Path_) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")

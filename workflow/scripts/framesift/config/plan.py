@@ -1,0 +1,262 @@
+"""The plan: which files a configuration asks for, and the spec and code of each rule that makes one.
+
+The rules hold no logic of their own: paths, ids, specs and code digests all come from here. A path that ends in an id
+is addressed by content: the id is a digest of everything configured that the file depends on, so going back to an
+earlier setting finds the earlier result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from framesift.code import code_digest
+from framesift.components import Component
+from framesift.config.models import Config, Table
+from framesift.datasets import VIDEO_SUFFIXES, Dataset
+from framesift.demo.config import video_ids
+from framesift.errors import InputError, did_you_mean
+from framesift.models import is_folder
+from framesift.scorers import Scorer
+from framesift.selectors import Selector
+from framesift.spec import canonical_json, spec_id, spec_of
+
+DEMO_DIR = Path("results/demo")
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """One selector at one budget, with the scorer it needs."""
+
+    selector: Selector
+    budget: int
+    scorer: Scorer | None
+
+
+@dataclass(frozen=True)
+class Answering:
+    """One answerer under one protocol."""
+
+    answerer: Any
+    protocol: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of a table: an answerer that sees one selection. Each part comes with the name the user gave it."""
+
+    answerer_name: str
+    answering: Answering
+    selector_name: str
+    scorer_name: str | None
+    selecting: Selecting
+
+
+class Plan:
+    """Paths, specs and code digests for a checked configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.candidates = spec_of(config.candidates)
+        self.scorers: dict[str, Scorer] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
+        self.selectings: dict[str, Selecting] = {}
+        self.answerers: dict[str, Answering] = {}
+        for name in config.tables:
+            for cell in self.cells(name):
+                self.selectings[self.selecting_id(cell.selecting)] = cell.selecting
+                self.answerers[self.answering_id(config.tables[name].dataset, cell.answering)] = cell.answering
+
+    # What a table consists of
+
+    def table(self, name: str) -> Table:
+        if name not in self.config.tables:
+            raise InputError(
+                "there is no table of this name",
+                field="tables",
+                value=name,
+                expected=f"one of {', '.join(self.config.tables)}",
+                hint=did_you_mean(name, self.config.tables),
+            )
+        return self.config.tables[name]
+
+    def cells(self, name: str) -> list[Cell]:
+        """The rows of a table. A selector without need of scores has one row, whatever the scorers."""
+        config, table = self.config, self.table(name)
+        cells = []
+        for answerer in table.answerers:
+            answering = Answering(config.answerers[answerer], table.protocol)
+            for budget in table.budgets:
+                for selector_name in table.selectors:
+                    selector = config.selectors[selector_name]
+                    for scorer in table.scorers if selector.needs_scores else (None,):
+                        selecting = Selecting(selector, budget, config.scorers[scorer] if scorer else None)
+                        cells.append(Cell(answerer, answering, selector_name, scorer, selecting))
+        return cells
+
+    def dataset(self, name: str) -> Dataset:
+        return self.config.datasets[name]
+
+    # Specs: what each step depends on besides its input files
+
+    def convert_spec(self, dataset: str) -> dict[str, Any]:
+        return self.dataset(dataset).spec()
+
+    def index_spec(self, dataset: str) -> dict[str, Any]:
+        return {"dataset": {"kind": self.dataset(dataset).kind}, "candidates": self.candidates}
+
+    def score_spec(self, scorer: Scorer) -> dict[str, Any]:
+        return {"scorer": scorer.spec(), "candidates": self.candidates}
+
+    def select_spec(self, selecting: Selecting) -> dict[str, Any]:
+        spec = {
+            "selector": selecting.selector.spec(),
+            "budget": selecting.budget,
+            "candidates": self.candidates,
+            "scorer": selecting.scorer.spec() if selecting.scorer else None,
+        }
+        return spec | ({"seed": self.config.seed} if selecting.selector.random else {})
+
+    def answer_spec(self, dataset: str, answering: Answering) -> dict[str, Any]:
+        return {
+            "answerer": answering.answerer.spec(),
+            "dataset": {"kind": self.dataset(dataset).kind},
+            "protocol": answering.protocol,
+            "seed": self.config.seed,
+        }
+
+    def table_spec(self, name: str) -> dict[str, Any]:
+        """The table with the files of each cell: which file belongs where is never left to an order."""
+        table = self.table(name)
+        return {
+            "table": name,
+            "dataset": table.dataset,
+            "protocol": table.protocol,
+            "baseline": self._label(self.config.selectors[table.baseline], table.baseline),
+            "group_by": table.group_by,
+            "seed": self.config.seed,
+            "cells": [
+                {
+                    "answerer": self._label(cell.answering.answerer, cell.answerer_name),
+                    "method": self._label(cell.selecting.selector, cell.selector_name),
+                    "scorer": self._label(cell.selecting.scorer, cell.scorer_name) if cell.selecting.scorer else None,
+                    "budget": cell.selecting.budget,
+                    "selection": self.selection(table.dataset, cell.selecting),
+                    "answers": self.answers(table, cell),
+                }
+                for cell in self.cells(name)
+            ],
+        }
+
+    @staticmethod
+    def _label(component: Component | None, name: str | None) -> str:
+        return (component.label if component else None) or name or ""
+
+    # Ids
+
+    def scorer_id(self, scorer: Scorer) -> str:
+        return f"{scorer.kind}-{spec_id(self.score_spec(scorer))}"
+
+    def selecting_id(self, selecting: Selecting) -> str:
+        return f"{selecting.selector.kind}-{selecting.budget}-{spec_id(self.select_spec(selecting))}"
+
+    def answering_id(self, dataset: str, answering: Answering) -> str:
+        return f"{answering.answerer.kind}-{spec_id(self.answer_spec(dataset, answering))}"
+
+    # Paths
+
+    def labels(self, dataset: str) -> str:
+        return f"results/labels/{dataset}.json"
+
+    def videos(self, dataset: str) -> str:
+        return f"results/videos/{dataset}-{spec_id(self.candidates)}.parquet"
+
+    def shards(self, dataset: str) -> str:
+        return f"results/shards/{dataset}-{spec_id(self.candidates)}-{self.dataset(dataset).shards}.json"
+
+    def shard_scores(self, dataset: str, scorer: str) -> list[str]:
+        n = self.dataset(dataset).shards
+        return [f"results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet" for shard in range(1, n + 1)]
+
+    def scores(self, dataset: str, scorer: Scorer) -> str:
+        return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
+
+    def selection(self, dataset: str, selecting: Selecting) -> str:
+        return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
+
+    def answers(self, table: Table, cell: Cell) -> list[str]:
+        n = self.dataset(table.dataset).chunks
+        folder = f"results/answers/{table.dataset}/{self.answering_id(table.dataset, cell.answering)}"
+        name = self.selecting_id(cell.selecting)
+        return [f"{folder}/{name}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
+
+    # Input files that the user gives
+
+    def original_labels(self, dataset: str) -> str:
+        return self._given(dataset, "labels", self.dataset(dataset).labels_file)
+
+    def evidence(self, dataset: str) -> list[str]:
+        """The evidence file, or nothing where the dataset has none."""
+        file = self.dataset(dataset).evidence_file
+        return [self._given(dataset, "evidence", file)] if file else []
+
+    def video_files(self, dataset: str) -> list[str]:
+        """The videos that are there now, or, for the demo, those that will be."""
+        folder = self.dataset(dataset).video_dir
+        if folder.is_relative_to(DEMO_DIR):
+            return [self.demo_video(video) for video in video_ids(self.config.demo.world)]
+        if not folder.is_dir():
+            raise InputError(
+                "there is no such folder",
+                field=f"datasets.{dataset}.videos",
+                value=folder.as_posix(),
+                expected="the folder that holds the videos",
+                hint=f"set datasets.{dataset}.data_dir (and videos, relative to it) in your configuration",
+            )
+        return sorted(file.as_posix() for file in folder.iterdir() if file.suffix in VIDEO_SUFFIXES)
+
+    def video_sizes(self, dataset: str) -> str:
+        """A digest that changes when a video is exchanged, even for a file with an older date."""
+        if self.dataset(dataset).video_dir.is_relative_to(DEMO_DIR):
+            return "made by the workflow"
+        return spec_id([[file, Path(file).stat().st_size] for file in self.video_files(dataset)])
+
+    def weights(self, component: Any) -> list[str]:
+        """The files of a checkpoint folder; none for a checkpoint of the hub, which its revision pins."""
+        if not is_folder(component.model):
+            return []
+        folder = Path(component.model)
+        if not folder.is_dir():
+            raise InputError(
+                "there is no such folder", field="model", value=component.model, expected="a folder with a checkpoint"
+            )
+        return sorted(file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+
+    @staticmethod
+    def demo_file(name: str) -> str:
+        return (DEMO_DIR / name).as_posix()
+
+    def demo_video(self, video: str) -> str:
+        return self.demo_file(f"videos/{video}.mp4")
+
+    def _given(self, dataset: str, field: str, file: Path) -> str:
+        if not file.is_relative_to(DEMO_DIR) and not file.is_file():
+            raise InputError(
+                "there is no such file",
+                field=f"datasets.{dataset}.{field}",
+                value=file.as_posix(),
+                hint=f"set datasets.{dataset}.data_dir (and {field}, relative to it) in your configuration",
+            )
+        return file.as_posix()
+
+    # For the rules
+
+    @staticmethod
+    def spec(value: Any) -> str:
+        """The text of a spec, as a rule's parameter."""
+        return canonical_json(value)
+
+    @staticmethod
+    def code(program: str, *components: Component) -> str:
+        """The code digest of a program with the implementations it loads by name."""
+        return code_digest(program, *(component.module for component in components))

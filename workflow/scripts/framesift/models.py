@@ -1,0 +1,63 @@
+"""Checkpoints: where they come from, what identifies them, and where they run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+
+def check_source(model: str | None, revision: str | None) -> str | None:
+    """Refuse a hub checkpoint without a pinned commit, and a folder with one."""
+    if model is None:  # the model field is wrong itself and reported first
+        return revision
+    if is_folder(model):
+        if revision is not None:
+            raise ValueError("a folder has no revision: leave it out")
+    elif revision is None or not re.fullmatch("[0-9a-f]{40}", revision):
+        raise ValueError(
+            f"checkpoint {model!r} is no folder here, so it is taken from the hub, and needs the full commit it is"
+            " pinned to (40 hexadecimal digits)"
+        )
+    return revision
+
+
+def is_folder(model: str) -> bool:
+    """Whether a checkpoint is a folder on this machine (decided by its form where the folder is missing)."""
+    return Path(model).is_dir() or model.startswith((".", "/", "~")) or model.count("/") > 1
+
+
+def model_digest(model: str, revision: str | None) -> str:
+    """What identifies the weights: the hub commit, or a digest of the folder's files."""
+    from framesift.errors import InputError
+    from framesift.files import tree_digest
+
+    if revision:
+        return f"{model}@{revision}"
+    if not Path(model).is_dir():
+        raise InputError("there is no such folder", field="model", value=model, expected="a folder with a checkpoint")
+    return tree_digest(model)
+
+
+def pick_device(device: str) -> str:
+    """``auto`` becomes ``cuda`` where there is a GPU, else ``cpu``."""
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pretrained(cls: Any, model: str, revision: str | None, **options: Any) -> Any:
+    """``cls.from_pretrained`` for a folder or a pinned hub checkpoint, with an error that says what to do."""
+    from framesift.errors import InputError
+
+    try:
+        return cls.from_pretrained(model, revision=revision or "main", **options)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be loaded: {str(error).splitlines()[0]}",
+            field="model",
+            value=model,
+            hint="for a hub checkpoint check the network, HF_HUB_OFFLINE and HF_TOKEN; for a folder, its files",
+        ) from error

@@ -1,0 +1,18 @@
+"""Top-k: the frames that fit the question best, wherever they are (TOP in the AKS paper)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from framesift.selectors import Candidates, Selector
+
+
+class TopK(Selector):
+    """The `budget` highest scores; of equal scores the earlier frame."""
+
+    kind: Literal["topk"] = "topk"
+
+    def select(self, candidates: Candidates, budget: int, rng: np.random.Generator) -> np.ndarray:
+        return np.argsort(-candidates.scores, kind="stable")[:budget]

@@ -1,0 +1,35 @@
+"""Shards: groups of videos that one job works through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from framesift.videos import Video
+
+
+def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
+    """Spread videos over shards so that each has about the same duration.
+
+    The longest video goes first, each to the emptiest shard (longest processing time rule); ties go to the smaller
+    id and shard, so the same videos always give the same shards. Videos that cannot be used count as empty: their
+    shard reports them.
+
+    Parameters
+    ----------
+    videos : mapping
+        Videos by id.
+    n_shards : int
+        Number of shards, at least 1.
+
+    Returns
+    -------
+    dict
+        Shard number (1 to `n_shards`) by video id, sorted by id.
+    """
+    loads = [0.0] * n_shards
+    shards = {}
+    for video in sorted(videos.values(), key=lambda video: (-video.duration, video.video_id)):
+        emptiest = min(range(n_shards), key=lambda shard: (loads[shard], shard))
+        loads[emptiest] += video.duration
+        shards[video.video_id] = emptiest + 1
+    return dict(sorted(shards.items()))

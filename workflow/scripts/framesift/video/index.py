@@ -1,0 +1,132 @@
+"""Finding the frames of a video without decoding it."""
+
+from __future__ import annotations
+
+import bisect
+from dataclasses import dataclass
+from pathlib import Path
+
+from framesift.errors import VideoError
+
+
+@dataclass(frozen=True)
+class VideoIndex:
+    """What one pass over the packets of a video tells.
+
+    Attributes
+    ----------
+    pts : list of int
+        Presentation time stamps in stream time base, ascending: frame j of the video is the one shown at ``pts[j]``.
+    keyframes : list of int
+        The time stamps at which decoding can start, ascending.
+    time_base : float
+        Seconds a tick.
+    fps : float
+        Average frames per second, as the container states it, else frames / duration.
+    width, height : int
+        Pixels.
+    codec : str
+        Name of the codec, e.g. ``h264``.
+    complete : bool
+        False where the file ends before its content does; `pts` then holds the frames that can be decoded.
+    """
+
+    pts: list[int]
+    keyframes: list[int]
+    time_base: float
+    fps: float
+    width: int
+    height: int
+    codec: str
+    complete: bool
+
+    @property
+    def n_frames(self) -> int:
+        return len(self.pts)
+
+    def seconds(self, frame: int) -> float:
+        """When a frame is shown, in seconds after the first one."""
+        return (self.pts[frame] - self.pts[0]) * self.time_base
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the end of the last."""
+        return self.seconds(self.n_frames - 1) + 1 / self.fps
+
+
+def index_video(path: str | Path) -> VideoIndex:
+    """Read the packets of a video (no decoding unless the file is damaged).
+
+    Raises
+    ------
+    VideoError
+        For a file that is missing, empty, no video, or without a single frame that can be decoded.
+    """
+    import av
+
+    path = Path(path)
+    if not path.is_file():
+        raise VideoError("there is no such file")
+    if path.stat().st_size == 0:
+        raise VideoError("the file is empty")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError("the file has no video stream")
+            stream = container.streams.video[0]
+            pts, keyframes, complete = _packets(container, stream)
+            if not complete:
+                pts, keyframes = _decodable(path, keyframes)
+            if not pts:
+                raise VideoError("no frame can be decoded")
+            time_base = float(stream.time_base)
+            seconds = (pts[-1] - pts[0]) * time_base
+            fps = float(stream.average_rate or 0) or ((len(pts) - 1) / seconds if seconds else 1.0)
+            return VideoIndex(
+                pts=pts,
+                keyframes=keyframes or pts[:1],
+                time_base=time_base,
+                fps=fps,
+                width=stream.codec_context.width,
+                height=stream.codec_context.height,
+                codec=stream.codec_context.name,
+                complete=complete,
+            )
+    except av.FFmpegError as error:
+        raise VideoError(f"the file cannot be read as a video ({error.strerror})") from None
+
+
+def _packets(container, stream) -> tuple[list[int], list[int], bool]:
+    """Time stamps of all packets, those of key frames, and whether the stream ended well."""
+    import av
+
+    pts, keyframes, complete, count = [], [], True, 0
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                continue
+            count += 1
+            complete = complete and not packet.is_corrupt
+            if packet.is_keyframe:
+                keyframes.append(packet.pts)
+            if not packet.is_discard:  # an edit list hides some packets: decoded, but never shown
+                pts.append(packet.pts)
+    except av.FFmpegError:
+        complete = False
+    # A file cut short can end without an error; its container still announces the frames that are gone.
+    if count < stream.frames:
+        complete = False
+    return sorted(set(pts)), sorted(set(keyframes)), complete
+
+
+def _decodable(path: Path, keyframes: list[int]) -> tuple[list[int], list[int]]:
+    """The time stamps that decoding really yields, for a damaged file."""
+    from framesift.video.reader import decode
+
+    pts = sorted({stamp for stamp, _ in decode(path, tolerant=True)})
+    return pts, [stamp for stamp in keyframes if pts and stamp <= pts[-1]]
+
+
+def keyframe_before(keyframes: list[int], stamp: int) -> int:
+    """The last key frame at or before a time stamp (the first one where there is none before)."""
+    return keyframes[max(0, bisect.bisect_right(keyframes, stamp) - 1)]

@@ -1,0 +1,130 @@
+"""Pixels of chosen frames. A frame is found by its time stamp, never by counting decoded frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framesift.errors import VideoError
+from framesift.video.index import keyframe_before
+
+if TYPE_CHECKING:
+    import av
+    import numpy as np
+
+
+def read_frames(
+    path: str | Path, stamps: Sequence[int], keyframes: Sequence[int]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Decode the frames shown at `stamps`, in one pass through the file.
+
+    Parts of the file between wanted frames are skipped wherever a key frame allows it. Memory holds one frame.
+
+    Parameters
+    ----------
+    path : path
+        The video.
+    stamps : sequence of int
+        Ascending presentation time stamps, from the video's index.
+    keyframes : sequence of int
+        Ascending time stamps of the key frames, from the index.
+
+    Yields
+    ------
+    stamp : int
+        In the order of `stamps`.
+    image : ndarray of uint8, shape (height, width, 3)
+        RGB.
+
+    Raises
+    ------
+    VideoError
+        When a frame cannot be decoded.
+    """
+    import av
+
+    if not stamps:
+        return
+    keys = list(keyframes)
+    to_rgb = RgbConverter()
+    position = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # jobs, not threads, fill a machine; and a killed job leaves no thread behind
+            start = keyframe_before(keys, stamps[0])
+            while position < len(stamps):
+                found = False
+                container.seek(start, stream=stream, backward=True)
+                for frame in container.decode(stream):
+                    if frame.pts is None or frame.pts < stamps[position]:
+                        continue
+                    if frame.pts > stamps[position]:
+                        break
+                    yield stamps[position], to_rgb(frame)
+                    position, found = position + 1, True
+                    if position == len(stamps):
+                        return
+                    if keyframe_before(keys, stamps[position]) > frame.pts:
+                        break
+                if found:
+                    start = keyframe_before(keys, stamps[position])
+                elif start > keys[0]:
+                    start = keys[0]  # some containers seek past the wanted key frame; from the start it is sure to come
+                else:
+                    raise VideoError(f"the frame at time stamp {stamps[position]} cannot be decoded")
+    except av.FFmpegError as error:
+        raise VideoError(f"decoding failed ({error.strerror})") from None
+
+
+def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Every frame of a video in the order shown, with its time stamp.
+
+    With `tolerant`, an error ends the stream instead of being raised: what could be decoded was yielded before.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            for frame in container.decode(stream):
+                if frame.pts is not None:
+                    yield frame.pts, frame
+    except av.FFmpegError as error:
+        if not tolerant:
+            raise VideoError(f"decoding failed ({error.strerror})") from None
+
+
+class RgbConverter:
+    """Conversion to RGB by a filter graph.
+
+    PyAV before 17 converts BT.709 video with the BT.601 matrix in `VideoFrame.to_ndarray`; FFmpeg's scale filter
+    reads the matrix from the frame and gives the same pixels on every PyAV, and the same as decord.
+    """
+
+    def __init__(self) -> None:
+        self._shape: tuple | None = None
+        self._graph: av.filter.Graph | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """The frame as uint8 RGB, shape (height, width, 3)."""
+        shape = (frame.width, frame.height, frame.format.name)
+        if shape != self._shape:  # a stream may change its size half way
+            self._graph, self._shape = self._make(frame), shape
+        self._graph.push(frame)
+        return self._graph.pull().to_ndarray(format="rgb24")
+
+    @staticmethod
+    def _make(frame: av.VideoFrame) -> av.filter.Graph:
+        import av.filter
+
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+        )
+        scale, rgb, sink = graph.add("scale"), graph.add("format", "rgb24"), graph.add("buffersink")
+        for left, right in zip((source, scale, rgb), (scale, rgb, sink), strict=True):
+            left.link_to(right)
+        graph.configure()
+        return graph

@@ -1,0 +1,35 @@
+"""Merge the scores of all shards into one table and check that every question is there once."""
+
+from framesift.cli import log, parser, run
+from framesift.errors import InputError
+from framesift.labels import read_questions
+from framesift.scores import read_scores, write_scores
+
+
+def main() -> None:
+    options = parser(__doc__, spec="scorer and candidate grid")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--out", required=True, metavar="FILE.parquet")
+    options.add_argument("shards", nargs="+", metavar="SHARD.parquet", help="from score_frames.py")
+    args = options.parse_args()
+
+    merged = {}
+    for path in args.shards:
+        rows = read_scores(path)
+        if twice := merged.keys() & rows.keys():
+            raise InputError("is in two shards", file=path, field="question_id", value=min(twice))
+        merged |= rows
+    wanted = {question.question_id for question in read_questions(args.labels)}
+    if wanted != merged.keys():
+        raise InputError(
+            f"{len(wanted - merged.keys())} questions lack scores, {len(merged.keys() - wanted)} are unknown",
+            file=args.labels,
+            field="question_id",
+            value=min(wanted ^ merged.keys()),
+        )
+    write_scores(args.out, merged.values(), args.spec)
+    log.info("%s: %d questions", args.out, len(merged))
+
+
+if __name__ == "__main__":
+    run(main)
