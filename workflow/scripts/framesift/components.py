@@ -27,7 +27,8 @@ class Component(BaseModel):
 
     kind: str
     label: str | None = Field(
-        default=None, description="Name shown in tables; changing it reruns nothing but tables.",
+        default=None,
+        description="Name shown in tables; changing it reruns nothing but tables.",
         json_schema_extra=not_in_spec(),
     )
 

@@ -90,9 +90,7 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
         except (ValueError, TypeError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
             raise InputError(reason, file=path, field=f"record {number}") from None
-        converted.append(
-            {"question_id": question.question_id, **record, NORMALISED: question.model_dump(mode="json")}
-        )
+        converted.append({"question_id": question.question_id, **record, NORMALISED: question.model_dump(mode="json")})
     _refuse_duplicates(converted, path)
     return _chosen(dataset, converted, path)
 

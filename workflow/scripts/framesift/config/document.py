@@ -57,12 +57,16 @@ def _table(prefix: str, model: Any, skip: tuple[str, ...] = ()) -> list[str]:
 
 def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
+        if name == "kind":  # the section's heading says it
+            continue
         inner = _model(field.annotation)
-        if inner is not None and name != "kind":
+        if inner is not None:
             yield from _rows(inner, f"{prefix}{name}.")
             continue
         extra = field.json_schema_extra
-        free = isinstance(extra, dict) and extra.get("spec") is False and name != "label"
+        free = (
+            isinstance(extra, dict) and extra.get("spec") is False and not extra.get("given_file") and name != "label"
+        )
         text = (field.description or "") + (" Changes no result." if free else "")
         default = "required" if field.default is PydanticUndefined else f"`{json.dumps(plain(field.default))}`"
         yield f"{prefix}{name}", _type_name(field.annotation), default, text.replace("|", "\\|")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,16 +30,36 @@ class Question(BaseModel):
     groups: dict[str, str] = Field(default={}, description="grouping -> group, e.g. duration -> short")
 
 
-class Dataset(Component):
-    """Contract of a dataset: where its files lie, and `question`."""
+class LmmsTask(BaseModel):
+    """The built-in task of lmms-eval that a dataset's questions are asked with."""
 
-    data_dir: Path = Field(description="Folder that holds the dataset.", json_schema_extra=not_in_spec())
-    labels: Path = Field(description="Label file, relative to `data_dir`.", json_schema_extra=not_in_spec())
-    videos: Path = Field(description="Folder of the videos, relative to `data_dir`.", json_schema_extra=not_in_spec())
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    yaml: str = Field(description="file of the task, relative to lmms_eval/tasks")
+    split: str = Field(description="name of its split")
+    metric: str = Field(description="key of its metric")
+    prediction: str = Field(description="key, within a sample's metric, of the letter that was parsed ('' for none)")
+    prompt: dict[str, str] = Field(description="lmms_eval_specific_kwargs, the same for every model")
+    columns: tuple[str, ...] = Field(description="fields of a record that the task reads")
+
+
+class Dataset(Component):
+    """Contract of a dataset: where its files lie, `lmms_task`, and `question`."""
+
+    #: How lmms-eval asks and judges its questions.
+    lmms_task: ClassVar[LmmsTask]
+
+    data_dir: Path = Field(description="Folder that holds the dataset.", json_schema_extra=not_in_spec(given_file=True))
+    labels: Path = Field(
+        description="Label file, relative to `data_dir`.", json_schema_extra=not_in_spec(given_file=True)
+    )
+    videos: Path = Field(
+        description="Folder of the videos, relative to `data_dir`.", json_schema_extra=not_in_spec(given_file=True)
+    )
     evidence: Path | None = Field(
         default=None,
         description="JSON of annotated evidence spans by question id, relative to `data_dir`, if there is one.",
-        json_schema_extra=not_in_spec(),
+        json_schema_extra=not_in_spec(given_file=True),
     )
     shards: int = Field(
         default=1, ge=1, description="Jobs that score its videos, side by side.", json_schema_extra=not_in_spec()

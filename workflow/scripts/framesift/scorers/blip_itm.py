@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
+
 from framesift.models import pretrained
 from framesift.scorers import Scorer
 
@@ -15,11 +17,11 @@ class BlipItm(Scorer):
     """Probability that text and frame match (ITM head), as in AKS (feature_extract.py, `blip`), through transformers.
 
     The image tokens of a batch are computed once and every question of the video is matched against them; they are
-    too large to keep. Texts are cut at 35 tokens, as in the release.
+    too large to keep. The release cuts texts at 35 tokens.
     """
 
     kind: Literal["blip_itm"] = "blip_itm"
-    max_tokens: int = 35
+    max_tokens: int = Field(default=35, ge=3, description="Longest text in tokens; the rest is cut.")
 
     def load(self, device: str) -> Any:
         import torch

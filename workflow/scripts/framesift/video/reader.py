@@ -14,9 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-def read_frames(
-    path: str | Path, stamps: Sequence[int], keyframes: Sequence[int]
-) -> Iterator[tuple[int, np.ndarray]]:
+def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Decode the frames shown at `stamps`, in one pass through the file.
 
     Parts of the file between wanted frames are skipped wherever a key frame allows it. Memory holds one frame.

@@ -1,0 +1,94 @@
+"""Code digests: what counts as a change of a program, on a copy of the library."""
+
+import shutil
+import sys
+
+import pytest
+from framesift import code
+
+
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A copy of the programs and the library that may be edited; gives a function that edits a file."""
+    copy = tmp_path / "scripts"
+    shutil.copytree(code.SCRIPTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(code, "SCRIPTS", copy)
+    stamp = [10**18]
+
+    def edit(name, old, new):
+        path = copy / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+        stamp[0] += 10**9
+        import os
+
+        os.utime(path, ns=(stamp[0], stamp[0]))
+
+    return edit
+
+
+SELECT = ("select_frames.py", "framesift.selectors.aks")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("framesift/selectors/aks.py", "# start, end, quota, depth", "# other words"),
+        ("framesift/selectors/aks.py", '"""Judge and split', '"""Judge, then split'),
+        ("framesift/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
+        ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota  //  2,  depth + 1"),
+        ("framesift/selectors/topk.py", "[:budget]", "[: budget + 0]"),
+        ("framesift/scorers/clip.py", "normalize", "renormalize"),
+        ("evaluate.py", "import", "import"),
+    ],
+)
+def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):
+    before = code.code_digest(*SELECT)
+    library(file, old, new)
+    assert code.code_digest(*SELECT) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota // 2, depth + 2"),
+        ("framesift/selectors/aks.py", "default=0.8", "default=0.9"),
+        ("framesift/selectors/__init__.py", "n <= budget", "n < budget"),
+        ("framesift/video/grid.py", "max(1, int(fps))", "int(fps)"),
+        ("select_frames.py", 'args.spec.get("seed", 0)', 'args.spec.get("seed", 1)'),
+    ],
+)
+def test_edits_that_may(library, file, old, new):
+    before = code.code_digest(*SELECT)
+    library(file, old, new)
+    assert code.code_digest(*SELECT) != before
+
+
+def test_the_closure_holds_what_is_really_imported():
+    """Every module of the library that importing a program loads is in its closure."""
+    import subprocess
+
+    for program in ("convert_labels", "index_videos", "assign_shards", "score_frames", "merge_scores", "select_frames"):
+        script = f"import sys, {program}; print(*(m for m in sys.modules if m.startswith('framesift')))"
+        loaded = subprocess.run(
+            [sys.executable, "-c", script], cwd=code.SCRIPTS, capture_output=True, text=True, check=True
+        ).stdout.split()
+        closure = {
+            path.relative_to(code.SCRIPTS).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+            for path in code.import_closure([f"{program}.py"])
+        }
+        assert set(loaded) <= closure
+
+
+def test_programs_import_nothing_heavy():
+    """No program pays for torch, transformers, PyAV or lmms-eval before it knows that it needs them."""
+    import subprocess
+
+    for program in sorted(path.stem for path in code.SCRIPTS.glob("*.py")):
+        heavy = "torch transformers av decord lmms_eval pandas pyarrow cv2 statsmodels".split()
+        script = f"import sys, {program}; print(*(m for m in {heavy} if m in sys.modules))"
+        found = subprocess.run(
+            [sys.executable, "-c", script], cwd=code.SCRIPTS, capture_output=True, text=True, check=True
+        ).stdout.split()
+        assert not found, f"{program}.py imports {found} when it starts"

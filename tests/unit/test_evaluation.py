@@ -1,0 +1,400 @@
+"""Evaluation: the selected frames reach the network, answers survive, and nothing is asked twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import barcode
+import tiny_llava
+from framesift import answering
+from framesift.answerers import Answerer, Given
+from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
+from framesift.answering import Asker, Wanted
+from framesift.answers import Answer, read_answers
+from framesift.code import SCRIPTS
+from framesift.datasets import Question
+from framesift.datasets.videomme import VideoMME
+from framesift.errors import InputError
+from framesift.evaluation import chunk_of, wanted_frames
+from framesift.files import read_json, write_json
+from framesift.journal import Journal
+from framesift.labels import convert
+from framesift.lmms_task import Frames, frames_only
+from framesift.selection import Selected, write_selection
+from framesift.video.grid import CandidateGrid
+from framesift.videos import Video, describe_video, write_videos
+
+#: Video and positions among its candidates, by question: even, odd, one, all.
+CHOSEN = {
+    "1-1": ("ten_fps", [0, 2, 5, 11]),
+    "1-2": ("ten_fps", [1, 2, 9]),
+    "2-1": ("ntsc", [4]),
+    "2-2": ("ntsc", [*range(10)]),
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Folder with two videos, four questions, a video table and a checkpoint."""
+    folder = tmp_path_factory.mktemp("world")
+    barcode.write_video(folder / "ten_fps.mp4", 120, 10)
+    barcode.write_video(folder / "ntsc.mp4", 300, Fraction(30000, 1001))
+    records = [
+        {
+            "video_id": question_id[0], "duration": "short", "domain": "Our own", "sub_category": "Barcodes", "url": "",
+            "videoID": video, "question_id": question_id, "task_type": "Counting", "question": f"{question_id}: which?",
+            "options": ["A. 2020-01-01", "B. two", "C. three", "D. four"], "answer": answer,
+        }
+        for (question_id, (video, _)), answer in zip(CHOSEN.items(), "ABCD", strict=True)
+    ]  # fmt: skip
+    write_json(folder / "original.json", records)
+    write_json(folder / "labels.json", convert(VideoMME(), folder / "original.json"))
+    videos = {name: describe_video(name, folder / f"{name}.mp4", CandidateGrid()) for name in ("ten_fps", "ntsc")}
+    write_videos(folder / "videos.parquet", videos.values(), {})
+    tiny_llava.write_checkpoint(folder / "model")
+    return SimpleNamespace(folder=folder, videos=videos, asked=[])
+
+
+@pytest.fixture
+def network(world, monkeypatch):
+    """The network of the checkpoint, with a record of the frames in its tensors, and words put into its mouth."""
+    from transformers.generation.utils import GenerationMixin
+
+    generate = GenerationMixin.generate
+    network = SimpleNamespace(frames=[], prompts=[], says=None, fails=None, reads=None)
+
+    def watched(self, **inputs):
+        import torch
+
+        assert "pixel_values" not in inputs
+        assert inputs["pixel_values_videos"].shape[0] == 1
+        network.frames.append(barcode.read_indices(inputs["pixel_values_videos"][0]))
+        if network.fails:
+            raise network.fails
+        if network.says is None:
+            return generate(self, **inputs)
+        answer = torch.tensor([network.reads(network.says[len(network.frames) - 1])])
+        return torch.cat([inputs["input_ids"], answer], dim=1)
+
+    def reads(text):
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(world.folder / "model")(text)["input_ids"]
+
+    network.reads = reads
+    monkeypatch.setattr(GenerationMixin, "generate", watched)
+    return network
+
+
+@pytest.fixture
+def job(world, tmp_path, monkeypatch):
+    """Run evaluate.py in this process: job(name=..., chosen=..., excluded=..., model=...) gives the answers."""
+
+    def run(out="answers", *, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
+        import evaluate
+
+        command = arguments(world, tmp_path, out, chosen, excluded, model, videos, chunk, chunks)
+        monkeypatch.setattr(sys, "argv", ["evaluate.py", *command])
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        evaluate.main()
+        return read_answers(tmp_path / f"{out}.json")
+
+    return run
+
+
+def arguments(world, folder, out, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
+    selection = {
+        question_id: Selected(video_id=video, error="scores: NaN")
+        if question_id in excluded
+        else Selected(
+            video_id=video,
+            frames=[world.videos[video].frames[i] for i in positions],
+            times=[world.videos[video].times[i] for i in positions],
+            candidates=len(world.videos[video].frames),
+        )
+        for question_id, (video, positions) in chosen.items()
+    }
+    write_selection(folder / f"selection-{out}.json", selection, {})
+    answerer = {"kind": "llava_onevision_hf", "model": str(world.folder / model), "dtype": "float32"}
+    spec = {"answerer": answerer, "dataset": {"kind": "videomme"}, "protocol": "fair"}
+    options = {
+        "spec": json.dumps(spec), "labels": world.folder / "labels.json", "videos": videos or world.folder / "videos.parquet",
+        "selection": folder / f"selection-{out}.json", "cache": folder / "cache", "chunk": chunk, "chunks": chunks,
+        "out": folder / f"{out}.json", "device": "cpu", "threads": 1,
+    }  # fmt: skip
+    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+
+
+def indices(world, question_id):
+    video, positions = CHOSEN[question_id]
+    return [world.videos[video].frames[i] for i in positions]
+
+
+def test_exactly_the_selected_frames_reach_the_network(world, network, job, tmp_path):
+    answers = job()
+    assert network.frames == [indices(world, question_id) for question_id in CHOSEN]
+    assert [answer.frames_given for answer in answers.values()] == network.frames
+    assert answers["2-1"].times_given == [pytest.approx(116 * 1001 / 30000, abs=1e-5)]
+    made_by = read_json(tmp_path / "answers.json")["made_by"]
+    assert made_by["lmms_eval"] == "0.7.3"
+    assert made_by["spec"]["protocol"] == "fair"
+
+
+def test_the_tasks_own_parser_judges_and_nothing_is_guessed(network, job):
+    network.says = ["A", "The answer is (C).", "???", ""]
+    answers = job()
+    assert [answer.response for answer in answers.values()] == network.says
+    assert [answer.parsed for answer in answers.values()] == ["A", "C", None, None]
+    assert [answer.correct for answer in answers.values()] == [True, False, False, False]
+    assert [answer.answer for answer in answers.values()] == [*"ABCD"]
+
+
+def test_an_excluded_question_is_not_asked(network, job):
+    answers = job(excluded=["1-1"])
+    assert len(network.frames) == 3
+    assert answers["1-1"] == Answer(video_id="ten_fps", answer="A", error="scores: NaN")
+
+
+def test_without_a_question_to_ask_no_model_is_needed(network, job, monkeypatch):
+    monkeypatch.setattr(LlavaOnevisionHf, "load", None)
+    assert all(answer.error for answer in job(excluded=[*CHOSEN]).values())
+
+
+def test_a_broken_video_costs_only_its_questions(world, network, job, tmp_path):
+    whole = (world.folder / "ten_fps.mp4").read_bytes()
+    (tmp_path / "ten_fps.mp4").write_bytes(whole[: len(whole) // 2])
+    table = tmp_path / "videos.parquet"
+    write_videos(table, [replace(world.videos["ten_fps"], path=str(tmp_path / "ten_fps.mp4")), world.videos["ntsc"]], {})
+    answers = job(videos=table)
+    assert [bool(answer.error) for answer in answers.values()] == [True, True, False, False]
+    assert "decoding failed" in answers["1-1"].error
+    assert network.frames == [indices(world, "2-1"), indices(world, "2-2")]
+    assert not job("again").keys() - CHOSEN.keys()  # the error was not written to the journal: the mended video is read
+    assert len(network.frames) == 4
+
+
+def test_an_error_of_the_model_fails_the_job(network, job, tmp_path):
+    network.fails = ValueError("out of memory")
+    with pytest.raises(RuntimeError, match="out of memory") as failure:
+        job()
+    assert failure.value.__cause__ is network.fails
+    assert not (tmp_path / "answers.json").exists()
+
+
+def test_a_processor_that_drops_a_frame_fails_the_job(network, job, monkeypatch):
+    from transformers import LlavaOnevisionProcessor
+
+    process = LlavaOnevisionProcessor.__call__
+
+    def dropping(self, *arguments, **options):
+        inputs = process(self, *arguments, **options)
+        inputs["pixel_values_videos"] = inputs["pixel_values_videos"][:, 1:]
+        return inputs
+
+    monkeypatch.setattr(LlavaOnevisionProcessor, "__call__", dropping)
+    with pytest.raises(RuntimeError, match=r"4 frames became a tensor of shape \(1, 3\)"):
+        job()
+    assert network.frames == []
+
+
+def test_an_error_that_lmms_eval_only_logs_fails_the_job(network, job, monkeypatch):
+    from transformers import PreTrainedTokenizerFast
+
+    monkeypatch.setattr(PreTrainedTokenizerFast, "batch_decode", None)
+    with pytest.raises(RuntimeError, match="not callable"):
+        job()
+
+
+def test_known_answers_need_no_checkpoint_whatever_the_chunks_and_the_method(network, job, monkeypatch):
+    first = job()
+    monkeypatch.setattr(LlavaOnevisionHf, "load", None)
+    assert job("again") == first
+    chunks = [job(f"chunk{i}", chunk=str(i), chunks="3") for i in (1, 2, 3)]
+    assert sum(len(chunk) for chunk in chunks) == len(CHOSEN)
+    assert {key: answer for chunk in chunks for key, answer in chunk.items()} == first
+    assert len(network.frames) == len(CHOSEN)
+
+
+def test_only_the_changed_question_is_asked_again(network, job):
+    job()
+    job("other", chosen=CHOSEN | {"1-2": ("ten_fps", [1, 2, 8])})
+    assert network.frames[len(CHOSEN) :] == [[10, 20, 80]]
+
+
+@pytest.mark.parametrize("change", ["prompt", "weights", "code", "settings"])
+def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, change):
+    job()
+    model = "model"
+    if change == "prompt":
+        task = VideoMME.lmms_task
+        monkeypatch.setattr(VideoMME, "lmms_task", task.model_copy(update={"prompt": {"post_prompt": "Which letter?"}}))
+    elif change == "weights":
+        model = "other"
+        tiny_llava.write_checkpoint(world.folder / model, seed=1)
+    elif change == "code":
+        monkeypatch.setattr(answering, "code_digest", lambda *roots: "another")
+    else:
+        monkeypatch.setattr(answering, "version", lambda name: "another")
+    job("changed", model=model)
+    assert len(network.frames) == 2 * len(CHOSEN)
+
+
+KILLED_IN_THIRD_CALL = """
+import os, signal, socket, sys
+sys.path.insert(0, sys.argv.pop(1))
+from transformers.generation.utils import GenerationMixin
+generate, calls = GenerationMixin.generate, []
+def killing(self, **inputs):
+    calls.append(1)
+    if len(calls) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return generate(self, **inputs)
+def refuse(self, address):
+    raise AssertionError(f"the network was asked for: {address}")
+GenerationMixin.generate, socket.socket.connect = killing, refuse
+import evaluate
+evaluate.main()
+"""
+
+
+def test_a_killed_job_goes_on_where_it_was(world, network, job, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED_IN_THIRD_CALL, str(SCRIPTS), *arguments(world, tmp_path, "answers")],
+        env=environment | {"HOME": str(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert not any(path.is_file() for path in home.rglob("*"))
+    assert not (tmp_path / "answers.json").exists()
+    answers = job()
+    assert network.frames == [indices(world, "2-1"), indices(world, "2-2")]
+    assert [answer.frames_given for answer in answers.values()] == [indices(world, key) for key in CHOSEN]
+
+
+def test_the_journal_ignores_a_torn_line(tmp_path):
+    journal = Journal(tmp_path, "a")
+    journal.add("one", {"response": "ä"})
+    journal.close()
+    with open(tmp_path / "a.jsonl", "ab") as file:
+        file.write('{"key": "two", "response": "ä'.encode()[:-1])
+    again = Journal(tmp_path, "a")
+    assert len(again) == 1
+    again.add("three", {"response": "C"})
+    again.close()
+    other = Journal(tmp_path, "b")
+    assert (len(other), other.get("one")["response"], other.get("two"), other.get("three")["response"]) == (2, "ä", None, "C")
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 12])
+@pytest.mark.parametrize("chunks", [1, 3, 7])
+def test_every_item_is_in_one_chunk(n, chunks):
+    parts = [chunk_of(range(n), chunk, chunks) for chunk in range(1, chunks + 1)]
+    assert [item for part in parts for item in part] == [*range(n)]
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_there_is_no_chunk_zero():
+    with pytest.raises(InputError, match="expected: 1 to 3"):
+        chunk_of(range(9), 0, 3)
+
+
+QUESTION = Question(question_id="q", video_id="v", question="?", options=("a", "b"), answer="A")
+VIDEO = Video("v", "v.mp4", frames=[0, 10], stamps=[0, 100], times=[0.0, 1.0], keyframes=[0])
+
+
+@pytest.mark.parametrize(
+    ("selection", "message"),
+    [
+        ({}, "not in the selection"),
+        ({"q": Selected(video_id="w", frames=[0])}, "not with the video"),
+        ({"q": Selected(video_id="v", frames=[0, 11], times=[0, 1])}, "frame 11 is not a candidate"),
+        ({"q": Selected(video_id="v", frames=[10, 0], times=[1, 0])}, "no frames in time order"),
+        ({"q": Selected(video_id="v")}, "no frames in time order"),
+    ],
+)
+def test_a_selection_that_does_not_belong_is_refused(selection, message):
+    with pytest.raises(InputError, match=message):
+        wanted_frames([QUESTION], selection, {"v": VIDEO})
+
+
+def test_a_column_that_the_task_reads_is_asked_for_before_the_model_is(world, job, tmp_path, monkeypatch):
+    records = read_json(world.folder / "labels.json")
+    write_json(tmp_path / "labels.json", [{k: v for k, v in record.items() if k != "domain"} for record in records])
+    monkeypatch.setattr(LlavaOnevisionHf, "load", None)
+    folder, world.folder = world.folder, tmp_path
+    try:
+        (tmp_path / "model").symlink_to(folder / "model")
+        with pytest.raises(InputError, match="column 'domain'"):
+            job(videos=folder / "videos.parquet")
+    finally:
+        world.folder = folder
+
+
+class Parrot(Answerer):
+    """A simple model, without a network: it says what it was given."""
+
+    chat = False
+    kind: str = "parrot"
+    skips: int = 0
+
+    def load(self, device):
+        return SimpleNamespace(given=[], generate_until=lambda requests: [self.answer(*requests)])
+
+    def answer(self, request):
+        text, generation, visual, *_ = request.args
+        [frames] = visual(None)
+        assert all(image.size == (160, 120) for image in frames)
+        self.load("cpu")
+        PARROTS[-1].given.append(Given(frames.frames[self.skips :], frames.times[self.skips :]))
+        generation["changed"] = True
+        return f"{text} {len(frames)}"
+
+
+PARROTS: list = []
+
+
+@pytest.mark.parametrize("skips", [0, 1])
+def test_simple_models_are_asked_the_same_way(world, tmp_path, monkeypatch, skips):
+    video = world.videos["ten_fps"]
+    wanted = Wanted(
+        path=video.path, digest=video.digest, fps=10.0, n_frames=120, keyframes=video.keyframes,
+        frames=video.frames[:2], times=video.times[:2], stamps=video.stamps[:2],
+    )  # fmt: skip
+    asker = Asker(Parrot(model=str(world.folder / "model"), skips=skips), {"q": wanted}, tmp_path, "job", "cpu")
+    PARROTS.append(asker.loaded)
+    request = SimpleNamespace(arguments=("which?", {"max_new_tokens": 16}, frames_only, 0, "task", "test"))
+    Request = type("Request", (), {"args": property(lambda self: self.arguments)})
+    request = Request()
+    request.arguments = ("which?", {"max_new_tokens": 16}, frames_only, 0, "task", "test")
+    documents = {"task": {"test": [{"framesift_id": "q"}]}}
+    if skips:
+        with pytest.raises(RuntimeError, match="not the selected frames"):
+            asker.ask(request, documents)
+        assert len(asker.journal) == 0
+        return
+    assert asker.ask(request, documents) == "which? 2"
+    assert asker.ask(request, documents) == "which? 2"
+    assert asker.made == 1
+    assert request.arguments[1] == {"max_new_tokens": 16}
+
+
+def test_frames_are_a_video_before_they_are_decoded():
+    assert Frames("q")
+    assert len(Frames("q")) == 0
+
+
+def test_a_file_of_something_else_is_no_file_of_answers(tmp_path):
+    Path(tmp_path / "x.json").write_text('{"questions": [1]}')
+    with pytest.raises(InputError, match="no file of answers"):
+        read_answers(tmp_path / "x.json")

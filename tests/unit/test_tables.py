@@ -1,0 +1,578 @@
+"""Tables: statistics against formulas of their own, joins, guards, and files that are the same to the byte."""
+
+import csv
+import io
+import json
+import logging
+import math
+import random
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import make_table
+import show_table
+from framesift import cli
+from framesift.answers import Answer, write_answers
+from framesift.errors import InputError
+from framesift.files import write_json
+from framesift.selection import Selected, write_selection
+from framesift.tables import columns, display
+from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
+
+# Statistics
+
+
+@given(st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_is_its_closed_form(counts):
+    correct, n = counts
+    if n == 0:
+        assert accuracy_interval(0, 0) is None
+        return
+    z, p = 1.959963984540054, correct / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = accuracy_interval(correct, n)
+    assert low == pytest.approx(centre - half, abs=1e-9)
+    assert high == pytest.approx(centre + half, abs=1e-9)
+    assert -1e-12 <= low <= p + 1e-12
+    assert p - 1e-12 <= high <= 1 + 1e-12
+
+
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_mcnemar_is_the_sum_of_binomials(gained, lost):
+    n = gained + lost
+    tail = sum(math.comb(n, k) for k in range(min(gained, lost) + 1)) / 2**n
+    assert difference_p_value(gained, lost) == pytest.approx(min(1.0, 2 * tail), rel=1e-9)
+    assert difference_p_value(gained, lost) == difference_p_value(lost, gained)
+
+
+def test_mcnemar_by_hand():
+    assert difference_p_value(0, 0) == 1
+    assert difference_p_value(5, 0) == pytest.approx(2 / 32)
+    assert difference_p_value(4, 1) == pytest.approx(2 * 6 / 32)
+
+
+def _clustered(n_videos, per_video, shared, seed=0):
+    rng = np.random.default_rng(seed)
+    videos, differences = [], []
+    for video in range(n_videos):
+        common = rng.choice([-1, 0, 1], p=[0.2, 0.4, 0.4])
+        for _ in range(per_video):
+            own = rng.choice([-1, 0, 1], p=[0.2, 0.4, 0.4])
+            videos.append(f"v{video}")
+            differences.append(int(common if rng.random() < shared else own))
+    return videos, differences
+
+
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_bootstrap_is_near_the_clustered_normal_approximation(shared):
+    videos, differences = _clustered(200, 4, shared)
+    means = np.array(differences, float).reshape(200, 4).mean(axis=1)
+    half = 1.96 * means.std(ddof=1) / math.sqrt(200)
+    low, high = difference_interval(videos, differences, seed=1)
+    assert low == pytest.approx(means.mean() - half, abs=0.08 * half)
+    assert high == pytest.approx(means.mean() + half, abs=0.08 * half)
+
+
+def test_bootstrap_of_repeated_questions_is_no_narrower():
+    """Asking each question of a video four times adds no information; counting questions would halve the interval."""
+    videos, differences = _clustered(100, 1, 1.0)
+    once = difference_interval(videos, differences, seed=3)
+    assert difference_interval(videos * 4, differences * 4, seed=3) == once
+
+
+def test_bootstrap_covers_the_truth():
+    """Of intervals from 200 samples of 60 videos, about 95 % hold the true difference of 0.2."""
+    held = 0
+    for sample in range(200):
+        low, high = difference_interval(*_clustered(60, 2, 0.5, seed=sample), seed=sample, resamples=1000)
+        held += low <= 0.2 <= high
+    assert 0.89 <= held / 200 <= 0.99
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from([-1, 0, 1])), min_size=1, max_size=20), st.randoms()
+)
+def test_bootstrap_knows_no_order(rows, shuffler):
+    before = difference_interval(*zip(*rows, strict=True), seed=5, resamples=300)
+    shuffler.shuffle(rows)
+    assert difference_interval(*zip(*rows, strict=True), seed=5, resamples=300) == before
+    if len({video for video, _ in rows}) < 2:
+        assert before is None
+    else:
+        assert -1 <= before.low <= before.high <= 1
+
+
+def test_seeds():
+    assert seed_of(0, "a", 8) == seed_of(0, "a", 8)
+    assert len({seed_of(0, "a", 8), seed_of(1, "a", 8), seed_of(0, "b", 8), seed_of(0, "a", 16)}) == 4
+
+
+# Files
+
+
+class World:
+    """Input files of a table in a folder, and the program that makes it."""
+
+    def __init__(self, folder, n=4, videos=2):
+        self.folder = folder
+        self.n, self.videos = n, videos
+        self.evidence = None
+        self.spec = {"table": "t", "dataset": "d", "protocol": "fair", "baseline": "uniform", "seed": 0, "cells": []}
+        self.ids = [f"q{k:02d}" for k in range(n)]
+        self.write_labels()
+
+    def video(self, question_id):
+        return f"v{self.ids.index(question_id) % self.videos}"
+
+    def write_labels(self, ids=None):
+        records = [
+            {
+                "question_id": question_id,
+                "normalised": {
+                    "question_id": question_id,
+                    "video_id": self.video(question_id),
+                    "question": "?",
+                    "options": ["one", "two"],
+                    "answer": "A",
+                    "groups": {"duration": "long" if self.ids.index(question_id) % 2 else "short"},
+                },
+            }
+            for question_id in ids or self.ids
+        ]
+        write_json(self.folder / "labels.json", records)
+
+    def cell(self, letters, method="uniform", scorer=None, budget=4, answerer="vlm", frames=None, chunks=1, **kept):
+        """Add a cell. Letters: A is right, B wrong, - names no option, x was not selected, e could not be asked."""
+        stem = "-".join(str(part) for part in (answerer, method, scorer, budget))
+        selection, answers = {}, {}
+        for number, question_id in enumerate(self.ids):
+            letter, video_id = letters[number], self.video(question_id)
+            chosen = [] if letter == "x" else list((frames or (lambda number: [0, 10, 20, 30]))(number))
+            times = [frame / 10 for frame in chosen]
+            error = {"x": "scores: none", "e": "video: broken"}.get(letter)
+            selection[question_id] = Selected(
+                video_id=video_id, error=error if letter == "x" else None, frames=chosen, times=times
+            )
+            if error:
+                answers[question_id] = Answer(video_id=video_id, answer="A", error=error)
+            else:
+                answers[question_id] = Answer(
+                    video_id=video_id,
+                    response=kept.get("response", letter),
+                    parsed=None if letter == "-" else letter,
+                    answer="A",
+                    correct=letter == "A",
+                    frames_given=chosen,
+                    times_given=times,
+                    seconds=0.25 * (number + 1),
+                )
+        paths = [self.folder / f"{stem}-{chunk}.json" for chunk in range(chunks)]
+        write_selection(self.folder / f"{stem}.json", selection, {})
+        for chunk, path in enumerate(paths):
+            part = {question_id: answers[question_id] for question_id in self.ids[chunk::chunks]}
+            write_answers(path, part, {})
+        made = {"answerer": answerer, "method": method, "scorer": scorer, "budget": budget}
+        made |= {"selection": str(self.folder / f"{stem}.json"), "answers": [str(path) for path in paths]}
+        self.spec["cells"].append(made)
+        return made
+
+    def make(self, monkeypatch, out="table"):
+        paths = {name: self.folder / f"{out}{name}" for name in (".csv", "_groups.csv", "_timings.csv", "_spec.json")}
+        arguments = ["--spec", json.dumps(self.spec), "--labels", self.folder / "labels.json", "--out", paths[".csv"]]
+        for option, name in (("--groups-out", "_groups.csv"), ("--timings-out", "_timings.csv")):
+            arguments += [option, paths[name]]
+        arguments += ["--spec-out", paths["_spec.json"]]
+        if self.evidence is not None:
+            write_json(self.folder / "evidence.json", self.evidence)
+            arguments += ["--evidence", self.folder / "evidence.json"]
+        monkeypatch.setattr(sys, "argv", ["make_table.py", *map(str, arguments)])
+        make_table.main()
+        return [path.read_text() for path in paths.values()]
+
+    def rows(self, monkeypatch):
+        table, groups, timings, _ = self.make(monkeypatch)
+        return [list(csv.DictReader(io.StringIO(text))) for text in (table, groups, timings)]
+
+    def edit(self, path, change):
+        content = json.loads((self.folder / path).read_text())
+        change(content["questions"])
+        write_json(self.folder / path, content)
+
+
+@pytest.fixture
+def make(monkeypatch):
+    return lambda world: world.rows(monkeypatch)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_a_small_table_by_hand(world, make):
+    world.spec["group_by"] = "evidence"
+    world.evidence = {
+        "q00": {"kind": "two_moments", "spans": [[0.5, 1.5], [90, 91]]},
+        "q01": {"kind": "one_moment", "spans": [[2, 2]]},
+        "q02": {"kind": "whole_video", "spans": []},
+    }
+    world.cell("ABBB")
+    world.cell("AA-B", method="aks", scorer="clip")
+    (uniform, aks), groups, timings = make(world)
+    assert list(uniform) == [
+        *columns.TABLE,
+        *[f"accuracy[{k}_{m}]" for k, m in (("one", "moment"), ("two", "moments"))],
+        "accuracy[whole_video]",
+    ]
+    assert uniform == {
+        **dict.fromkeys(uniform, ""),
+        "answerer": "vlm",
+        "method": "uniform",
+        "budget": "4",
+        "protocol": "fair",
+        "n": "4",
+        "n_total": "4",
+        "excluded": "0",
+        "unparsed": "0",
+        "accuracy": "0.2500",
+        "accuracy_low": "0.0456",
+        "accuracy_high": "0.6994",
+        "evidence_recall": "0.7500",  # (1/2 + 1) / 2
+        "frames_mean": "4.00",
+        "frames_min": "4",
+        "frames_max": "4",
+        "accuracy[one_moment]": "0.0000",
+        "accuracy[two_moments]": "1.0000",
+        "accuracy[whole_video]": "0.0000",
+    }
+    picked = {name: aks[name] for name in ("scorer", "unparsed", "accuracy", "difference", "p_value", "n_paired")}
+    assert picked == {
+        "scorer": "clip",
+        "unparsed": "1",
+        "accuracy": "0.5000",
+        "difference": "0.2500",
+        "p_value": "1.0000",
+        "n_paired": "4",
+    }
+    # Two videos: v0 gains 0 of 2, v1 1 of 2, so resamples give 0, 1/4 and 1/2.
+    assert (aks["difference_low"], aks["difference_high"]) == ("0.0000", "0.5000")
+    assert [(row["grouping"], row["group"], row["n"]) for row in groups[:5]] == [
+        ("duration", "short", "2"),
+        ("duration", "long", "2"),
+        ("evidence", "one_moment", "1"),
+        ("evidence", "two_moments", "1"),
+        ("evidence", "whole_video", "1"),
+    ]
+    assert [row["evidence_recall"] for row in groups[2:5]] == ["1.0000", "0.5000", ""]
+    assert (groups[7]["difference"], groups[7]["difference_low"]) == ("1.0000", "")  # one video: no interval
+    assert timings[0]["seconds_per_question"] == "0.625"
+    assert not any("nan" in "".join(row.values()).lower() for row in [uniform, aks, *groups])
+
+
+def test_excluded_questions_and_those_both_answered(world, make):
+    world.cell("ABxA")
+    world.cell("eAAB", method="topk", scorer="clip")
+    (uniform, topk), groups, _ = make(world)
+    assert (uniform["n"], uniform["excluded"], uniform["accuracy"]) == ("3", "1", "0.6667")
+    assert (topk["n"], topk["excluded"], topk["accuracy"]) == ("3", "1", "0.6667")
+    assert (topk["n_paired"], topk["difference"]) == ("2", "0.0000")  # q01 gained, q03 lost
+    assert [(row["n"], row["n_total"]) for row in groups] == [("1", "2"), ("2", "2"), ("1", "2"), ("2", "2")]
+
+
+def test_a_cell_without_answers_is_empty(world, make):
+    world.cell("xxxx")
+    world.cell("AABB", method="topk", scorer="clip")
+    world.cell("eeee", method="aks", scorer="clip")
+    (uniform, topk, aks), _, timings = make(world)
+    for row in (uniform, aks):
+        assert (row["n"], row["excluded"], row["unparsed"]) == ("0", "4", "0")
+        assert {row[name] for name in ("accuracy", "accuracy_low", "difference", "p_value", "frames_min")} == {""}
+    assert (topk["accuracy"], topk["n_paired"], topk["difference"], topk["p_value"]) == ("0.5000", "0", "", "")
+    assert timings[0]["seconds_per_question"] == ""
+
+
+def test_chunks_are_one_cell(world, make):
+    world.cell("AABB", chunks=3)
+    assert make(world)[0][0]["n"] == "4"
+
+
+def test_a_question_in_two_chunks(world, make):
+    cell = world.cell("AABB", chunks=2)
+    first = json.loads((world.folder / "vlm-uniform-None-4-0.json").read_text())["questions"]["q00"]
+    world.edit(cell["answers"][1], lambda questions: questions.update(q00=first))
+    with pytest.raises(InputError, match=r"4-1\.json: question_id: is in two chunks\n  found: 'q00'"):
+        make(world)
+
+
+@pytest.mark.parametrize("file", ["vlm-uniform-None-4-0.json", "vlm-uniform-None-4.json"])
+def test_a_missing_or_unknown_question(world, make, file):
+    world.cell("AABB")
+    world.edit(file, lambda questions: questions.update(q99=questions.pop("q02")))
+    with pytest.raises(InputError, match=r"1 questions of the labels are missing from the (.|\n)*'q02'"):
+        make(world)
+    world.edit(file, lambda questions: questions.update(q02=questions["q99"]))
+    with pytest.raises(InputError, match=r"are not in the labels\n  found: 'q99'"):
+        make(world)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("frames_given", [0, 10, 20], "was given other frames than the selection chose"),
+        ("video_id", "v9", "is about another video"),
+        ("answer", "B", "was marked by another answer"),
+        ("correct", False, "is marked wrongly"),
+    ],
+)
+def test_files_that_disagree_name_the_question(world, make, field, value, message):
+    cell = world.cell("AABB")
+    world.edit(cell["answers"][0], lambda questions: questions["q01"].update({field: value}))
+    with pytest.raises(InputError, match=rf"question q01 \(uniform, 4 frames, vlm\): .*{message}"):
+        make(world)
+
+
+def test_a_selection_over_the_budget(world, make):
+    world.cell("AABB", budget=3)
+    with pytest.raises(InputError, match="more frames than the budget"):
+        make(world)
+
+
+def test_the_order_of_rows(world, make):
+    """Answerers as first named, budgets by number, the baseline first, then methods and scorers as first named."""
+    for answerer in ("vlm", "other"):
+        for budget in (16, 4):
+            world.cell("AABB", "topk", "clip", budget, answerer)
+            world.cell("AABB", "topk", "blip", budget, answerer)
+            world.cell("ABAB", "uniform", None, budget, answerer)
+    rows = [(row["answerer"], row["budget"], row["method"], row["scorer"]) for row in make(world)[0]]
+    block = [("uniform", ""), ("topk", "clip"), ("topk", "blip")]
+    assert rows == [(a, b, m, s) for a in ("vlm", "other") for b in ("4", "16") for m, s in block]
+
+
+def test_the_baseline_of_the_same_scorer(world, make, caplog):
+    world.spec["baseline"] = "topk"
+    world.cell("AAAA", "topk", "clip")
+    world.cell("BBBB", "topk", "blip")
+    world.cell("AABB", "aks", "clip")
+    world.cell("AABB", "aks", "blip")
+    with caplog.at_level(logging.WARNING, logger="framesift"):
+        world.cell("AABB", "uniform")
+        rows = {(row["method"], row["scorer"]): row["difference"] for row in make(world)[0]}
+    assert rows == {
+        ("topk", "clip"): "",
+        ("topk", "blip"): "",
+        ("aks", "clip"): "-0.5000",
+        ("aks", "blip"): "0.5000",
+        ("uniform", ""): "",
+    }
+    assert "uniform, 4 frames, vlm: has no baseline" in caplog.text
+
+
+def test_a_baseline_that_is_missing_at_one_budget(world, make, caplog):
+    world.cell("AABB")
+    world.cell("AABB", "topk", "clip", budget=8)
+    with caplog.at_level(logging.WARNING, logger="framesift"):
+        rows = make(world)[0]
+    assert (rows[1]["difference"], rows[1]["n_paired"]) == ("", "")
+    assert "no baseline" in caplog.text
+
+
+def test_no_baseline_at_all(world, make):
+    world.spec["baseline"] = None
+    world.cell("AABB")
+    world.cell("AAAA", "topk", "clip")
+    assert [row["difference"] for row in make(world)[0]] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"baseline": "unifrom"}, r"baseline: is no method(.|\n)*did you mean 'uniform'"),
+        ({"group_by": "durations"}, r"group_by: is no grouping(.|\n)*did you mean 'duration'"),
+        ({"cells": []}, "--spec: cells"),
+        ({"colour": "red"}, "--spec: colour"),
+    ],
+)
+def test_broken_specs(world, make, change, message):
+    world.cell("AABB")
+    world.spec |= change
+    with pytest.raises(InputError, match=message):
+        make(world)
+
+
+def test_two_cells_of_one_name(world, make):
+    world.cell("AABB")
+    world.spec["cells"] *= 2
+    with pytest.raises(InputError, match="two cells have the same answerer"):
+        make(world)
+
+
+def test_a_grouping_named_like_the_evidence(world, make):
+    world.cell("AABB")
+    records = json.loads((world.folder / "labels.json").read_text())
+    records[0]["normalised"]["groups"]["evidence"] = "x"
+    write_json(world.folder / "labels.json", records)
+    world.evidence = {"q00": {"kind": "one_moment", "spans": [[0, 1]]}}
+    with pytest.raises(InputError, match="a grouping of this name already"):
+        make(world)
+
+
+def _big(folder):
+    world = World(folder, n=24, videos=6)
+    rng = random.Random(0)
+    letters = lambda: "".join(rng.choice("AAB-x") for _ in range(24))  # noqa: E731
+    for budget in (4, 8):
+        world.cell(letters(), budget=budget, chunks=2)
+        world.cell(letters(), "topk", "clip", budget, chunks=2, frames=lambda k: [k, 40])
+        world.cell(letters(), "aks", "clip", budget, chunks=2, frames=lambda k: [k, 50 + k])
+    world.spec["group_by"] = "duration"
+    world.evidence = {question_id: {"kind": "one_moment", "spans": [[0, 1]]} for question_id in world.ids}
+    return world
+
+
+def test_shuffled_input_gives_the_same_bytes(tmp_path, monkeypatch):
+    world = _big(tmp_path)
+    before = world.make(monkeypatch)
+    rng = random.Random(1)
+
+    def shuffle(questions):
+        items = list(questions.items())
+        rng.shuffle(items)
+        questions.clear()
+        questions.update(items)
+
+    for cell in world.spec["cells"]:
+        for path in (cell["selection"], *cell["answers"]):
+            world.edit(path, shuffle)
+        cell["answers"].reverse()
+    world.write_labels(rng.sample(world.ids, 24))
+    after = world.make(monkeypatch, out="again")
+    assert after[:2] == before[:2]
+
+
+def test_the_order_of_cells_changes_no_number(tmp_path, monkeypatch):
+    world = _big(tmp_path)
+    before = world.make(monkeypatch)
+    world.spec["cells"].reverse()
+    after = world.make(monkeypatch)
+    assert sorted(after[0].splitlines()) == sorted(before[0].splitlines())
+    assert sorted(after[1].splitlines()) == sorted(before[1].splitlines())
+
+
+def test_the_seed_changes_intervals_only(tmp_path, monkeypatch):
+    world = _big(tmp_path)
+    before = list(csv.DictReader(io.StringIO(world.make(monkeypatch)[0])))
+    world.spec["seed"] = 1
+    after = list(csv.DictReader(io.StringIO(world.make(monkeypatch)[0])))
+    changed = {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
+    assert changed <= {"difference_low", "difference_high"}
+
+
+@pytest.mark.parametrize(
+    ("change", "fires"),
+    [
+        ({}, True),
+        ({"n": 9}, False),  # too few questions
+        ({"same_frames": 3}, False),  # nine differ
+        ({"last_response": "B"}, False),
+        ({"budget": 8}, False),
+    ],
+)
+def test_identical_answers_to_different_frames(tmp_path, make, caplog, change, fires):
+    world = World(tmp_path, n=change.get("n", 12))
+    same = change.get("same_frames", 0)
+    letters = "A" * world.n
+    world.cell(letters)
+    last = letters[:-1] + change.get("last_response", "A")
+    world.cell(last, "topk", "clip", change.get("budget", 4), frames=lambda k: [0, 10, 20, 30 if k < same else 31])
+    with caplog.at_level(logging.WARNING, logger="framesift"):
+        rows = make(world)[0]
+    assert [row["flag"] for row in rows] == (["identical answers"] * 2 if fires else ["", ""])
+    assert ("'uniform, 4 frames, vlm' and 'topk with clip, 4 frames, vlm'" in caplog.text) is fires
+
+
+def test_same_frames_may_give_the_same_answers(tmp_path, make):
+    world = World(tmp_path, n=12)
+    world.cell("A" * 12)
+    world.cell("A" * 12, "topk", "clip")
+    assert [row["flag"] for row in make(world)[0]] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("accuracy", 0.123456, "0.1235"),
+        ("difference", -1e-9, "0.0000"),
+        ("difference", -0.25, "-0.2500"),
+        ("n", 12, "12"),
+        ("frames_mean", 7.999, "8.00"),
+        ("p_value", None, ""),
+    ],
+)
+def test_numbers_as_written(column, value, text):
+    assert columns.written(column, value) == text
+
+
+# On the terminal
+
+
+def _shown(world, monkeypatch, capsys):
+    world.make(monkeypatch)
+    monkeypatch.setattr(sys, "argv", ["show_table.py", str(world.folder / "table.csv")])
+    capsys.readouterr()
+    show_table.main()
+    return capsys.readouterr().out
+
+
+def test_show_is_plain_when_piped(tmp_path, monkeypatch, capsys):
+    world = _big(tmp_path)
+    shown = _shown(world, monkeypatch, capsys)
+    assert "\x1b" not in shown
+    assert max(len(line) for line in shown.splitlines()) <= display.PIPED_WIDTH
+    for words in (
+        "vlm, 4 frames (fair protocol)",
+        "vlm, 8 frames",
+        "baseline",
+        "topk",
+        "clip",
+        "short",
+        "Best against",
+    ):
+        assert words in shown
+    assert "answers are excluded" in shown
+    assert "table_groups.csv" in " ".join(shown.split())
+
+
+def test_show_names_nothing_it_cannot_know(world, monkeypatch, capsys):
+    world.spec["baseline"] = None
+    world.cell("xxxx", method="[bold]odd[/bold]")
+    shown = _shown(world, monkeypatch, capsys)
+    assert "[bold]odd[/bold]" in shown
+    assert "Best against" not in shown
+    assert "Gain:" not in shown
+
+
+def test_show_a_table_whose_baseline_answered_nothing(world, monkeypatch, capsys):
+    world.cell("xxxx")
+    world.cell("AAAA", "topk", "clip")
+    assert "no question that both uniform and another method answered" in _shown(world, monkeypatch, capsys)
+
+
+def test_show_refuses_other_files(world, monkeypatch, capsys):
+    world.cell("AABB")
+    world.make(monkeypatch)
+    with pytest.raises(InputError, match="this one has groups"):
+        display.read_table(world.folder / "table_groups.csv")
+    with pytest.raises(InputError, match="cannot be read"):
+        display.read_table(world.folder / "none.csv")
+
+
+def test_programs_end_in_one_message(world, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["show_table.py", str(world.folder / "none.csv")])
+    with pytest.raises(SystemExit, match=r"error: .*none\.csv: cannot be read"):
+        cli.run(show_table.main)

@@ -1,0 +1,63 @@
+"""Answers: what the answerer said to every question of a dataset, and what it was really shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from framesift.errors import InputError
+from framesift.files import read_json, write_json
+
+
+class Answer(BaseModel):
+    """The answer to one question.
+
+    Attributes
+    ----------
+    video_id : str
+    error : str or None
+        Why the question was not asked; it is then excluded, and counted as such.
+    response : str
+        What the model wrote.
+    parsed : str or None
+        The letter that the task's own parser finds in the response; None where it finds none.
+    answer : str
+        Letter of the right option.
+    correct : bool
+    frames_given : list of int
+        Indices of the frames that the network got, in order, recorded at its call.
+    times_given : list of float
+        Their seconds after the first frame.
+    seconds : float
+        Time the model took when this answer was made, decoding of the video left out.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    video_id: str
+    error: str | None = None
+    response: str = ""
+    parsed: str | None = None
+    answer: str
+    correct: bool = False
+    frames_given: list[int] = []
+    times_given: list[float] = []
+    seconds: float = 0.0
+
+
+def write_answers(path: str | Path, answers: Mapping[str, Answer], made_by: Mapping[str, Any]) -> None:
+    """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
+    questions = {question_id: answer.model_dump() for question_id, answer in answers.items()}
+    write_json(path, {"made_by": dict(made_by), "questions": questions})
+
+
+def read_answers(path: str | Path) -> dict[str, Answer]:
+    """Answers by question id, from a file of `write_answers`."""
+    content = read_json(path)
+    try:
+        return {question_id: Answer(**answer) for question_id, answer in content["questions"].items()}
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise InputError(f"is no file of answers ({type(error).__name__})", file=path) from None

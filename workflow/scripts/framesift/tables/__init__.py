@@ -1,0 +1,1 @@
+"""Tables: from answers to accuracies, their intervals, and the difference a selection makes."""

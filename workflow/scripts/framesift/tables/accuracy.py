@@ -1,0 +1,220 @@
+"""The rows of a table: accuracies of cells, and of the groups of questions within them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from framesift.cli import log
+from framesift.datasets import Question
+from framesift.errors import InputError, did_you_mean
+from framesift.metrics.evidence import Evidence
+from framesift.tables.cells import Cell, CellSpec, TableSpec
+from framesift.tables.guards import IDENTICAL, identical_answers
+from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
+
+EVIDENCE = "evidence"
+Row = dict[str, Any]
+#: grouping -> group -> ids of its questions
+Groups = dict[str, dict[str, list[str]]]
+
+#: Words whose order is not the alphabet's.
+_WORDS = ("short", "medium", "long", "one_moment", "two_moments", "whole_video")
+
+
+def groups_of(questions: Sequence[Question], evidence: Mapping[str, Evidence]) -> Groups:
+    """The groupings of a dataset, and the kind of evidence as one more.
+
+    Raises
+    ------
+    InputError
+        Where there is evidence and the dataset has a grouping of that name as well.
+    """
+    groups: Groups = {}
+    for question in sorted(questions, key=lambda question: question.question_id):
+        named = dict(question.groups)
+        if evidence and EVIDENCE in named:
+            raise InputError("the dataset has a grouping of this name already", field=f"grouping {EVIDENCE!r}")
+        if question.question_id in evidence:
+            named[EVIDENCE] = evidence[question.question_id].kind
+        for grouping, group in named.items():
+            groups.setdefault(grouping, {}).setdefault(group, []).append(question.question_id)
+    return {
+        grouping: {group: groups[grouping][group] for group in sorted(groups[grouping], key=_group_order)}
+        for grouping in sorted(groups, key=lambda grouping: (grouping == EVIDENCE, grouping))
+    }
+
+
+def _group_order(group: str) -> tuple[int, float, str]:
+    """Words of a known order first, then numbers by size, then the alphabet."""
+    if group in _WORDS:
+        return 0, _WORDS.index(group), group
+    if group.isdecimal():
+        return 1, int(group), group
+    return 2, 0, group
+
+
+def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
+    """By identity of a cell, the cell that its difference is taken to; baseline cells have none.
+
+    The baseline is of the same answerer and budget. Where it has several scorers, it is the one of the same scorer.
+    """
+    found = {}
+    for cell in cells:
+        if spec.baseline is None or cell.spec.method == spec.baseline:
+            continue
+        near = [
+            other
+            for other in cells
+            if other.spec.method == spec.baseline
+            and (other.spec.answerer, other.spec.budget) == (cell.spec.answerer, cell.spec.budget)
+        ]
+        if len(near) > 1:
+            near = [other for other in near if other.spec.scorer == cell.spec.scorer]
+        if near:
+            found[cell.spec.identity] = near[0]
+        else:
+            log.warning("%s: has no baseline to compare with, so no difference", cell.spec.name)
+    return found
+
+
+def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int) -> tuple[list[Row], list[Row]]:
+    """Rows of the table and rows of its groups, as numbers; None where there is nothing to measure.
+
+    Parameters
+    ----------
+    spec : TableSpec
+    cells : sequence of Cell
+        In the order of the rows.
+    groups : Groups
+        From `groups_of`.
+    n_total : int
+        Questions of the dataset.
+
+    Raises
+    ------
+    InputError
+        For a `group_by` that is no grouping.
+    """
+    if spec.group_by is not None and spec.group_by not in groups:
+        raise InputError(
+            "is no grouping of this dataset",
+            field="--spec: group_by",
+            value=spec.group_by,
+            expected=f"one of {', '.join(groups)}" if groups else "null: the dataset has no groupings",
+            hint=did_you_mean(spec.group_by, groups),
+        )
+    baselines = baseline_of(spec, cells)
+    flags = _flags(cells)
+    table, long = [], []
+    for cell in cells:
+        baseline = baselines.get(cell.spec.identity)
+        row = {
+            **_identity(cell.spec),
+            "protocol": spec.protocol,
+            **_counts(cell, n_total),
+            **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
+            **_frames(cell),
+            "flag": flags.get(cell.spec.identity),
+        }
+        for grouping, members in groups.items():
+            for group, ids in members.items():
+                numbers = measure(cell, baseline, ids, seed_of(spec.seed, cell.spec.identity, grouping, group))
+                n = sum(question_id in cell.outcomes for question_id in ids)
+                place = {"grouping": grouping, "group": group, "n": n, "n_total": len(ids)}
+                long.append({**_identity(cell.spec), **place, **numbers})
+                if grouping == spec.group_by:
+                    row[f"accuracy[{group}]"] = numbers["accuracy"]
+        table.append(row)
+    return table, long
+
+
+def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed: int) -> Row:
+    """Accuracy of a cell on some questions, and its difference to the baseline.
+
+    The accuracy is over the questions that the cell answered, the difference over those that both answered.
+
+    Returns
+    -------
+    Row
+        accuracy, difference, each with its interval, p_value, n_paired, evidence_recall; None for what cannot be told.
+    """
+    answered = [question_id for question_id in question_ids if question_id in cell.outcomes]
+    outcomes = [cell.outcomes[question_id] for question_id in answered]
+    correct = sum(outcome.correct for outcome in outcomes)
+    accuracy = correct / len(outcomes) if outcomes else None
+    interval = accuracy_interval(correct, len(outcomes))
+    recalls = [outcome.recall for outcome in outcomes if outcome.recall is not None]
+
+    n_paired = difference = span = p_value = None
+    if baseline is not None:
+        pairs = [
+            (cell.outcomes[question_id], baseline.outcomes[question_id])
+            for question_id in answered
+            if question_id in baseline.outcomes
+        ]
+        n_paired = len(pairs)
+        if pairs:
+            changes = [int(ours.correct) - int(theirs.correct) for ours, theirs in pairs]
+            difference = sum(changes) / len(changes)
+            span = difference_interval([ours.video_id for ours, _ in pairs], changes, seed)
+            p_value = difference_p_value(changes.count(1), changes.count(-1))
+    return {
+        "accuracy": accuracy,
+        "accuracy_low": interval.low if interval else None,
+        "accuracy_high": interval.high if interval else None,
+        "difference": difference,
+        "difference_low": span.low if span else None,
+        "difference_high": span.high if span else None,
+        "p_value": p_value,
+        "n_paired": n_paired,
+        "evidence_recall": fmean(recalls) if recalls else None,
+    }
+
+
+def timing_rows(cells: Sequence[Cell]) -> list[Row]:
+    """Seconds of answering, apart from the table: they differ from run to run."""
+    return [
+        {
+            **_identity(cell.spec),
+            "n": len(cell.outcomes),
+            "seconds_per_question": (
+                fmean(outcome.seconds for outcome in cell.outcomes.values()) if cell.outcomes else None
+            ),
+        }
+        for cell in cells
+    ]
+
+
+def _identity(spec: CellSpec) -> Row:
+    return {"answerer": spec.answerer, "method": spec.method, "scorer": spec.scorer, "budget": spec.budget}
+
+
+def _counts(cell: Cell, n_total: int) -> Row:
+    n = len(cell.outcomes)
+    unparsed = sum(outcome.unparsed for outcome in cell.outcomes.values())
+    return {"n": n, "n_total": n_total, "excluded": n_total - n, "unparsed": unparsed}
+
+
+def _frames(cell: Cell) -> Row:
+    given = [len(outcome.frames) for outcome in cell.outcomes.values()]
+    return {
+        "frames_mean": fmean(given) if given else None,
+        "frames_min": min(given, default=None),
+        "frames_max": max(given, default=None),
+    }
+
+
+def _flags(cells: Sequence[Cell]) -> dict[tuple, str]:
+    flags = {}
+    for first, second, count in identical_answers(cells):
+        log.warning(
+            "%s and %s saw different frames on %d questions but gave identical answers to all of them; "
+            "did the selection reach the model?",
+            f"'{first.spec.name}'",
+            f"'{second.spec.name}'",
+            count,
+        )
+        flags[first.spec.identity] = flags[second.spec.identity] = IDENTICAL
+    return flags

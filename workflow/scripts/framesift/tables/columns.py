@@ -1,0 +1,67 @@
+"""The columns of a table's files, in order, and how their values are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from framesift.files import write_text
+
+_IDENTITY = ("answerer", "method", "scorer", "budget")
+_MEASURES = (
+    "accuracy",
+    "accuracy_low",
+    "accuracy_high",
+    "difference",
+    "difference_low",
+    "difference_high",
+    "p_value",
+    "n_paired",
+    "evidence_recall",
+)
+
+#: Columns of the table; one `accuracy[group]` for each group of `group_by` follows.
+TABLE = (
+    *_IDENTITY,
+    "protocol",
+    "n",
+    "n_total",
+    "excluded",
+    "unparsed",
+    *_MEASURES,
+    "frames_mean",
+    "frames_min",
+    "frames_max",
+    "flag",
+)
+GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
+TIMINGS = (*_IDENTITY, "n", "seconds_per_question")
+
+_DECIMALS = {"frames_mean": 2, "seconds_per_question": 3}  # other numbers with a fraction have four
+
+
+def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """Write rows as CSV: the same rows give the same bytes, and None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([written(column, row[column]) for column in columns])
+    write_text(path, text.getvalue())
+
+
+def written(column: str, value: Any) -> str:
+    """The text of a value.
+
+    >>> written("accuracy", 0.5), written("difference", -0.00001), written("n", 3), written("p_value", None)
+    ('0.5000', '0.0000', '3', '')
+    """
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        digits = _DECIMALS.get(column, 4)
+        return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0 turns -0.0 into 0.0
+    return str(value)

@@ -1,0 +1,45 @@
+"""Make a table: the accuracy of every answerer, method, scorer and budget, and what each gains over the baseline.
+
+Two runs on the same input give the same bytes. docs/tables.md explains every column.
+"""
+
+from framesift.cli import log, parser, run
+from framesift.code import code_digest
+from framesift.files import write_json
+from framesift.labels import read_questions
+from framesift.metrics.evidence import read_evidence
+from framesift.tables import columns
+from framesift.tables.accuracy import groups_of, make_rows, timing_rows
+from framesift.tables.cells import read_cells, read_table_spec
+
+
+def main() -> None:
+    options = parser(__doc__, spec="table, dataset, protocol, baseline, group_by, seed, and the files of each cell")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
+    options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
+    options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")
+    options.add_argument("--timings-out", metavar="FILE.csv", help="seconds of answering; they differ between runs")
+    options.add_argument("--spec-out", metavar="FILE.json", help="the spec, and a digest of the code")
+    args = options.parse_args()
+
+    spec = read_table_spec(args.spec)
+    questions = read_questions(args.labels)
+    evidence = read_evidence(args.evidence) if args.evidence else {}
+    groups = groups_of(questions, evidence)
+    cells = read_cells(spec.in_order(), questions, evidence)
+    rows, group_rows = make_rows(spec, cells, groups, len(questions))
+
+    shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []
+    columns.write_csv(args.out, [*columns.TABLE, *shown], rows)
+    if args.groups_out:
+        columns.write_csv(args.groups_out, columns.GROUPS, group_rows)
+    if args.timings_out:
+        columns.write_csv(args.timings_out, columns.TIMINGS, timing_rows(cells))
+    if args.spec_out:
+        write_json(args.spec_out, {"spec": args.spec, "code": code_digest("make_table.py")})
+    log.info("%s: %d rows, %d questions", args.out, len(rows), len(questions))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,18 @@
+"""Print a table of make_table.py in the terminal.
+
+By hand:
+  python workflow/scripts/show_table.py results/tables/demo.csv
+"""
+
+from framesift.cli import parser, run
+from framesift.tables.display import print_table
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("table", metavar="FILE.csv", help="from make_table.py")
+    print_table(options.parse_args().table)
+
+
+if __name__ == "__main__":
+    run(main)
