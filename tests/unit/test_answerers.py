@@ -46,9 +46,12 @@ def test_every_file_of_a_hub_checkpoint_is_of_the_pinned_commit(tmp_path, monkey
 
     tiny_llava.write_checkpoint(tmp_path)
     asked = []
-    monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda name, revision, **options: asked.append((name, revision)) or str(tmp_path)
-    )
+
+    def snapshot_download(name, revision, **options):
+        asked.append((name, revision))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     model = LlavaOnevisionHf(model="owner/name", revision=COMMIT, dtype="bfloat16").load("cpu")
     assert asked == [("owner/name", COMMIT)]
     assert model.pretrained == str(tmp_path)

@@ -116,6 +116,9 @@ class Asker:
             def loglikelihood(self, requests: list[Any]) -> Any:
                 raise NotImplementedError("answers are generated, never ranked")
 
+            def clean(self) -> None:
+                pass  # the job ends with the evaluation; sweeping the memory of a large library takes a second
+
             def generate_until_multi_round(self, requests: list[Any]) -> Any:
                 raise NotImplementedError("every question is asked once")
 

@@ -82,7 +82,7 @@ def _model_class() -> Any:
             super().__init__(**options)
             self.given: list[Given] = []
             self._failure: Exception | None = None
-            self._image_processor = _VideoProcessor(self._image_processor)
+            self._image_processor: Any = _VideoProcessor(self._image_processor)
             self._model.generate = self._watched(self._model.generate)
 
         def generate_until(self, requests: list[Any]) -> list[Any]:

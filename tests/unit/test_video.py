@@ -1,0 +1,143 @@
+"""Videos: which frames there are, that exactly they are read, and what broken files do."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from barcode import read_indices, write_video
+from framesift.components import build
+from framesift.errors import VideoError
+from framesift.video.grid import CandidateGrid
+from framesift.video.index import index_video
+from framesift.video.reader import decode, read_frames
+from framesift.videos import describe_video, read_videos, write_videos
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """450 frames at 29.97 a second, a key frame every 30, each frame carrying its index."""
+    path = tmp_path_factory.mktemp("clips") / "clip.mp4"
+    write_video(path, 450, Fraction(30000, 1001))
+    return path
+
+
+def frames_read(path, frames):
+    index = index_video(path)
+    images = [image for _, image in read_frames(path, [index.pts[i] for i in frames], index.keyframes)]
+    return read_indices([image.transpose(2, 0, 1) for image in images])
+
+
+def test_the_index_of_a_clip(clip):
+    index = index_video(clip)
+    assert (index.n_frames, index.codec, index.complete) == (450, "h264", True)
+    assert index.fps == pytest.approx(29.97, abs=0.001)
+    assert index.seconds(29) == pytest.approx(29 / 29.97, abs=1e-3)
+    assert index.duration == pytest.approx(450 / 29.97, abs=1e-2)
+    assert len(index.keyframes) > 5
+
+
+@pytest.mark.parametrize(
+    "frames", [[0], [449], [0, 449], [3, 50, 51, 52, 120, 200, 449], [59, 60, 61, 179, 180, 181], [*range(450)]]
+)
+def test_exactly_the_wanted_frames_are_read(clip, frames):
+    assert frames_read(clip, frames) == frames
+
+
+def test_reading_nothing(clip):
+    assert list(read_frames(clip, [], [0])) == []
+
+
+def test_a_frame_that_is_not_there_is_an_error(clip):
+    index = index_video(clip)
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        list(read_frames(clip, [index.pts[3] + 1], index.keyframes))
+    with pytest.raises(VideoError, match="cannot be decoded"):
+        list(read_frames(clip, [index.pts[0], index.pts[-1] + 10**6], index.keyframes))
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "fps", "expected"),
+    [
+        (300, 10.0, [*range(0, 300, 10)]),
+        (450, 29.97, [*range(0, 435, 29)]),  # int(fps) is 29: the grid of AKS drifts against the clock
+        (7, 25.0, [0]),  # shorter than a second
+        (30, 0.5, [*range(30)]),  # below one frame a second every frame is a candidate
+        (1, 30.0, [0]),
+    ],
+)
+def test_the_candidate_grid(n_frames, fps, expected):
+    assert CandidateGrid().frames(n_frames, fps) == expected
+
+
+def test_files_that_are_no_videos(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("no video\n" * 100)
+    for name, message in (("empty", "is empty"), ("text", "cannot be read as a video"), ("none", "no such file")):
+        with pytest.raises(VideoError, match=message):
+            index_video(tmp_path / f"{name}.mp4")
+
+
+def test_a_clip_cut_short_keeps_what_can_be_decoded(clip, tmp_path):
+    """Matroska can be read up to where it ends; what the index promises can then be read."""
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    write_video(whole, 300, 10)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    index = index_video(cut)
+    assert 50 < index.n_frames < 300
+    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    assert frames_read(cut, frames) == frames
+    cut_mp4 = tmp_path / "cut.mp4"
+    cut_mp4.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])  # its index stood at the end
+    with pytest.raises(VideoError, match="cannot be read as a video"):
+        index_video(cut_mp4)
+
+
+def test_the_table_of_videos_is_read_back(clip, tmp_path):
+    missing = build("datasets", {"kind": "videomme", "data_dir": tmp_path}).find_video("missing")
+    videos = [
+        describe_video("clip", clip, CandidateGrid(), tmp_path / "cache"),
+        describe_video("missing", missing, CandidateGrid()),
+    ]
+    write_videos(tmp_path / "videos.parquet", videos, {"a": 1})
+    table = read_videos(tmp_path / "videos.parquet")
+    assert table == {video.video_id: video for video in videos}
+    assert table["missing"].error == "no video file was found"
+    assert table["clip"].times[:3] == pytest.approx([0, 29 / 29.97, 58 / 29.97], abs=1e-3)
+    with pytest.raises(VideoError, match="frame 1 is not a candidate"):
+        table["clip"].stamps_of([0, 1])
+
+
+def test_a_remembered_video_is_not_read_again(clip, tmp_path, monkeypatch):
+    first = describe_video("clip", clip, CandidateGrid(), tmp_path)
+    monkeypatch.setattr("framesift.videos.index_video", lambda path: pytest.fail("read again"))
+    assert describe_video("clip", clip, CandidateGrid(), tmp_path) == first
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("name", ["dc_demo.mp4", "jobs.mp4", "sevila_demo1.mp4", "xU25MMA2N4aVtYay.mp4"])
+def test_candidates_have_the_pixels_that_decord_gives(name):
+    decord = pytest.importorskip("decord")
+    index = index_video(REAL / name)
+    theirs = decord.VideoReader(str(REAL / name), num_threads=1)
+    assert index.n_frames == len(theirs)
+    assert index.fps == pytest.approx(theirs.get_avg_fps())
+    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    ours = read_frames(REAL / name, [index.pts[i] for i in frames], index.keyframes)
+    for i, (_, image) in zip(frames, ours, strict=True):
+        assert np.array_equal(image, theirs[i].asnumpy())
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
+@pytest.mark.parametrize("name", sorted(path.name for path in REAL.glob("*")) if REAL.is_dir() else [])
+def test_every_real_video_gives_its_candidates(name):
+    index = index_video(REAL / name)
+    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    images = [image for _, image in read_frames(REAL / name, [index.pts[i] for i in frames], index.keyframes)]
+    assert len(images) == len(frames)
+    assert {image.shape for image in images} == {(index.height, index.width, 3)}
+    # the same frames as a plain decode of the whole file
+    wanted = {index.pts[i] for i in frames}
+    assert wanted <= {stamp for stamp, _ in decode(REAL / name)}
