@@ -1,5 +1,6 @@
 """Evaluation: the selected frames reach the network, answers survive, and nothing is asked twice."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -94,17 +95,24 @@ def network(world, monkeypatch):
     return network
 
 
+@pytest.fixture(scope="module")
+def program():
+    """The program evaluate.py (not by its name, which an installed library has too)."""
+    spec = importlib.util.spec_from_file_location("evaluate_program", SCRIPTS / "evaluate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
-def job(world, tmp_path, monkeypatch):
-    """Run evaluate.py in this process: job(name=..., chosen=..., excluded=..., model=...) gives the answers."""
+def job(world, program, tmp_path, monkeypatch):
+    """Run evaluate.py in this process: job(name, chosen=..., excluded=..., model=...) gives the answers."""
 
     def run(out="answers", *, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
-        import evaluate
-
         command = arguments(world, tmp_path, out, chosen, excluded, model, videos, chunk, chunks)
         monkeypatch.setattr(sys, "argv", ["evaluate.py", *command])
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-        evaluate.main()
+        program.main()
         return read_answers(tmp_path / f"{out}.json")
 
     return run
@@ -127,8 +135,9 @@ def arguments(world, folder, out, chosen=CHOSEN, excluded=(), model="model", vid
     spec = {"answerer": answerer, "dataset": {"kind": "videomme"}, "protocol": "fair"}
     options = {
         "spec": json.dumps(spec), "labels": world.folder / "labels.json",
-        "videos": videos or world.folder / "videos.parquet", "selection": folder / f"selection-{out}.json", "cache": folder / "cache", "chunk": chunk, "chunks": chunks,
-        "out": folder / f"{out}.json", "device": "cpu", "threads": 1,
+        "videos": videos or world.folder / "videos.parquet", "selection": folder / f"selection-{out}.json",
+        "cache": folder / "cache", "chunk": chunk, "chunks": chunks, "out": folder / f"{out}.json",
+        "device": "cpu", "threads": 1,
     }  # fmt: skip
     return [text for name, value in options.items() for text in (f"--{name}", str(value))]
 
@@ -249,8 +258,9 @@ def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, c
 
 
 KILLED_IN_THIRD_CALL = """
-import os, signal, socket, sys
-sys.path.insert(0, sys.argv.pop(1))
+import os, runpy, signal, socket, sys
+sys.argv.pop(0)
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
 from transformers.generation.utils import GenerationMixin
 generate, calls = GenerationMixin.generate, []
 def killing(self, **inputs):
@@ -261,17 +271,17 @@ def killing(self, **inputs):
 def refuse(self, address):
     raise AssertionError(f"the network was asked for: {address}")
 GenerationMixin.generate, socket.socket.connect = killing, refuse
-import evaluate
-evaluate.main()
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def test_a_killed_job_goes_on_where_it_was(world, network, job, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
+    command = [str(SCRIPTS / "evaluate.py"), *arguments(world, tmp_path, "answers")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED_IN_THIRD_CALL, str(SCRIPTS), *arguments(world, tmp_path, "answers")],
+        [sys.executable, "-c", KILLED_IN_THIRD_CALL, *command],
         env=environment | {"HOME": str(home), "XDG_CACHE_HOME": str(home), "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -397,6 +407,14 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
     assert asker.ask(request, documents) == "which? 10.0 120 2"
     assert asker.made == 1
     assert request.args[1] == {"max_new_tokens": 16}
+
+
+def test_the_library_named_like_the_program_is_loaded_when_it_is_used(job, network):
+    job()
+    from lmms_eval.api import registry
+
+    assert not any(name.startswith("evaluate.") for name in sys.modules)
+    assert registry.hf_evaluate.load.__module__ == "evaluate.loading"
 
 
 def test_frames_are_a_video_before_they_are_decoded():

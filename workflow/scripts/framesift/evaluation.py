@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +16,7 @@ from framesift.datasets import Dataset, LmmsTask, Question
 from framesift.errors import InputError, VideoError
 from framesift.files import read_json
 from framesift.labels import read_questions
+from framesift.lmms_startup import lmms_eval_environment, tasks_folder
 from framesift.lmms_task import ID_COLUMN
 from framesift.selection import Selected
 from framesift.videos import Video
@@ -169,7 +167,7 @@ def run_task(task: LmmsTask, documents: Sequence[Mapping[str, Any]], asker: Aske
                 field=f"labels: question {missing[0]}, column {column!r}",
                 expected=f"the columns that lmms-eval's {task.yaml} reads: {', '.join(task.columns)}",
             )
-    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, _lmms_eval_environment(folder):
+    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder):
         from lmms_eval.evaluator import simple_evaluate
         from lmms_eval.tasks import TaskManager
         from loguru import logger
@@ -210,7 +208,7 @@ def render_task(task: LmmsTask, documents: Sequence[Mapping[str, Any]], folder: 
         raise InputError(f"a column holds values of different types ({error})", field="labels") from None
     name = f"framesift_{Path(task.yaml).stem}"
     settings = {
-        "include": str(_tasks_folder() / task.yaml),
+        "include": str(tasks_folder() / task.yaml),
         "task": name,
         "dataset_path": "parquet",
         "dataset_name": None,
@@ -234,29 +232,3 @@ def read_chunk(path: str | Path, chunk: int, chunks: int) -> tuple[list[dict[str
     """Original records and normalised questions of one chunk of a label file of convert_labels.py."""
     questions = read_questions(path)
     return list(chunk_of(read_json(path), chunk, chunks)), list(chunk_of(questions, chunk, chunks))
-
-
-def _tasks_folder() -> Path:
-    spec = find_spec("lmms_eval")
-    if spec is None or spec.origin is None:
-        raise InputError("lmms-eval is not installed in this environment", hint="see envs/ for what evaluation needs")
-    return Path(spec.origin).parent / "tasks"
-
-
-@contextmanager
-def _lmms_eval_environment(folder: str) -> Iterator[None]:
-    """Settings that lmms-eval and `datasets` read from the environment.
-
-    Documents come from a file and their cache goes to `folder`; weights may still come from the hub.
-    """
-    settings = {"HF_DATASETS_OFFLINE": "1", "LMMS_EVAL_DATASETS_CACHE": folder}
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

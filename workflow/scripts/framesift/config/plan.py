@@ -122,7 +122,6 @@ class Plan:
             "answerer": answering.answerer.spec(),
             "dataset": {"kind": self.dataset(dataset).kind},
             "protocol": answering.protocol,
-            "seed": self.config.seed,
         }
 
     def table_spec(self, name: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from framesift.demo.vlm_model import build_model, frame_tokens, save_model, visi
 from framesift.demo.vlm_tokens import AttributeTables, RealTokens
 
 PRACTICE = LanguagePhase("practice", planned_steps=1500, peak_rate=1.5e-3, target=0.0, move_words=False)
-REAL = LanguagePhase("real frames", planned_steps=1500, peak_rate=1.2e-3, target=0.97, move_words=True)
+REAL = LanguagePhase("real frames", planned_steps=2500, peak_rate=1.2e-3, target=0.92, move_words=True)
 REPORTED_FRAMES = (4, 8, 16, 32)
 HELD_OUT_REPEATS = 2  # held-out frames per combination, so that every question can be posed
 

@@ -102,7 +102,7 @@ def fit_language(
         parts = batch_losses(model, heads, batch, train(batch.labels), letters, tokenizer.eos_token_id)
         descend(sum(parts.values()), optimiser)
         if (step + 1) % CHECK_EVERY == 0:
-            accuracy = {frames: measure(model, tokenizer, validation, frames, 40) for frames in (8, 16)}
+            accuracy = {frames: measure(model, tokenizer, validation, frames, 100) for frames in (8, 16)}
             progress.say(
                 f"{phase.name} step {step + 1} "
                 + " ".join(f"{name} {value.item():.3f}" for name, value in parts.items())

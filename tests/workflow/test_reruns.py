@@ -1,0 +1,196 @@
+"""The promise of exact reruns: each edit -> exactly the jobs that run again.
+
+One project is run to its table; then each edit is made, Snakemake is asked what it would do, and the edit is undone.
+"""
+
+import copy
+import json
+import os
+import shutil
+
+import pytest
+import yaml
+from tiny import TABLE, VIDEOS, make_project
+
+ALL_ANSWERS = {"evaluate": 5, "make_table": 1}
+ALL_SELECTIONS = {"select_frames": 5, **ALL_ANSWERS}
+AFTER_VIDEOS = {"assign_shards": 1, "score_frames": 2, "merge_scores": 2, **ALL_SELECTIONS}
+OF_ONE_SCORER = {"score_frames": 1, "merge_scores": 1, "select_frames": 2, "evaluate": 2, "make_table": 1}
+OF_AKS = {"select_frames": 2, "evaluate": 2, "make_table": 1}
+OF_NEW_SELECTOR = OF_AKS
+TABLE_ONLY = {"make_table": 1}
+NOTHING: dict[str, int] = {}
+
+LIBRARY = "workflow/scripts/framesift"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = make_project(tmp_path_factory.mktemp("reruns") / "project")
+    done = project.run(TABLE)
+    assert "18 of 18 steps" in done.stdout + done.stderr
+    return project
+
+
+@pytest.fixture
+def restored(project):
+    """The project; afterwards its configuration and files are as they were, dates included."""
+    config = copy.deepcopy(project.config)
+    kept = project.folder.parent / "kept"
+    shutil.copytree(project.folder, kept, ignore=shutil.ignore_patterns("results", ".snakemake", "resources"))
+    yield project
+    project.config = config
+    for part in ("workflow", "data", "rules", "config"):
+        shutil.rmtree(project.folder / part)
+        shutil.copytree(kept / part, project.folder / part)
+    shutil.rmtree(kept)
+
+
+def set_config(path, value):
+    def edit(project):
+        *parents, last = path.split(".")
+        place = project.config
+        for key in parents:
+            place = place.setdefault(key, {})
+        place[last] = value
+
+    return edit
+
+
+def set_code(file, old, new):
+    return lambda project: project.edit(file, old, new)
+
+
+def append_code(file, line):
+    def edit(project):
+        path = project.folder / file
+        path.write_text(f"{path.read_text()}\n{line}\n")
+
+    return edit
+
+
+def exchange_video(project):
+    """Another video under the same name, with an older date than every result."""
+    path = project.folder / "data" / "videos" / f"{VIDEOS[0]}.mp4"
+    shutil.copy(project.folder / "data" / "videos" / f"{VIDEOS[1]}.mp4", path)
+    os.utime(path, (10**9, 10**9))
+
+
+def add_video(project):
+    shutil.copy(project.folder / "data" / "videos" / f"{VIDEOS[1]}.mp4", project.folder / "data" / "videos" / "new.mp4")
+
+
+def edit_label(project):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = project.folder / "data" / "labels.parquet"
+    records = pq.read_table(path).to_pylist()
+    records[0]["question"] += "?"
+    pq.write_table(pa.Table.from_pylist(records), path)
+
+
+def edit_evidence(project):
+    path = project.folder / "data" / "evidence.json"
+    evidence = json.loads(path.read_text())
+    next(item for item in evidence.values() if item["spans"])["spans"][0][0] -= 1
+    path.write_text(json.dumps(evidence))
+
+
+def add_selector(use):
+    """A new selector is one new file; it runs where a table names it."""
+
+    def edit(project):
+        text = (project.folder / LIBRARY / "selectors" / "topk.py").read_text()
+        text = text.replace("TopK", "Bottom").replace('"topk"', '"bottom"').replace("-candidates", "candidates")
+        (project.folder / LIBRARY / "selectors" / "bottom.py").write_text(text)
+        if use:
+            project.config["selectors"] = {"bottom": {"kind": "bottom"}}
+            project.config["tables"]["tiny"]["selectors"] = ["uniform", "topk", "aks", "bottom"]
+
+    return edit
+
+
+def rewrite_config(project):
+    """The same configuration, in another order and with other spelling of the numbers."""
+    path = project.folder / "config" / "config.yaml"
+    content = yaml.safe_load(path.read_text())
+    content["selectors"]["aks"]["max_depth"] = float(content["selectors"]["aks"]["max_depth"])
+    path.write_text("# a comment\n" + yaml.safe_dump(dict(reversed(content.items()))))
+
+
+EDITS = {
+    "nothing": (lambda project: None, NOTHING),
+    "the same configuration, written otherwise": (rewrite_config, NOTHING),
+    "a threshold": (set_config("selectors.aks.s_thr", 0.5), OF_AKS),
+    "another budget": (set_config("tables.tiny.budgets", [6]), ALL_SELECTIONS),
+    "one more budget": (set_config("tables.tiny.budgets", [4, 6]), ALL_SELECTIONS),
+    "a budget written as text": (set_config("tables.tiny.budgets", ["4"]), NOTHING),
+    "one selector fewer": (set_config("tables.tiny.selectors", ["uniform", "topk"]), TABLE_ONLY),
+    "the display name of a selector": (set_config("selectors.aks.label", "AKS (L=5)"), TABLE_ONLY),
+    "the display name of the answerer": (set_config("answerers.demo_vlm.label", "tiny VLM"), TABLE_ONLY),
+    "the grouping of the table": (set_config("tables.tiny.group_by", "task_type"), TABLE_ONLY),
+    "the seed, which only the bootstrap draws from": (set_config("seed", 1), TABLE_ONLY),
+    "the text a scorer is asked": (set_config("scorers.demo_clip.text", "question_and_options"), OF_ONE_SCORER),
+    "the batch size of a scorer": (set_config("scorers.demo_clip.batch_size", 3), NOTHING),
+    "the longest answer": (set_config("answerers.demo_vlm.max_new_tokens", 4), ALL_ANSWERS),
+    "an unused scorer": (
+        set_config("scorers.other", {"kind": "clip", "model": "a/b", "revision": "0" * 40}),
+        NOTHING,
+    ),
+    "the number of shards": (
+        set_config("datasets.tiny.shards", 2),
+        {"assign_shards": 1, "score_frames": 4, "merge_scores": 2, **ALL_SELECTIONS},
+    ),
+    "the number of chunks": (set_config("datasets.tiny.chunks", 2), {"evaluate": 10, "make_table": 1}),
+    "fewer questions": (
+        set_config("datasets.tiny.limit", 3),
+        {"convert_labels": 1, "index_videos": 1, **AFTER_VIDEOS},
+    ),
+    "a label": (edit_label, {"convert_labels": 1, "index_videos": 1, **AFTER_VIDEOS}),
+    "an evidence span": (edit_evidence, TABLE_ONLY),
+    "one video exchanged": (exchange_video, {"index_videos": 1, **AFTER_VIDEOS}),
+    "one video added": (add_video, {"index_videos": 1, **AFTER_VIDEOS}),
+    "a new selector that no table uses": (add_selector(use=False), NOTHING),
+    "a new selector in the table": (add_selector(use=True), OF_NEW_SELECTOR),
+    "the code of a selector": (set_code(f"{LIBRARY}/selectors/aks.py", "quota == 1", "quota <= 1"), OF_AKS),
+    "a comment in a selector": (set_code(f"{LIBRARY}/selectors/aks.py", "# start, end", "# from, to"), NOTHING),
+    "the documentation of a selector": (set_code(f"{LIBRARY}/selectors/aks.py", '"Threshold', '"The bound'), NOTHING),
+    "what all selectors share": (set_code(f"{LIBRARY}/selectors/__init__.py", "n <= budget", "budget >= n"), ALL_SELECTIONS),
+    "the code of a scorer": (set_code(f"{LIBRARY}/scorers/clip.py", "dim=-1).cpu()", "dim=1).cpu()"), OF_ONE_SCORER),
+    "the code of the reader": (
+        set_code(f"{LIBRARY}/video/reader.py", "position = 0", "position = int(0)"),
+        {"index_videos": 1, **AFTER_VIDEOS},
+    ),
+    "the code that evaluates": (set_code(f"{LIBRARY}/evaluation.py", '"random_seed": 0', '"random_seed": 1'), ALL_ANSWERS),
+    "the code of the statistics": (set_code(f"{LIBRARY}/tables/statistics.py", "0.95", "0.9"), TABLE_ONLY),
+    "the code of the display": (append_code("workflow/scripts/show_table.py", "print()"), NOTHING),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS, ids=str)
+def test_an_edit_reruns_exactly(restored, edit):
+    change, expected = EDITS[edit]
+    change(restored)
+    assert dict(restored.would_run(TABLE)) == expected
+
+
+def test_going_back_to_an_earlier_value_finds_the_earlier_result(restored):
+    set_config("selectors.aks.s_thr", 0.1)(restored)
+    restored.run(TABLE)
+    set_config("selectors.aks.s_thr", 0.8)(restored)
+    assert dict(restored.would_run(TABLE)) == TABLE_ONLY
+    restored.run(TABLE)
+    assert restored.would_run(TABLE) == {}
+
+
+def test_new_weights_rerun_their_scorer(restored):
+    weights = restored.folder / "resources" / "demo" / "clip" / "config.json"
+    before = weights.stat()
+    text = weights.read_text()
+    try:
+        weights.write_text(text + "\n")
+        assert dict(restored.would_run(TABLE)) == OF_ONE_SCORER
+    finally:
+        weights.write_text(text)
+        os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
