@@ -113,10 +113,19 @@ def _packets(container, stream) -> tuple[list[int], list[int], bool]:
                 pts.append(packet.pts)
     except av.FFmpegError:
         complete = False
-    # A file cut short can end without an error; its container still announces the frames that are gone.
-    if count < stream.frames:
+    # A file cut short can end without an error; its container still announces what is gone: frames, or seconds.
+    if count < stream.frames or (pts and _announced_end(container, stream) > max(pts) * stream.time_base + 2):
         complete = False
     return sorted(set(pts)), sorted(set(keyframes)), complete
+
+
+def _announced_end(container, stream) -> float:
+    """Second at which the container says the video ends; 0 where it says nothing."""
+    import av
+
+    if stream.duration:
+        return float((stream.start_time or 0) + stream.duration) * float(stream.time_base)
+    return ((container.start_time or 0) + (container.duration or 0)) / av.time_base
 
 
 def _decodable(path: Path, keyframes: list[int]) -> tuple[list[int], list[int]]:
