@@ -20,8 +20,14 @@ rule evaluate:
         gpu=1,
         mem_mb=16000,
     params:
-        spec=lambda wc: plan.spec(plan.answer_spec(wc.dataset, plan.answerers[wc.answerer])),
-        code=lambda wc: plan.code("evaluate.py", plan.answerers[wc.answerer].answerer, plan.dataset(wc.dataset)),
+        spec=lambda wc: plan.spec(
+            plan.answer_spec(wc.dataset, plan.answerers[wc.answerer])
+        ),
+        code=lambda wc: plan.code(
+            "evaluate.py",
+            plan.answerers[wc.answerer].answerer,
+            plan.dataset(wc.dataset),
+        ),
     message:
         "Answering {wildcards.dataset} with {wildcards.answerer} on {wildcards.selecting}"
     shell:

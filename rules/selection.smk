@@ -21,7 +21,9 @@ rule select_frames:
         "../envs/select.yaml"
     params:
         spec=lambda wc: plan.spec(plan.select_spec(plan.selectings[wc.selecting])),
-        code=lambda wc: plan.code("select_frames.py", plan.selectings[wc.selecting].selector),
+        code=lambda wc: plan.code(
+            "select_frames.py", plan.selectings[wc.selecting].selector
+        ),
         scores=lambda wc, input: ["--scores", *input.scores] if input.scores else [],
     message:
         "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"

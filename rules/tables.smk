@@ -5,8 +5,14 @@ rule make_table:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
         evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
-        selections=lambda wc: [cell["selection"] for cell in plan.table_spec(wc.table)["cells"]],
-        answers=lambda wc: [file for cell in plan.table_spec(wc.table)["cells"] for file in cell["answers"]],
+        selections=lambda wc: [
+            cell["selection"] for cell in plan.table_spec(wc.table)["cells"]
+        ],
+        answers=lambda wc: [
+            file
+            for cell in plan.table_spec(wc.table)["cells"]
+            for file in cell["answers"]
+        ],
     output:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
@@ -19,7 +25,9 @@ rule make_table:
     params:
         spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
         code=plan.code("make_table.py"),
-        evidence=lambda wc, input: ["--evidence", *input.evidence] if input.evidence else [],
+        evidence=lambda wc, input: (
+            ["--evidence", *input.evidence] if input.evidence else []
+        ),
     message:
         "Making the table {wildcards.table}"
     shell:

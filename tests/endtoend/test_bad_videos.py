@@ -6,6 +6,7 @@ import shutil
 from fractions import Fraction
 
 import pytest
+
 from barcode import write_video
 from framesift.answers import read_answers
 from framesift.components import build

@@ -10,11 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from tiny import TABLE, make_project
 
 PROGRAMS = (
-    "convert_labels index_videos assign_shards score_frames merge_scores select_frames evaluate make_table"
-).split()
+    *("convert_labels", "index_videos", "assign_shards", "score_frames"),
+    *("merge_scores", "select_frames", "evaluate", "make_table"),
+)
 
 #: Stands before `python` in PATH. Each program is killed the first time it is called: as soon as it has kept a first
 #: piece of work, or, for those that keep none, while it starts.
@@ -100,9 +102,7 @@ def test_snakemake_itself_is_killed(project):
     command = [sys.executable, "-m", "snakemake", "--configfile", "test.yaml", "--cores", "2", TABLE]
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     with open(project.folder / "killed.log", "w") as log:
-        running = subprocess.Popen(
-            command, cwd=project.folder, env=env, stdout=log, stderr=log, start_new_session=True
-        )
+        running = subprocess.Popen(command, cwd=project.folder, env=env, stdout=log, stderr=log, start_new_session=True)
         while not cached(project, "scores") and running.poll() is None:
             time.sleep(0.05)
         os.killpg(running.pid, signal.SIGKILL)
@@ -115,4 +115,5 @@ def test_snakemake_itself_is_killed(project):
     project.snakemake("--unlock")
     project.run(TABLE)
     assert all(file.stat().st_mtime_ns == stamp for file, stamp in scored.items())
-    assert (project.folder / TABLE).read_bytes() == (project.folder / "results_whole" / "tables" / "tiny.csv").read_bytes()
+    whole = project.folder / "results_whole" / "tables" / "tiny.csv"
+    assert (project.folder / TABLE).read_bytes() == whole.read_bytes()

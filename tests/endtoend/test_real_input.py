@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from framesift.answers import read_answers
 from framesift.labels import read_records
 from framesift.videos import read_videos

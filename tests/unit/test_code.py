@@ -4,6 +4,7 @@ import shutil
 import sys
 
 import pytest
+
 from framesift import code
 
 
@@ -86,7 +87,7 @@ def test_programs_import_nothing_heavy():
     import subprocess
 
     for program in sorted(path.stem for path in code.SCRIPTS.glob("*.py")):
-        heavy = "torch transformers av decord lmms_eval cv2".split()
+        heavy = ["torch", "transformers", "av", "decord", "lmms_eval", "cv2"]
         script = f"import sys, {program}; print(*(m for m in {heavy} if m in sys.modules))"
         found = subprocess.run(
             [sys.executable, "-c", script], cwd=code.SCRIPTS, capture_output=True, text=True, check=True

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from framesift.config.document import schema, with_key_tables
 from framesift.config.load import load_config, read_config
 from framesift.errors import InputError

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from framesift.components import build
 from framesift.errors import InputError
 from framesift.labels import convert, read_questions, read_records

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framesift.components import build, implementation, kinds
-from framesift.selectors import Candidates, ScoreError, choose, question_rng, spread
 from hypothesis import given
 from hypothesis import strategies as st
+
+from framesift.components import build, implementation, kinds
+from framesift.selectors import Candidates, ScoreError, choose, question_rng, spread
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
 scores = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200)

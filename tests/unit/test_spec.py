@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.spec import canonical_json, not_in_spec, read_spec, spec_id, spec_of
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+
+from framesift.components import build
+from framesift.errors import InputError
+from framesift.spec import canonical_json, not_in_spec, read_spec, spec_id, spec_of
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

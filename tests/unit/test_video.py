@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from barcode import read_indices, write_video
 from framesift.components import build
 from framesift.errors import VideoError

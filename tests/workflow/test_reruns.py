@@ -10,6 +10,7 @@ import shutil
 
 import pytest
 import yaml
+
 from tiny import TABLE, VIDEOS, make_project
 
 ALL_ANSWERS = {"evaluate": 5, "make_table": 1}
@@ -156,13 +157,19 @@ EDITS = {
     "the code of a selector": (set_code(f"{LIBRARY}/selectors/aks.py", "quota == 1", "quota <= 1"), OF_AKS),
     "a comment in a selector": (set_code(f"{LIBRARY}/selectors/aks.py", "# start, end", "# from, to"), NOTHING),
     "the documentation of a selector": (set_code(f"{LIBRARY}/selectors/aks.py", '"Threshold', '"The bound'), NOTHING),
-    "what all selectors share": (set_code(f"{LIBRARY}/selectors/__init__.py", "n <= budget", "budget >= n"), ALL_SELECTIONS),
+    "what all selectors share": (
+        set_code(f"{LIBRARY}/selectors/__init__.py", "n <= budget", "budget >= n"),
+        ALL_SELECTIONS,
+    ),
     "the code of a scorer": (set_code(f"{LIBRARY}/scorers/clip.py", "dim=-1).cpu()", "dim=1).cpu()"), OF_ONE_SCORER),
     "the code of the reader": (
         set_code(f"{LIBRARY}/video/reader.py", "position = 0", "position = int(0)"),
         {"index_videos": 1, **AFTER_VIDEOS},
     ),
-    "the code that evaluates": (set_code(f"{LIBRARY}/evaluation.py", '"random_seed": 0', '"random_seed": 1'), ALL_ANSWERS),
+    "the code that evaluates": (
+        set_code(f"{LIBRARY}/evaluation.py", '"random_seed": 0', '"random_seed": 1'),
+        ALL_ANSWERS,
+    ),
     "the code of the statistics": (set_code(f"{LIBRARY}/tables/statistics.py", "0.95", "0.9"), TABLE_ONLY),
     "the code of the display": (append_code("workflow/scripts/show_table.py", "print()"), NOTHING),
 }

@@ -1,26 +1,22 @@
-"""Write the demo's questions (VideoMME's columns, parquet) and their evidence (JSON)."""
+"""Write the questions of the demo world in VideoMME's own columns, and where in the videos their evidence lies."""
 
-from __future__ import annotations
-
-import argparse
-import sys
 from pathlib import Path
 
+from framesift.cli import log, parser, run
+from framesift.demo.config import DemoWorld
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="world spec: JSON, or @ and the path of a JSON file")
-    parser.add_argument("--labels", required=True, type=Path, help="parquet file to write")
-    parser.add_argument("--evidence", required=True, type=Path, help="JSON file to write: spans that hold the answers")
-    arguments = parser.parse_args()
 
-    from framesift.demo.config import DemoWorld, read_spec
+def main() -> None:
+    options = parser(__doc__, spec="the demo world")
+    options.add_argument("--labels", required=True, type=Path, metavar="FILE.parquet")
+    options.add_argument("--evidence", required=True, type=Path, metavar="FILE.json")
+    args = options.parse_args()
+
     from framesift.demo.questions import write_labels
 
-    count = write_labels(read_spec(DemoWorld, arguments.spec), arguments.labels, arguments.evidence)
-    print(f"{arguments.labels}: {count} questions")
-    return 0
+    count = write_labels(DemoWorld(**args.spec), args.labels, args.evidence)
+    log.info("%s: %d questions", args.labels, count)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

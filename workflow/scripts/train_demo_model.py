@@ -1,34 +1,27 @@
-"""Train one of the demo's tiny models and write it as a checkpoint that plain from_pretrained loads."""
+"""Train one of the demo's tiny models until it reaches its validation target."""
 
-from __future__ import annotations
-
-import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
 
+from framesift.cli import parser, run
+from framesift.demo.config import DemoTraining
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--spec", required=True, help="training spec: JSON, or @ and the path of a JSON file")
-    parser.add_argument("--model", required=True, choices=("clip", "blip", "vlm"), help="which model to train")
-    parser.add_argument("--out", required=True, type=Path, help="folder of the checkpoint")
-    arguments = parser.parse_args()
 
-    from importlib import import_module
+def main() -> None:
+    options = parser(__doc__, spec="how to train")
+    options.add_argument("--model", required=True, choices=("clip", "blip", "vlm"))
+    options.add_argument("--out", required=True, type=Path, metavar="DIR")
+    args = options.parse_args()
 
-    from framesift.demo.config import DemoTraining, read_spec
     from framesift.demo.training import TargetNotReached
 
-    spec = read_spec(DemoTraining, arguments.spec)
-    module = import_module(f"framesift.demo.train_{arguments.model}")
+    train = getattr(import_module(f"framesift.demo.train_{args.model}"), f"train_{args.model}")
     try:
-        reached = getattr(module, f"train_{arguments.model}")(spec, arguments.out)
+        train(DemoTraining(**args.spec), args.out)
     except TargetNotReached as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{arguments.out}: {reached}")
-    return 0
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -6,6 +6,26 @@ import re
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, field_validator
+
+from framesift.components import Component
+
+
+class Checkpoint(Component):
+    """A component that runs a pretrained model."""
+
+    model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
+    revision: str | None = Field(
+        default=None,
+        validate_default=True,
+        description="Commit of the hub repository (40 hexadecimal digits); none for a folder.",
+    )
+
+    @field_validator("revision")
+    @classmethod
+    def _pinned(cls, revision: str | None, info: Any) -> str | None:
+        return check_source(info.data.get("model"), revision)
+
 
 def check_source(model: str | None, revision: str | None) -> str | None:
     """Refuse a hub checkpoint without a pinned commit, and a folder with one."""

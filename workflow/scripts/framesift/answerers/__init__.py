@@ -10,33 +10,21 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from framesift.components import Component
-from framesift.models import check_source
+from framesift.models import Checkpoint
 
 
-class Answerer(Component):
+class Answerer(Checkpoint):
     """Contract of an answerer: `chat` and `load`."""
 
     #: Which kind of model class `load` returns: one of lmms-eval's chat models, or one of its simple ones.
     chat: ClassVar[bool] = True
 
-    model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
-    revision: str | None = Field(
-        default=None,
-        validate_default=True,
-        description="Commit of the hub repository (40 hexadecimal digits); none for a folder.",
-    )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="bfloat16", description="Precision of the model.")
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Longest answer in tokens; none for what the lmms-eval task says."
     )
-
-    @field_validator("revision")
-    @classmethod
-    def _pinned(cls, revision: str | None, info: Any) -> str | None:
-        return check_source(info.data.get("model"), revision)
 
     @abstractmethod
     def load(self, device: str) -> Any:

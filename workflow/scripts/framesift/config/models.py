@@ -41,8 +41,8 @@ class Table(Section):
     )
     group_by: str | None = Field(
         default=None,
-        description="Grouping whose groups get a column of their own: one the dataset has (`duration`, `task_type`, ...),"
-        " or `evidence` where it has annotated evidence.",
+        description="Grouping whose groups get a column of their own: one the dataset has (`duration`, `task_type`)"
+        ", or `evidence` where it has annotated evidence.",
     )
 
 

@@ -5,8 +5,7 @@ This module imports nothing heavier than pydantic, so that a workflow can read i
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -31,9 +30,7 @@ class DemoWorld(BaseModel):
     crf: int = Field(28, ge=0, le=51, description="H.264 constant rate factor; larger is smaller and blurrier.")
     one_moment_questions: int = Field(4, ge=0, description="Questions a video whose answer shows in one short event.")
     two_moments_questions: int = Field(2, ge=0, description="Questions a video that need two events far apart.")
-    whole_video_questions: int = Field(
-        2, ge=0, le=4, description="Questions a video about a share of the whole video."
-    )
+    whole_video_questions: int = Field(2, ge=0, le=4, description="Questions a video about a share of the whole video.")
     decoys: int = Field(
         3, ge=0, description="Decoys a video: a long plain look-alike of an asked event, without its digit."
     )
@@ -76,23 +73,7 @@ class DemoTraining(BaseModel):
     max_minutes: float = Field(30.0, gt=0, description="Cap on the wall-clock minutes of one model's training.")
 
 
-Spec = TypeVar("Spec", bound=BaseModel)
 ModelName = Literal["clip", "blip", "vlm"]
-
-
-def read_spec(kind: type[Spec], text: str) -> Spec:
-    """Parse a spec given on the command line.
-
-    Parameters
-    ----------
-    kind : type
-        ``DemoWorld`` or ``DemoTraining``.
-    text : str
-        JSON text, or ``@`` followed by the path of a JSON file.
-    """
-    if text.startswith("@"):
-        text = Path(text[1:]).read_text(encoding="utf-8")
-    return kind.model_validate_json(text)
 
 
 def class_videos(world: DemoWorld, duration: str) -> int:

@@ -8,7 +8,16 @@ import cv2
 import numpy as np
 
 from framesift.demo.config import DIGIT_COUNT
-from framesift.demo.world import BASE_SIZE, COLOUR_NAMES, DIGITS, SHAPES, Background, _draw_event, draw_border, draw_event
+from framesift.demo.world import (
+    BASE_SIZE,
+    COLOUR_NAMES,
+    DIGITS,
+    SHAPES,
+    Background,
+    _draw_event,
+    draw_border,
+    draw_event,
+)
 
 NO_COLOUR, NO_SHAPE, NO_DIGIT = len(COLOUR_NAMES), len(SHAPES), DIGIT_COUNT
 CLASSES = (len(COLOUR_NAMES) + 1, len(SHAPES) + 1, DIGIT_COUNT + 1, len(COLOUR_NAMES))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import numpy as np
 from framesift.demo import text
 from framesift.demo.config import DemoWorld, video_ids
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES, Event, VideoPlan, event_pairs, plan_video, stream
+from framesift.files import whole, write_json
 
 COLUMNS = (
     "video_id",
@@ -143,12 +142,7 @@ def write_labels(world: DemoWorld, labels: Path, evidence: Path) -> int:
     schema = pyarrow.schema(
         [(name, pyarrow.list_(pyarrow.string()) if name == "options" else pyarrow.string()) for name in COLUMNS]
     )
-    for path in (labels, evidence):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = labels.with_name(f".{labels.name}.unfinished")
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), unfinished)
-    os.replace(unfinished, labels)
-    unfinished = evidence.with_name(f".{evidence.name}.unfinished")
-    unfinished.write_text(json.dumps(spans, indent=1) + "\n", encoding="utf-8")
-    os.replace(unfinished, evidence)
+    with whole(labels) as temporary:
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), temporary)
+    write_json(evidence, spans)
     return len(records)

@@ -27,7 +27,7 @@ class ScorerTexts:
     def relations(self, labels: np.ndarray) -> np.ndarray:
         """How frames with labels (n, 4) relate to each question: (n, questions) of EMPTY ... DECOY."""
         result = np.full((len(labels), len(self.questions)), OTHER)
-        for k, (looks, digit, edge) in enumerate(zip(self.looks, self.digits, self.edges)):
+        for k, (looks, digit, edge) in enumerate(zip(self.looks, self.digits, self.edges, strict=False)):
             column = result[:, k]
             if edge is not None:
                 column[labels[:, EDGE] == edge] = EVENT
@@ -79,8 +79,10 @@ def worst_areas(scores: np.ndarray, relations: np.ndarray, texts: ScorerTexts) -
     relations : (n, questions), see ``ScorerTexts.relations``
     """
     worst: dict[str, float] = {}
-    for k, (looks, digit, edge) in enumerate(zip(texts.looks, texts.digits, texts.edges)):
-        kind = "border" if edge is not None else "digit" if digit is not None else ("look" if len(looks) == 1 else "two")
+    for k, (looks, digit, edge) in enumerate(zip(texts.looks, texts.digits, texts.edges, strict=False)):
+        kind = (
+            "border" if edge is not None else "digit" if digit is not None else ("look" if len(looks) == 1 else "two")
+        )
         match = relations[:, k] >= EVENT
         if match.any() and not match.all():
             area = area_under_curve(scores[match, k], scores[~match, k])

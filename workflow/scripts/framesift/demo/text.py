@@ -7,10 +7,36 @@ from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES
 LETTERS = ["A", "B", "C", "D"]
 SHARES = ["never", "seldom", "mostly", "always"]
 SPECIAL_WORDS = ["<pad>", "<unk>", "<bos>", "<eos>", "<image>", "<video>"]
-PLAIN_WORDS = (
-    "what which how often digit digits color shape is are on the with carries and border of in a an "
-    "question instruct reply ? . , : ;"
-).split()
+PLAIN_WORDS = [
+    "what",
+    "which",
+    "how",
+    "often",
+    "digit",
+    "digits",
+    "color",
+    "shape",
+    "is",
+    "are",
+    "on",
+    "the",
+    "with",
+    "carries",
+    "and",
+    "border",
+    "of",
+    "in",
+    "a",
+    "an",
+    "question",
+    "instruct",
+    "reply",
+    "?",
+    ".",
+    ",",
+    ":",
+    ";",
+]
 
 # lmms-eval's videomme task puts these two fixed sentences round every question; the answerer reads each as one word
 INSTRUCTION = (

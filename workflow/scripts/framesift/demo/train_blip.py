@@ -86,7 +86,9 @@ class WordHeads(nn.Module):
         super().__init__()
         names = (COLOUR_NAMES, SHAPES, DIGITS)
         self.ids = [torch.tensor(tokenizer.convert_tokens_to_ids(group)) for group in names]
-        self.which = nn.ModuleList([nn.Linear(TEXT_WIDTH, CLASSES[k]) for k in range(3)] + [nn.Linear(TEXT_WIDTH, CLASSES[3])])
+        self.which = nn.ModuleList(
+            [nn.Linear(TEXT_WIDTH, CLASSES[k]) for k in range(3)] + [nn.Linear(TEXT_WIDTH, CLASSES[3])]
+        )
         self.same = nn.ModuleList([nn.Linear(TEXT_WIDTH, 1) for _ in range(4)])
         self.border = tokenizer.convert_tokens_to_ids("border")
 
@@ -119,7 +121,7 @@ def match_states(model: BlipForImageTextRetrieval, images: Tensor, words: dict[s
 
 
 def pick_texts(rng: np.random.Generator, relations: np.ndarray) -> np.ndarray:
-    """Questions (n, TEXTS_PER_FRAME) for frames with relations (n, questions): one that matches, one near miss, one any."""
+    """Questions (n, TEXTS_PER_FRAME) for frames with relations (n, questions): a match, a near miss, and any."""
     weights = rng.random((TEXTS_PER_FRAME, *relations.shape))
     weights[0] += relations >= EVENT
     weights[1] += relations == PARTIAL

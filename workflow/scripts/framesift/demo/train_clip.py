@@ -145,7 +145,11 @@ def fit_texts(
     rng = np.random.default_rng([spec.seed, 10])
     device = features.device
     bias = nn.Parameter(torch.tensor(-5.0, device=device))
-    fitted = [*model.text_model.parameters(), *model.text_projection.parameters(), *model.visual_projection.parameters()]
+    fitted = [
+        *model.text_model.parameters(),
+        *model.text_projection.parameters(),
+        *model.visual_projection.parameters(),
+    ]
     optimiser = build_optimiser([*fitted, model.logit_scale, bias], PEAK_RATE)
     check = draw_texts(np.random.default_rng([spec.seed, 11]), 40)
     relations = check.relations(held_out_labels)

@@ -62,5 +62,3 @@ def train_vlm(spec: DemoTraining, folder: Path) -> dict:
 def held_out_pool(spec: DemoTraining) -> Pool:
     """Frames the answerer never saw, with every combination present."""
     return training_pool(spec.seed + 2_000_003, HELD_OUT_REPEATS, 300)
-
-

@@ -82,7 +82,7 @@ def fit_vision(
         if step % CHECK_EVERY == 0 or step == spec.max_steps:
             logits = read(encode_frames(encode, validation.frames, device))
             accuracy = [(part.argmax(1) == held_out[:, k]).float().mean().item() for k, part in enumerate(logits)]
-            named = " ".join(f"{attribute} {share:.4f}" for attribute, share in zip(ATTRIBUTES, accuracy))
+            named = " ".join(f"{attribute} {share:.4f}" for attribute, share in zip(ATTRIBUTES, accuracy, strict=False))
             progress.say(f"vision step {step} loss {value.item():.3f} validation accuracy {named}")
             if progress.expired() or (step >= PLANNED_STEPS and min(accuracy) >= spec.vision_target):
                 break

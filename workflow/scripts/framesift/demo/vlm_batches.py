@@ -117,7 +117,7 @@ class BatchMaker:
             answer, lookups = [SHARES[share]], [start - 2, start - 2]
         elif kind == "two":
             spots = [k for k, word in enumerate(words) if word in ("star", "cross")]
-            for spot, (colour, shape, _) in zip(spots, cast):
+            for spot, (colour, shape, _) in zip(spots, cast, strict=False):
                 words[spot - 1], words[spot] = COLOUR_NAMES[colour], SHAPES[shape]
             seen = [DIGITS[digit] for digit in cast[:4, 2]]
             options = [[seen[a], seen[b]] for a in (0, 2) for b in (1, 3)]
@@ -144,10 +144,10 @@ class BatchMaker:
         for option in options:
             first = place + 2  # after the letter and the full stop
             spots = [first] if len(option) == 1 else [first, first + 2]  # "and" stands between two words
-            for spot, word in zip(spots, option):
+            for spot, word in zip(spots, option, strict=False):
                 words[spot] = str(word)
             choices.append([spots[0], spots[-1]])
-            flags = [word == wanted for word, wanted in zip(option, answer)]
+            flags = [word == wanted for word, wanted in zip(option, answer, strict=False)]
             right.append([flags[0], flags[-1]])
             place = spots[-1] + 1
         return {

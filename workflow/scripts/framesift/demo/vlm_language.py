@@ -90,7 +90,9 @@ def fit_language(
     language = model.model.language_model
     language.embed_tokens.weight.requires_grad_(phase.move_words)
     heads = ThrowAwayHeads(language.embed_tokens.num_embeddings).to(language.embed_tokens.weight.device)
-    optimiser = build_optimiser([*language.parameters(), model.model.image_newline, *heads.parameters()], phase.peak_rate)
+    optimiser = build_optimiser(
+        [*language.parameters(), model.model.image_newline, *heads.parameters()], phase.peak_rate
+    )
     rng = np.random.default_rng([spec.seed, 6, phase.planned_steps])
     maker = BatchMaker(tokenizer, rng)
     letters = torch.tensor(tokenizer.convert_tokens_to_ids(LETTERS))
@@ -158,4 +160,4 @@ def measure(
         guess = logits[:, 0, tokenizer.convert_tokens_to_ids(LETTERS)].argmax(1).cpu().numpy()
         right.append((guess == batch.letter).reshape(-1, len(KINDS)))
     model.train()
-    return dict(zip(KINDS, np.concatenate(right).mean(0).round(4).tolist()))
+    return dict(zip(KINDS, np.concatenate(right).mean(0).round(4).tolist(), strict=False))

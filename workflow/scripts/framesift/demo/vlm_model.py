@@ -106,9 +106,7 @@ def frame_tokens(model: LlavaOnevisionForConditionalGeneration, pixels: Tensor) 
     return features[:, 0]
 
 
-def save_model(
-    model: LlavaOnevisionForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
-) -> None:
+def save_model(model: LlavaOnevisionForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write weights (bfloat16), generation settings and processor so that plain ``from_pretrained`` loads them."""
     model = model.eval().to("cpu", torch.bfloat16)
     settings = model.generation_config

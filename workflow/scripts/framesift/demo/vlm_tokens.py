@@ -90,5 +90,3 @@ def label_keys(labels: np.ndarray) -> np.ndarray:
     shape_stride, colour_stride = NO_DIGIT + 1, (NO_DIGIT + 1) * (len(SHAPES) + 1)
     look = labels[..., COLOUR] * colour_stride + labels[..., SHAPE] * shape_stride + labels[..., DIGIT]
     return look * len(COLOUR_NAMES) + labels[..., EDGE]
-
-

@@ -10,7 +10,6 @@ given in units of a 128-pixel frame and scaled to the frame size asked for.
 
 from __future__ import annotations
 
-import os
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import cv2
 import numpy as np
 
 from framesift.demo.config import DIGIT_COUNT, DemoWorld, class_seconds, video_class, video_ids
+from framesift.files import whole
 
 COLOURS = {
     "red": (225, 35, 35),
@@ -122,9 +122,7 @@ def plan_video(world: DemoWorld, video_id: str) -> VideoPlan:
     digits = rng.permutation(DIGITS)[:count]
     decoyed = decoyed_events(world)
     starts, lengths = _lay_out(rng, seconds, count, decoyed, event_pairs(world))
-    events = [
-        _draw_event(rng, looks[k], str(digits[k]), starts[k], lengths[k]) for k in range(count)
-    ]
+    events = [_draw_event(rng, looks[k], str(digits[k]), starts[k], lengths[k]) for k in range(count)]
     decoys: list[Event | None] = [None] * count
     for slot, owner in enumerate(decoyed, start=count):
         decoys[owner] = _draw_event(rng, looks[owner], None, starts[slot], lengths[slot])
@@ -250,7 +248,7 @@ def draw_event(image: np.ndarray, event: Event, x: float, y: float) -> None:
     if event.digit is not None:
         font, scale = FONTS[event.font], radius / 19
         (width, height), _ = cv2.getTextSize(event.digit, font, scale, 2)
-        corner = (int(round(x * unit - width / 2)), int(round(y * unit + height / 2)))
+        corner = (round(x * unit - width / 2), round(y * unit + height / 2))
         # a black outline under a white digit keeps it readable on every colour
         outline, stroke = max(3, round(0.40 * radius)), max(1, round(0.16 * radius))
         cv2.putText(image, event.digit, corner, font, scale, (0, 0, 0), outline, cv2.LINE_AA)
@@ -294,7 +292,9 @@ class Background:
             if k % 2 == 0:
                 cv2.circle(image, (int(x), int(y)), int(reach), grey, -1, cv2.LINE_AA)
             else:
-                cv2.rectangle(image, (int(x - reach), int(y - 0.6 * reach)), (int(x + reach), int(y + 0.6 * reach)), grey, -1)
+                cv2.rectangle(
+                    image, (int(x - reach), int(y - 0.6 * reach)), (int(x + reach), int(y + 0.6 * reach)), grey, -1
+                )
         return image
 
 
@@ -317,20 +317,12 @@ def write_video(world: DemoWorld, video_id: str, path: Path) -> None:
     cv2.setNumThreads(1)
     plan = plan_video(world, video_id)
     background = Background(stream(world, video_id, "background"), plan.seconds)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.mp4")
-    try:
-        with av.open(str(unfinished), "w") as container:
-            video = container.add_stream("libx264", rate=world.fps)
-            video.width = video.height = world.frame_size
-            video.pix_fmt = "yuv420p"
-            video.options = {"crf": str(world.crf), "preset": "veryfast", "g": str(world.fps * 10), "threads": "1"}
-            for index in range(int(plan.seconds * world.fps)):
-                image = render_frame(plan, background, index / world.fps, world.frame_size)
-                for packet in video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
-                    container.mux(packet)
-            for packet in video.encode():
-                container.mux(packet)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole(path) as temporary, av.open(str(temporary), "w") as container:
+        video = container.add_stream("libx264", rate=world.fps)
+        video.width = video.height = world.frame_size
+        video.pix_fmt = "yuv420p"
+        video.options = {"crf": str(world.crf), "preset": "veryfast", "g": str(world.fps * 10), "threads": "1"}
+        for index in range(int(plan.seconds * world.fps)):
+            image = render_frame(plan, background, index / world.fps, world.frame_size)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode())

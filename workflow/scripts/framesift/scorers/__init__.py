@@ -9,40 +9,28 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from framesift.components import Component
 from framesift.datasets import Question
-from framesift.models import check_source
+from framesift.models import Checkpoint
 from framesift.spec import not_in_spec
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Scorer(Component):
+class Scorer(Checkpoint):
     """Contract of a scorer: `load`, then `features` and `scores` for each batch of frames."""
 
     #: True where `features` are small vectors worth keeping, so that a new question needs no decoding.
     keeps_features: ClassVar[bool] = False
 
-    model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
-    revision: str | None = Field(
-        default=None,
-        validate_default=True,
-        description="Commit of the hub repository (40 hexadecimal digits); none for a folder.",
-    )
     text: Literal["question", "question_and_options"] = Field(
         default="question",
         description="What the scorer is asked: the question alone (as AKS does), or with its options.",
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Precision of the model.")
     batch_size: int = Field(default=64, ge=1, description="Frames per batch.", json_schema_extra=not_in_spec())
-
-    @field_validator("revision")
-    @classmethod
-    def _pinned(cls, revision: str | None, info: Any) -> str | None:
-        return check_source(info.data.get("model"), revision)
 
     @abstractmethod
     def load(self, device: str) -> Any:
