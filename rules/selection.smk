@@ -1,16 +1,11 @@
 # Selection: scores (or nothing, for selectors that need none) + a budget -> the frames of every question.
 
 
-def selecting_scores(wc):
-    scorer = plan.selectings[wc.selecting].scorer
-    return [plan.scores(wc.dataset, scorer)] if scorer else []
-
-
 rule select_frames:
     input:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
-        scores=selecting_scores,
+        scores=lambda wc: plan.scores_needed(wc.dataset, plan.selectings[wc.selecting]),
     output:
         "results/selections/{dataset}/{selecting}.json",
     log:

@@ -100,7 +100,7 @@ def test_equal_scores_give_uniform_frames_and_say_so():
 
 
 def test_scores_that_are_missing_are_an_error():
-    with pytest.raises(ScoreError, match="needs scores"):
+    with pytest.raises(ScoreError, match="needs 50 scores, and there are 0"):
         choose(build("selectors", {"kind": "topk"}), Candidates(np.arange(50.0)), 8, None)
 
 

@@ -76,7 +76,7 @@ def _select_one(
     video = videos[question.video_id]
     if video.error is not None:
         return Selected(video_id=video.video_id, error=f"video: {video.error}")
-    values = None
+    values = np.empty(0)
     if scores is not None:
         row = scores.get(question.question_id)
         if row is None:

@@ -154,7 +154,7 @@ def _locate(loc: Path_, raw: Any) -> tuple[Path_, type[BaseModel] | None]:
             continue  # a tag such as "clip", or the "[key]" of a mistaken name
         place = (*place, step)
         if model is not None and step in model.model_fields:
-            annotation = model.model_fields[step].annotation  # type: ignore[index,assignment]
+            annotation = model.model_fields[step].annotation  # type: ignore[assignment]
         elif model is None:
             arguments = typing.get_args(annotation)
             annotation = arguments[-1] if typing.get_origin(annotation) is dict and arguments else Any  # type: ignore

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from framesift.components import implementation, kinds
 from framesift.demo.config import DemoTraining, DemoWorld
 from framesift.video.grid import CandidateGrid
+
+if TYPE_CHECKING:
+    from framesift.answerers import Answerer as AnyAnswerer
+    from framesift.datasets import Dataset as AnyDataset
+    from framesift.scorers import Scorer as AnyScorer
+    from framesift.selectors import Selector as AnySelector
 
 #: Names the user gives to configured things; some become parts of file names.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -21,6 +27,10 @@ def _any_of(family: str) -> Any:
     if len(classes) == 1:
         return classes[0]
     return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
+
+
+if not TYPE_CHECKING:
+    AnyDataset, AnyScorer, AnySelector, AnyAnswerer = map(_any_of, ("datasets", "scorers", "selectors", "answerers"))
 
 
 class Section(BaseModel):
@@ -58,9 +68,9 @@ class Config(Section):
 
     seed: int = Field(default=0, ge=0, description="Seed of everything that draws random numbers.")
     candidates: CandidateGrid = Field(default=CandidateGrid(), description="Which frames may be chosen at all.")
-    datasets: dict[Name, _any_of("datasets")] = Field(default={}, description="Datasets by name.")  # type: ignore[misc]
-    scorers: dict[Name, _any_of("scorers")] = Field(default={}, description="Scorers by name.")  # type: ignore[misc]
-    selectors: dict[Name, _any_of("selectors")] = Field(default={}, description="Selectors by name.")  # type: ignore[misc]
-    answerers: dict[Name, _any_of("answerers")] = Field(default={}, description="Video LLMs by name.")  # type: ignore[misc]
+    datasets: dict[Name, AnyDataset] = Field(default={}, description="Datasets by name.")
+    scorers: dict[Name, AnyScorer] = Field(default={}, description="Scorers by name.")
+    selectors: dict[Name, AnySelector] = Field(default={}, description="Selectors by name.")
+    answerers: dict[Name, AnyAnswerer] = Field(default={}, description="Video LLMs by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")
     demo: Demo = Field(default=Demo(), description="The embedded demo.")

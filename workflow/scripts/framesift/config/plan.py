@@ -180,6 +180,10 @@ class Plan:
     def scores(self, dataset: str, scorer: Scorer) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
 
+    def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:
+        """The scores that a selection reads: one file, or none."""
+        return [self.scores(dataset, selecting.scorer)] if selecting.scorer else []
+
     def selection(self, dataset: str, selecting: Selecting) -> str:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
 

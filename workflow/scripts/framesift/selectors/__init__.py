@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -24,12 +24,12 @@ class Candidates:
     ----------
     times : float64 array, shape (n,)
         Seconds, ascending.
-    scores : float64 array, shape (n,), or None
-        Larger is better; None for a selector that asks for no scores.
+    scores : float64 array, shape (n,), or empty
+        Larger is better; empty for a selector that asks for no scores.
     """
 
     times: np.ndarray
-    scores: np.ndarray | None = None
+    scores: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def __len__(self) -> int:
         return len(self.times)
@@ -90,8 +90,8 @@ def choose(selector: Selector, candidates: Candidates, budget: int, rng: np.rand
     if n <= budget:
         return Choice(np.arange(n))
     if selector.needs_scores:
-        if candidates.scores is None:
-            raise ScoreError(f"selector {selector.kind!r} needs scores, and there are none")
+        if len(candidates.scores) != n:
+            raise ScoreError(f"selector {selector.kind!r} needs {n} scores, and there are {len(candidates.scores)}")
         if bad := int(np.count_nonzero(~np.isfinite(candidates.scores))):
             raise ScoreError(f"{bad} of {n} scores are NaN or infinite")
         if np.ptp(candidates.scores) == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from framesift.errors import VideoError
 from framesift.video.index import keyframe_before
@@ -103,7 +103,7 @@ class RgbConverter:
 
     def __init__(self) -> None:
         self._shape: tuple | None = None
-        self._graph: av.filter.Graph | None = None
+        self._graph: Any = None
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """The frame as uint8 RGB, shape (height, width, 3)."""
