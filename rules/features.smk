@@ -19,13 +19,13 @@ rule score_frames:
     resources:
         gpu=1,
         mem_mb=8000,
+        batch=lambda wc: plan.scorers[wc.scorer].batch_size,  # a resource, since a parameter would cause reruns
     params:
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
         code=lambda wc: plan.code("score_frames.py", plan.scorers[wc.scorer]),
-        batch=lambda wc: plan.scorers[wc.scorer].batch_size,
     message:
         "Scoring {wildcards.dataset} with {wildcards.scorer}, shard {wildcards.shard} of {wildcards.n}"
     shell:
         "python workflow/scripts/score_frames.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
-        " --batch-size {params.batch} --threads {threads} --cache results/cache/scores --out {output:q} 2> {log:q}"
+        " --batch-size {resources.batch} --threads {threads} --cache results/cache/scores --out {output:q} 2> {log:q}"

@@ -41,9 +41,9 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; on failure (with `check`) the assertion shows what it printed."""
         (self.folder / "test.yaml").write_text(yaml.safe_dump(self.config))
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         # One BLAS thread: the machine that runs the tests may have more cores than it lends.
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
-        env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
+        env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
         command = [sys.executable, "-m", "snakemake", "--configfile", "test.yaml", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
