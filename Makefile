@@ -9,6 +9,8 @@ SNAKEMAKE := $(BIN)/snakemake
 
 export PATH := $(abspath $(BIN)):$(PATH)
 export HF_HUB_DISABLE_TELEMETRY := 1
+# trust what the machine trusts (a company's proxy, say), as pip does
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: demo test lint format lock docs demo-models clean help
 
@@ -16,7 +18,7 @@ help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/demo.done      ## the whole chain on a synthetic world, to a table of accuracies
-	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv
+	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv --quiet host reason
 	@$(BIN)/python workflow/scripts/show_table.py results/tables/demo.csv
 
 test: $(VENV)/test.done      ## every test

@@ -1,6 +1,8 @@
 """Code digests: what counts as a change of a program, on a copy of the library."""
 
+import os
 import shutil
+import subprocess
 import sys
 
 import pytest
@@ -22,8 +24,6 @@ def library(tmp_path, monkeypatch):
         assert old in text
         path.write_text(text.replace(old, new, 1))
         stamp[0] += 10**9
-        import os
-
         os.utime(path, ns=(stamp[0], stamp[0]))
 
     return edit
@@ -68,8 +68,6 @@ def test_edits_that_may(library, file, old, new):
 
 def test_the_closure_holds_what_is_really_imported():
     """Every module of the library that importing a program loads is in its closure."""
-    import subprocess
-
     for program in ("convert_labels", "index_videos", "assign_shards", "score_frames", "merge_scores", "select_frames"):
         script = f"import sys, {program}; print(*(m for m in sys.modules if m.startswith('framesift')))"
         loaded = subprocess.run(
@@ -84,8 +82,6 @@ def test_the_closure_holds_what_is_really_imported():
 
 def test_programs_import_nothing_heavy():
     """No program loads a model library or a decoder before it knows that it needs it (--help is quick)."""
-    import subprocess
-
     for program in sorted(path.stem for path in code.SCRIPTS.glob("*.py")):
         heavy = ["torch", "transformers", "av", "decord", "lmms_eval", "cv2"]
         script = f"import sys, {program}; print(*(m for m in {heavy} if m in sys.modules))"
@@ -93,3 +89,9 @@ def test_programs_import_nothing_heavy():
             [sys.executable, "-c", script], cwd=code.SCRIPTS, capture_output=True, text=True, check=True
         ).stdout.split()
         assert not found, f"{program}.py imports {found} when it starts"
+
+
+def test_every_program_explains_itself():
+    for program in sorted(code.SCRIPTS.glob("*.py")):
+        done = subprocess.run([sys.executable, program, "--help"], capture_output=True, text=True, check=True)
+        assert done.stdout.startswith(f"usage: {program.name}")
