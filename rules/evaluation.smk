@@ -1,4 +1,5 @@
 # Evaluation: a selection + an answerer -> answers, through lmms-eval as it is published.
+# (The program is not called evaluate.py: lmms-eval imports a library of that name.)
 # Each answer is kept in results/cache as soon as it is given, so no job ever repeats more than one question.
 
 
@@ -24,13 +25,13 @@ rule evaluate:
             plan.answer_spec(wc.dataset, plan.answerers[wc.answerer])
         ),
         code=lambda wc: plan.code(
-            "evaluate.py",
+            "evaluate_selection.py",
             plan.answerers[wc.answerer].answerer,
             plan.dataset(wc.dataset),
         ),
     message:
         "Answering {wildcards.dataset} with {wildcards.answerer} on {wildcards.selecting}"
     shell:
-        "python workflow/scripts/evaluate.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python workflow/scripts/evaluate_selection.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --selection {input.selection:q} --chunk {wildcards.chunk} --chunks {wildcards.n}"
         " --threads {threads} --cache results/cache/answers --out {output:q} 2> {log:q}"

@@ -15,7 +15,7 @@ from tiny import TABLE, make_project
 
 PROGRAMS = (
     *("convert_labels", "index_videos", "assign_shards", "score_frames"),
-    *("merge_scores", "select_frames", "evaluate", "make_table"),
+    *("merge_scores", "select_frames", "evaluate_selection", "make_table"),
 )
 
 #: Stands before `python` in PATH. Each program is killed the first time it is called: as soon as it has kept a first
@@ -27,7 +27,7 @@ mark = os.path.join({marks!r}, program)
 if os.path.exists(mark):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 open(mark, "w").close()
-kept = {{"index_videos": "videos/*", "score_frames": "scores/*/*", "evaluate": "answers/*/*"}}.get(program)
+kept = {{"index_videos": "videos/*", "score_frames": "scores/*/*", "evaluate_selection": "answers/*/*"}}.get(program)
 child = subprocess.Popen([{python!r}, *sys.argv[1:]])
 started = time.time()
 while child.poll() is None:

@@ -41,7 +41,7 @@ SELECT = ("select_frames.py", "framesift.selectors.aks")
         ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota  //  2,  depth + 1"),
         ("framesift/selectors/topk.py", "[:budget]", "[: budget + 0]"),
         ("framesift/scorers/clip.py", "normalize", "renormalize"),
-        ("evaluate.py", "import", "import"),
+        ("evaluate_selection.py", "import", "import"),
     ],
 )
 def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):

@@ -97,8 +97,8 @@ def network(world, monkeypatch):
 
 @pytest.fixture(scope="module")
 def program():
-    """The program evaluate.py (not by its name, which an installed library has too)."""
-    spec = importlib.util.spec_from_file_location("evaluate_program", SCRIPTS / "evaluate.py")
+    """The program evaluate_selection.py (not by its name, which an installed library has too)."""
+    spec = importlib.util.spec_from_file_location("evaluate_program", SCRIPTS / "evaluate_selection.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -106,11 +106,11 @@ def program():
 
 @pytest.fixture
 def job(world, program, tmp_path, monkeypatch):
-    """Run evaluate.py in this process: job(name, chosen=..., excluded=..., model=...) gives the answers."""
+    """Run evaluate_selection.py in this process: job(name, chosen=..., excluded=..., model=...) gives the answers."""
 
     def run(out="answers", *, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
         command = arguments(world, tmp_path, out, chosen, excluded, model, videos, chunk, chunks)
-        monkeypatch.setattr(sys, "argv", ["evaluate.py", *command])
+        monkeypatch.setattr(sys, "argv", ["evaluate_selection.py", *command])
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         program.main()
         return read_answers(tmp_path / f"{out}.json")
@@ -278,7 +278,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def test_a_killed_job_goes_on_where_it_was(world, network, job, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    command = [str(SCRIPTS / "evaluate.py"), *arguments(world, tmp_path, "answers")]
+    command = [str(SCRIPTS / "evaluate_selection.py"), *arguments(world, tmp_path, "answers")]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     killed = subprocess.run(
         [sys.executable, "-c", KILLED_IN_THIRD_CALL, *command],
@@ -407,14 +407,6 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
     assert asker.ask(request, documents) == "which? 10.0 120 2"
     assert asker.made == 1
     assert request.args[1] == {"max_new_tokens": 16}
-
-
-def test_the_library_named_like_the_program_is_loaded_when_it_is_used(job, network):
-    job()
-    from lmms_eval.api import registry
-
-    assert not any(name.startswith("evaluate.") for name in sys.modules)
-    assert registry.hf_evaluate.load.__module__ == "evaluate.loading"
 
 
 def test_frames_are_a_video_before_they_are_decoded():

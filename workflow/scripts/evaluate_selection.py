@@ -1,7 +1,7 @@
 """Ask a video LLM the questions of one chunk, each with its selected frames, through lmms-eval.
 
 By hand:
-  python workflow/scripts/evaluate.py --spec @spec.json --labels labels.json --videos videos.parquet
+  python workflow/scripts/evaluate_selection.py --spec @spec.json --labels labels.json --videos videos.parquet
     --selection selection.json --cache cache/ --chunk 1 --chunks 4 --out answers-1-of-4.json
 """
 
@@ -49,7 +49,7 @@ def main() -> None:
     answers = evaluate(dataset, records, questions, asker, excluded)
     made_by = {
         "spec": args.spec,
-        "code": code_digest("evaluate.py", answerer.module, dataset.module),
+        "code": code_digest("evaluate_selection.py", answerer.module, dataset.module),
         "weights": asker.identity["weights"],
         "lmms_eval": asker.identity["versions"]["lmms-eval"],
         "versions": asker.identity["versions"],
