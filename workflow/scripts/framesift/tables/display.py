@@ -77,29 +77,26 @@ def _table(rows: Sequence[Row]) -> Table:
 
 
 def _names(row: Row, rows: Sequence[Row]) -> list[Text]:
-    return [Text(row["method"]), *([Text(row["scorer"])] if any(other["scorer"] for other in rows) else [])]
+    mark = " !" if row["flag"] else ""
+    return [Text(row["method"] + mark), *([Text(row["scorer"])] if any(other["scorer"] for other in rows) else [])]
 
 
 def _main(rows: Sequence[Row]) -> Table:
     made = _table(rows)
     compared = any(row["n_paired"] for row in rows)
     recalled = any(row["evidence_recall"] for row in rows)
-    flagged = any(row["flag"] for row in rows)
     headers = ["questions", "accuracy %\n(95 % interval)"]
     headers += ["gain, points\n(95 % interval)", "p"] if compared else []
     headers += ["evidence\nseen %"] if recalled else []
     headers += ["frames"]
     for header in headers:
         made.add_column(header, justify="right", no_wrap=True)
-    if flagged:
-        made.add_column("flag", style="yellow", overflow="fold")
     for row in rows:
         cells = [row["n"], _with_interval(row, "accuracy")]
         if compared:
             cells += ["baseline", ""] if not row["n_paired"] else [_with_interval(row, "difference", "+"), _p(row)]
         cells += [_percent(row["evidence_recall"])] if recalled else []
         cells += [_frames(row)]
-        cells += [row["flag"]] if flagged else []
         style = "green" if _above(row) else "red" if _below(row) else ""
         made.add_row(*_names(row, rows), *(Text(cell) for cell in cells), style=style)
     return made
@@ -144,7 +141,7 @@ def what_to_see(rows: Sequence[Row]) -> list[str]:
     if unparsed := sum(int(row["unparsed"]) for row in rows):
         problems.append(f"{unparsed} name no option and count as wrong")
     if any(row["flag"] for row in rows):
-        problems.append("flagged rows gave the same answers to different frames, so check that the frames arrived")
+        problems.append("rows marked ! gave the same answers to different frames: check that the frames arrived")
     if problems:
         lines.append(f"Mind: {'; '.join(problems)}.")
     return lines
