@@ -80,6 +80,11 @@ class Plan:
             )
         return self.config.tables[name]
 
+    def tables_at_hand(self) -> list[str]:
+        """The tables whose labels are on this machine, or are made by the workflow."""
+        files = {name: self.dataset(table.dataset).labels_file for name, table in self.config.tables.items()}
+        return [name for name, file in files.items() if file.is_file() or file.is_relative_to(DEMO_DIR)]
+
     def cells(self, name: str) -> list[Cell]:
         """The rows of a table. A selector without need of scores has one row, whatever the scorers."""
         config, table = self.config, self.table(name)

@@ -1,0 +1,108 @@
+"""The plan: which ids and files change with which setting."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from framesift.config.load import load_config
+from framesift.config.plan import Plan
+from framesift.errors import InputError
+from framesift.shards import assign_shards
+from framesift.videos import Video
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def raw(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    raw["tables"]["videomme"]["scorers"] = ["clip", "demo_blip"]
+    return raw
+
+
+def files(raw):
+    """Every file of the table `videomme`, by what it is."""
+    plan = Plan(load_config(raw))
+    table = plan.table("videomme")
+    found = {"labels": plan.labels(table.dataset), "videos": plan.videos(table.dataset)}
+    for cell in plan.cells("videomme"):
+        name = f"{cell.selector_name} {cell.scorer_name}"
+        if cell.selecting.scorer:
+            found[f"scores {cell.scorer_name}"] = plan.scores(table.dataset, cell.selecting.scorer)
+        found[f"selection {name}"] = plan.selection(table.dataset, cell.selecting)
+        found[f"answers {name}"] = plan.answers(table, cell)[0]
+    return found
+
+
+def changed(raw, edit):
+    other = copy.deepcopy(raw)
+    edit(other)
+    before, after = files(raw), files(other)
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_another_revision_of_a_scorer_concerns_its_own_results(raw):
+    assert changed(raw, lambda other: other["scorers"]["clip"].update(revision="1" * 40)) == {
+        "scores clip",
+        *(f"{what} {method} clip" for what in ("selection", "answers") for method in ("topk", "aks")),
+    }
+
+
+def test_another_revision_of_the_answerer_concerns_all_answers(raw):
+    found = changed(raw, lambda other: other["answerers"]["llava_onevision_7b"].update(revision="1" * 40))
+    assert found == {name for name in files(raw) if name.startswith("answers")}
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "field", "value"),
+    [
+        ("scorers", "clip", "label", "CLIP"),
+        ("scorers", "clip", "batch_size", 7),
+        ("selectors", "aks", "label", "AKS"),
+        ("datasets", "videomme", "data_dir", "elsewhere"),
+        ("datasets", "videomme", "limit", 5),  # other content, same place: the cache knows the videos
+    ],
+)
+def test_what_never_moves_a_file(raw, section, name, field, value):
+    assert changed(raw, lambda other: other[section][name].update({field: value})) == set()
+
+
+def test_a_renamed_entry_keeps_its_results(raw):
+    other = copy.deepcopy(raw)
+    other["selectors"]["mine"] = other["selectors"].pop("aks")
+    for table in other["tables"].values():
+        table["selectors"] = ["mine" if name == "aks" else name for name in table["selectors"]]
+    assert set(files(raw).values()) == set(files(other).values())
+
+
+def test_a_selector_without_scores_has_one_cell(raw):
+    cells = Plan(load_config(raw)).cells("videomme")
+    assert [(cell.selector_name, cell.scorer_name) for cell in cells] == [
+        ("uniform", None), ("topk", "clip"), ("topk", "demo_blip"), ("aks", "clip"), ("aks", "demo_blip"),
+    ]  # fmt: skip
+
+
+def test_a_table_that_is_not_there(raw):
+    with pytest.raises(InputError, match="hint: did you mean 'videomme'"):
+        Plan(load_config(raw)).table("videome")
+
+
+def test_tables_at_hand(raw, tmp_path):
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo"]
+    (tmp_path / "labels.json").touch()
+    raw["datasets"]["videomme"] |= {"data_dir": str(tmp_path), "labels": "labels.json"}
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "videomme"]
+
+
+def test_shards_are_balanced_and_stable():
+    videos = {f"v{i}": Video(f"v{i}", "", duration=seconds) for i, seconds in enumerate([600, 10, 300, 300, 0, 590])}
+    shards = assign_shards(videos, 3)
+    assert shards == assign_shards(dict(reversed(videos.items())), 3)
+    loads = [sum(videos[name].duration for name, shard in shards.items() if shard == n) for n in (1, 2, 3)]
+    assert sorted(loads) == [600, 600, 600]
+    assert set(shards) == set(videos)
+    assert set(assign_shards(videos, 20).values()) <= set(range(1, 21))
