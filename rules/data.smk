@@ -1,9 +1,30 @@
-# Data: original labels -> one label format; videos -> a table of videos with their candidate frames; shards.
+# Data: a dataset in its folder -> one label format; videos -> a table of videos with their candidate frames; shards.
+
+
+rule download_dataset:
+    output:
+        "results/datasets/{dataset}.json",
+    log:
+        "logs/datasets/{dataset}.log",
+    benchmark:
+        "benchmarks/datasets/{dataset}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        keep_archives=lambda wc: int(plan.dataset(wc.dataset).keep_archives),
+    params:
+        spec=lambda wc: plan.spec(plan.download_spec(wc.dataset)),
+        code=lambda wc: plan.code("download_dataset.py", plan.dataset(wc.dataset)),
+    message:
+        "Looking for the files of {wildcards.dataset}; what is missing comes from the hub (progress: {log})"
+    shell:
+        "python workflow/scripts/download_dataset.py --spec {params.spec:q} --keep-archives {resources.keep_archives}"
+        " --cache results/cache/videos --out {output:q} 2> {log:q}"
 
 
 rule convert_labels:
     input:
-        labels=lambda wc: plan.original_labels(wc.dataset),
+        lambda wc: plan.original_labels(wc.dataset),
     output:
         "results/labels/{dataset}.json",
     log:
@@ -15,13 +36,16 @@ rule convert_labels:
     params:
         spec=lambda wc: plan.spec(plan.convert_spec(wc.dataset)),
         code=lambda wc: plan.code("convert_labels.py", plan.dataset(wc.dataset)),
+        labels=lambda wc: plan.dataset(wc.dataset).labels_file.as_posix(),
+        state=lambda wc: plan.label_state(wc.dataset),
     message:
         "Converting the labels of {wildcards.dataset}"
     shell:
-        "python workflow/scripts/convert_labels.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python workflow/scripts/convert_labels.py --spec {params.spec:q} --labels {params.labels:q}"
         " --out {output:q} 2> {log:q}"
 
 
+# The list of unusable videos is a log: Snakemake keeps it when there are too many of them and the job fails.
 rule index_videos:
     input:
         labels="results/labels/{dataset}.json",
@@ -29,22 +53,26 @@ rule index_videos:
     output:
         "results/videos/{dataset}-{grid}.parquet",
     log:
-        "logs/videos/{dataset}-{grid}.log",
+        text="logs/videos/{dataset}-{grid}.log",
+        excluded="results/videos/{dataset}-{grid}-excluded.csv",
     benchmark:
         "benchmarks/videos/{dataset}-{grid}.tsv"
     conda:
         "../envs/data.yaml"
     threads: 4
+    resources:
+        max_excluded=lambda wc: str(plan.dataset(wc.dataset).max_excluded),
     params:
         spec=lambda wc: plan.spec(plan.index_spec(wc.dataset)),
         code=lambda wc: plan.code("index_videos.py", plan.dataset(wc.dataset)),
-        sizes=lambda wc: plan.video_sizes(wc.dataset),
+        state=lambda wc: plan.video_state(wc.dataset),
         folder=lambda wc: plan.dataset(wc.dataset).video_dir,
     message:
-        "Finding the candidate frames of the videos of {wildcards.dataset}"
+        "Probing the videos of {wildcards.dataset}"
     shell:
         "python workflow/scripts/index_videos.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --video-dir {params.folder:q} --cache results/cache/videos --threads {threads} --out {output:q} 2> {log:q}"
+        " --video-dir {params.folder:q} --max-excluded {resources.max_excluded} --excluded {log.excluded:q}"
+        " --cache results/cache/videos --threads {threads} --out {output:q} 2> {log.text:q}"
 
 
 rule assign_shards:

@@ -4,6 +4,7 @@
 rule make_table:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
+        videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
         evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
         selections=lambda wc: [
             cell["selection"] for cell in plan.table_spec(wc.table)["cells"]
@@ -31,5 +32,6 @@ rule make_table:
     message:
         "Making the table {wildcards.table}"
     shell:
-        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q} {params.evidence:q}"
+        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q} --videos {input.videos:q}"
+        " {params.evidence:q}"
         " --out {output.table:q} --groups-out {output.groups:q} 2> {log:q}"

@@ -9,7 +9,6 @@ import pytest
 
 from barcode import write_video
 from framesift.answers import read_answers
-from framesift.components import build
 from framesift.config.models import Config
 from framesift.config.plan import Plan
 from framesift.selection import read_selection
@@ -22,7 +21,8 @@ VIDEOS = {
     "good": (None, 30),
     "brief": (None, 3),  # fewer candidates than the budget
     "slow": (None, 20),  # a frame every two seconds: all are candidates
-    "cut": (None, None),  # ends before its content does
+    "clipped": (None, None),  # lacks its last second or so
+    "cut": ("is cut short", 0),
     "empty": ("the file is empty", 0),
     "text": ("the file cannot be read as a video", 0),
     "missing": ("no video file was found", 0),
@@ -53,6 +53,7 @@ def project(tmp_path_factory):
     write_video(project.folder / "whole.mkv", 300, 10)
     whole = (project.folder / "whole.mkv").read_bytes()
     (videos / "cut.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    (videos / "clipped.mkv").write_bytes(whole[: len(whole) * 97 // 100])
     (videos / "empty.mp4").touch()
     (videos / "text.mp4").write_text("no video\n" * 100)
     records = [
@@ -80,6 +81,10 @@ def project(tmp_path_factory):
             name: {"kind": "clip", "model": f"models/of/{name}"}
         }
     project.config["tables"]["tiny"] |= {"selectors": ["uniform", "topk"], "group_by": None}
+    refused = project.run(TABLE, check=False)
+    assert refused.returncode != 0
+    project.refusal = refused.stdout + refused.stderr
+    project.config["datasets"]["tiny"]["max_excluded"] = 1.0
     project.run(TABLE)
     return project
 
@@ -99,8 +104,24 @@ def test_the_index_says_what_is_wrong(project):
         assert (error or "") in (table[name].error or "")
         if candidates is not None:
             assert len(table[name].frames) == candidates
-    assert not table["cut"].complete
-    assert 5 < len(table["cut"].frames) < 30
+    assert not table["clipped"].complete
+    assert 26 < len(table["clipped"].frames) < 30
+
+
+def test_too_many_unusable_videos_stop_the_run_and_are_listed(project):
+    assert "4 of 8 videos cannot be used (2 broken, 1 short, 1 missing)" in project.refusal
+    assert "expected: at most 1 of them" in project.refusal
+    assert "or set max_excluded of the dataset" in project.refusal
+    (path,) = (project.folder / "results" / "videos").glob("tiny-*-excluded.csv")
+    with open(path) as file:
+        listed = {row["video_id"]: row for row in csv.DictReader(file)}
+    assert {name: row["reason"] for name, row in listed.items()} == {
+        "cut": "short",
+        "empty": "broken",
+        "missing": "missing",
+        "text": "broken",
+    }
+    assert {row["questions"] for row in listed.values()} == {"1"}
 
 
 def test_broken_videos_are_excluded_and_counted(rows):
@@ -144,27 +165,19 @@ def test_a_dataset_without_one_usable_video_is_a_mistake(project):
     done = project.run("results/videos/none-" + "0" * 12 + ".parquet", check=False)
     assert done.returncode != 0
     text = done.stdout + done.stderr
-    assert "none of the 7 videos can be used" in text
+    assert "none of the 8 videos can be used" in text
     assert "hint: set data_dir and videos of the dataset" in text
     del project.config["datasets"]["none"]
 
 
 def test_what_is_missing_is_named_before_anything_runs(project):
-    project.config["datasets"]["lost"] = {"kind": "videomme", "data_dir": "nowhere"}
+    project.config["datasets"]["lost"] = {"kind": "videomme", "data_dir": "nowhere", "download": False}
     done = project.run("results/labels/lost.json", check=False)
     text = done.stdout + done.stderr
     assert done.returncode != 0
     assert "datasets.lost.labels: there is no such file" in text
     assert "nowhere/videomme/test-00000-of-00001.parquet" in text
     del project.config["datasets"]["lost"]
-
-
-def test_videos_are_read_by_the_dataset_they_belong_to(tmp_path):
-    (tmp_path / "videos").mkdir()
-    (tmp_path / "videos" / "a.webm").touch()
-    dataset = build("datasets", {"kind": "videomme", "data_dir": tmp_path, "videos": "videos"})
-    assert dataset.find_video("a") == tmp_path / "videos" / "a.webm"
-    assert dataset.find_video("b") is None
 
 
 def _merged(project):

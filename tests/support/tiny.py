@@ -35,6 +35,7 @@ def make_dataset(folder: Path, world: dict | None = None) -> Path:
 def config(data_dir: str = "data", **table: object) -> dict:
     """A configuration with the one table `tiny` over the dataset in `data_dir`."""
     dataset = {"kind": "videomme", "data_dir": data_dir, "labels": "labels.parquet", "videos": "videos"}
+    dataset["download"] = False
     settings = {
         "dataset": "tiny",
         "answerers": ["demo_vlm"],

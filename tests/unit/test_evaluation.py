@@ -21,7 +21,6 @@ from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
 from framesift.answering import Asker, Wanted
 from framesift.answers import Answer, read_answers
 from framesift.code import SCRIPTS
-from framesift.datasets import Question
 from framesift.datasets.videomme import VideoMME
 from framesift.errors import InputError
 from framesift.evaluation import chunk_of, wanted_frames
@@ -29,6 +28,7 @@ from framesift.files import read_json, write_json
 from framesift.journal import Journal
 from framesift.labels import convert
 from framesift.lmms_task import Frames, frames_only
+from framesift.questions import Question
 from framesift.selection import Selected, write_selection
 from framesift.video.grid import CandidateGrid
 from framesift.videos import Video, describe_video, write_videos

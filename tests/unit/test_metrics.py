@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framesift.errors import InputError
-from framesift.metrics.evidence import Evidence, evidence_recall, read_evidence
+from framesift.evidence import read_evidence
+from framesift.metrics.evidence import evidence_recall
+from framesift.questions import Evidence
 
 SECONDS = st.floats(0, 1000, allow_nan=False)
 SPANS = st.lists(st.tuples(SECONDS, SECONDS).map(lambda span: tuple(sorted(span))), min_size=1, max_size=5)

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from barcode import read_indices, write_video
-from framesift.components import build
 from framesift.errors import VideoError
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import index_video
 from framesift.video.reader import decode, read_frames
-from framesift.videos import describe_video, read_videos, write_videos
+from framesift.videos import Video, checked_length, describe_video, read_videos, write_videos
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
 
@@ -97,10 +96,9 @@ def test_a_clip_cut_short_keeps_what_can_be_decoded(clip, tmp_path):
 
 
 def test_the_table_of_videos_is_read_back(clip, tmp_path):
-    missing = build("datasets", {"kind": "videomme", "data_dir": tmp_path}).find_video("missing")
     videos = [
         describe_video("clip", clip, CandidateGrid(), tmp_path / "cache"),
-        describe_video("missing", missing, CandidateGrid()),
+        describe_video("missing", None, CandidateGrid()),
     ]
     write_videos(tmp_path / "videos.parquet", videos, {"a": 1})
     table = read_videos(tmp_path / "videos.parquet")
@@ -109,6 +107,40 @@ def test_the_table_of_videos_is_read_back(clip, tmp_path):
     assert table["clip"].times[:3] == pytest.approx([0, 29 / 29.97, 58 / 29.97], abs=1e-3)
     with pytest.raises(VideoError, match="frame 1 is not a candidate"):
         table["clip"].stamps_of([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("labelled", "tolerance", "reason"),
+    [
+        (10.0, 0.1, ""),
+        (None, 0.1, ""),
+        (13.1, 0.1, "short"),
+        (6.9, 0.1, "mislabelled"),
+        (12.9, 0.0, ""),  # three seconds are always allowed
+        (100.0, None, ""),
+        (100.0, 0.9, "")
+    ],
+)  # fmt: skip
+def test_a_video_of_another_length_than_the_labels_say(labelled, tolerance, reason):
+    video = Video("v", "v.mp4", duration=10.0, frames=[0], stamps=[0], times=[0.0], keyframes=[0], fps=1, digest="d")
+    checked = checked_length(video, labelled, tolerance)
+    assert checked.reason == reason
+    assert (checked == video) == (reason == "")
+    if reason:
+        assert checked.error == f"is 10.0 seconds long, the labels say {labelled:.1f}"
+        assert (checked.frames, checked.duration, checked.digest) == ([], 10.0, "d")
+
+
+def test_a_video_whose_frames_cannot_be_decoded_is_broken(clip, tmp_path):
+    """Sound packets and no decodable frame: the index of the container is whole, its content is not."""
+    data = bytearray(clip.read_bytes())
+    start = data.index(b"mdat") + 8
+    end = data.index(b"moov") - 4
+    data[start:end] = bytes(end - start)
+    (tmp_path / "zeroed.mp4").write_bytes(data)
+    video = describe_video("zeroed", tmp_path / "zeroed.mp4", CandidateGrid())
+    assert video.reason == "broken"
+    assert video.frames == []
 
 
 def test_a_remembered_video_is_not_read_again(clip, tmp_path, monkeypatch):

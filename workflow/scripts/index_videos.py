@@ -1,42 +1,91 @@
-"""Find the videos of a dataset, their candidate frames, and what is wrong with those that cannot be used."""
+"""Probe the videos of a dataset: length, frame rate, codec, candidate frames, and what is wrong with unusable ones.
 
+Videos that are missing, broken, short or mislabelled are listed with the reason in the file given by --excluded.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from framesift.cli import log, parser, run
 from framesift.components import build
-from framesift.errors import InputError
-from framesift.labels import read_questions
+from framesift.datasets import VideoFolder
+from framesift.errors import InputError, VideoError
+from framesift.files import whole
+from framesift.questions import Question, read_questions
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video, write_videos
+from framesift.videos import Video, checked_length, describe_video, write_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec="kind of dataset and candidate grid")
+    options = parser(__doc__, spec="kind of dataset, its length_tolerance, and candidate grid")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--video-dir", required=True, metavar="DIR")
     options.add_argument("--cache", metavar="DIR", help="remembers finished videos of an interrupted run")
     options.add_argument("--threads", type=int, default=1)
+    options.add_argument(
+        "--max-excluded", type=float, default=0.05, help="share of unusable videos that stops the run (1: never)"
+    )
+    options.add_argument("--excluded", metavar="FILE.csv", help="list of the unusable videos")
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     args = options.parse_args()
 
-    dataset = build("datasets", {**args.spec["dataset"], "data_dir": ".", "videos": args.video_dir})
+    dataset = build("datasets", {"kind": args.spec["kind"], "data_dir": ".", "labels": "."})
     grid = CandidateGrid(**args.spec["candidates"])
     cache = Path(args.cache) if args.cache else None
-    video_ids = sorted({question.video_id for question in read_questions(args.labels)})
+    questions = read_questions(args.labels)
+    lengths = {question.video_id: question.seconds for question in questions}
+    folder = VideoFolder(Path(args.video_dir))
+
+    def probe(video_id: str) -> Video:
+        try:
+            path = folder.find(dataset.file_name(video_id))
+        except VideoError as error:
+            return Video(video_id, "", error=str(error), reason="ambiguous")
+        video = describe_video(video_id, path, grid, cache)
+        return checked_length(video, lengths[video_id], args.spec["length_tolerance"])
+
     with ThreadPoolExecutor(args.threads) as pool:
-        rows = list(pool.map(lambda name: describe_video(name, dataset.find_video(name), grid, cache), video_ids))
-    broken = [row for row in rows if row.error is not None]
-    for row in broken:
+        rows = list(pool.map(probe, sorted(lengths)))
+    unusable = [row for row in rows if row.error is not None]
+    for row in unusable:
         log.warning("video %s is left out: %s", row.video_id, row.error)
-    if len(broken) == len(rows):
+    if args.excluded:
+        write_excluded(args.excluded, unusable, questions)
+    refuse_too_many(unusable, len(rows), args)
+    write_videos(args.out, rows, args.spec)
+    log.info("%s: %d videos, %d left out", args.out, len(rows), len(unusable))
+
+
+def write_excluded(path: str, rows: Iterable[Video], questions: Iterable[Question]) -> None:
+    asked = Counter(question.video_id for question in questions)
+    with whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["video_id", "questions", "reason", "detail", "file"])
+        for row in rows:
+            writer.writerow([row.video_id, asked[row.video_id], row.reason, row.error, row.path])
+
+
+def refuse_too_many(rows: list[Video], total: int, args) -> None:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in rows).most_common())
+    if rows and len(rows) == total:
         raise InputError(
-            f"none of the {len(rows)} videos can be used (the first, {broken[0].video_id}: {broken[0].error})",
+            f"none of the {total} videos can be used ({reasons}; the first, {rows[0].video_id}: {rows[0].error})",
             file=args.video_dir,
             hint="set data_dir and videos of the dataset to where the files lie",
         )
-    write_videos(args.out, rows, args.spec)
-    log.info("%s: %d videos, %d left out", args.out, len(rows), len(broken))
+    if len(rows) > max(1, args.max_excluded * total):
+        raise InputError(
+            f"{len(rows)} of {total} videos cannot be used ({reasons})",
+            file=args.video_dir,
+            field="max_excluded",
+            value=args.max_excluded,
+            expected=f"at most {max(1, int(args.max_excluded * total))} of them",
+            hint=f"{args.excluded or 'the log'} names each with its reason. Mend the files (remove broken ones that are"
+            " to be fetched again), or set max_excluded of the dataset (1: go on with whatever is left)",
+        )
 
 
 if __name__ == "__main__":

@@ -5,17 +5,24 @@ Two runs on the same input give the same bytes. docs/tables.md explains every co
 
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
+from framesift.evidence import evidence_in_seconds
 from framesift.files import write_json
-from framesift.labels import read_questions
-from framesift.metrics.evidence import read_evidence
+from framesift.questions import read_questions
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of, make_rows, timing_rows
 from framesift.tables.cells import read_cells, read_table_spec
+from framesift.videos import read_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec="table, dataset, protocol, baseline, group_by, seed, and the files of each cell")
+    options = parser(
+        __doc__,
+        spec="table, dataset, protocol, baseline, group_by, evidence_tolerance, seed, and the files of each cell",
+    )
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument(
+        "--videos", metavar="FILE.parquet", help="from index_videos.py, for evidence that names frames"
+    )
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
     options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")
@@ -25,9 +32,9 @@ def main() -> None:
 
     spec = read_table_spec(args.spec)
     questions = read_questions(args.labels)
-    evidence = read_evidence(args.evidence) if args.evidence else {}
+    evidence = evidence_in_seconds(questions, read_videos(args.videos) if args.videos else {}, args.evidence)
     groups = groups_of(questions, evidence)
-    cells = read_cells(spec.in_order(), questions, evidence)
+    cells = read_cells(spec.in_order(), questions, evidence, spec.evidence_tolerance)
     rows, group_rows = make_rows(spec, cells, groups, len(questions))
 
     shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []

@@ -2,7 +2,7 @@
 
 from framesift.cli import log, parser, run
 from framesift.errors import InputError
-from framesift.labels import read_questions
+from framesift.questions import read_questions
 from framesift.scores import read_scores, write_scores
 
 

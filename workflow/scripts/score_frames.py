@@ -6,8 +6,8 @@ from pathlib import Path
 from framesift.cli import add_compute_options, log, parser, run
 from framesift.components import build
 from framesift.files import read_json
-from framesift.labels import read_questions
 from framesift.models import pick_device
+from framesift.questions import read_questions
 from framesift.scores import write_scores
 from framesift.scoring import VideoScorer
 from framesift.videos import read_videos

@@ -3,7 +3,7 @@
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
 from framesift.components import build
-from framesift.labels import read_questions
+from framesift.questions import read_questions
 from framesift.scores import read_scores
 from framesift.selection import select_frames, write_selection
 from framesift.videos import read_videos

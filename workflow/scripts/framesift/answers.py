@@ -24,8 +24,8 @@ class Answer(BaseModel):
         What the model wrote.
     parsed : str or None
         The letter that the task's own parser finds in the response; None where it finds none.
-    answer : str
-        Letter of the right option.
+    answer : str or None
+        Letter of the right option; None where the benchmark keeps it.
     correct : bool
     frames_given : list of int
         Indices of the frames that the network got, in order, recorded at its call.
@@ -41,7 +41,7 @@ class Answer(BaseModel):
     error: str | None = None
     response: str = ""
     parsed: str | None = None
-    answer: str
+    answer: str | None
     correct: bool = False
     frames_given: list[int] = []
     times_given: list[float] = []

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 
 from framesift.answering import Asker, Wanted
 from framesift.answers import Answer
-from framesift.datasets import Dataset, LmmsTask, Question
+from framesift.datasets import Dataset, LmmsTask
 from framesift.errors import InputError, VideoError
 from framesift.files import read_json
-from framesift.labels import read_questions
 from framesift.lmms_startup import lmms_eval_environment, tasks_folder
 from framesift.lmms_task import ID_COLUMN
+from framesift.questions import Question, read_questions
 from framesift.selection import Selected
 from framesift.videos import Video
 
@@ -115,12 +115,18 @@ def evaluate(
     dict
         By question id, in the order of `questions`.
     """
+    task = dataset.lmms_task
+    if task is None:
+        raise InputError(
+            f"questions of {dataset.kind} cannot be asked through lmms-eval yet",
+            hint="its answers are open, or its task does not say which option it understood",
+        )
     documents = [
-        {**record, ID_COLUMN: question.question_id}
+        {**dataset.document(record, question), ID_COLUMN: question.question_id}
         for record, question in zip(records, questions, strict=True)
         if question.question_id not in excluded
     ]
-    judged = run_task(dataset.lmms_task, documents, asker) if documents else {}
+    judged = run_task(task, documents, asker) if documents else {}
     answers = {}
     for question in questions:
         question_id = question.question_id
@@ -130,7 +136,7 @@ def evaluate(
             answers[question_id] = Answer(**common, error=error)
             continue
         response = asker.responses[question_id]
-        parsed = judged[question_id].get(dataset.lmms_task.prediction) or None
+        parsed = judged[question_id].get(task.prediction) or None
         answers[question_id] = Answer(
             **common,
             response=response.text,

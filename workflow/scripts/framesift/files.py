@@ -66,6 +66,19 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def remembered_digest(path: str | Path, cache: Path | None) -> str:
+    """SHA-256 of a file's content; `cache` remembers it by path, size and modification time of the file."""
+    path = Path(path)
+    if cache is None:
+        return file_digest(path)
+    stat = path.stat()
+    name = hashlib.sha256(f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
+    entry = cache / name[:2] / f"{name}.json"
+    if not entry.is_file():
+        write_json(entry, file_digest(path))
+    return str(read_json(entry))
+
+
 def tree_digest(path: str | Path) -> str:
     """SHA-256 over the names and contents of the files under a folder (or of the one file)."""
     path = Path(path)

@@ -1,27 +1,28 @@
-"""Label files: from a benchmark's own format to one record a question, and back into memory.
+"""Label files: from a benchmark's own format to one record a question, and back.
 
-A record of ``results/labels/{dataset}.json`` is the original record, untouched, plus two keys of ours:
-``question_id`` where the original has none, and ``normalised``, the `Question` that every later stage reads.
+A record of ``results/labels/{dataset}.json`` is the original record, untouched, plus one key of ours: ``normalised``,
+the `Question` that every later stage reads.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from framesift.datasets import Dataset, Question
+from framesift.datasets import Dataset
 from framesift.errors import InputError, did_you_mean
 from framesift.files import read_json
-
-NORMALISED = "normalised"
+from framesift.questions import NORMALISED
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
-    """The records of a label file (.parquet, .json, .jsonl, either JSON form gzipped too) as plain dicts.
+    """The records of a label file (.parquet, .json, .jsonl, .csv; JSON gzipped too) as plain dicts.
 
     Raises
     ------
@@ -30,25 +31,48 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     """
     path = Path(path)
     suffixes = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
-    if suffixes == ".parquet":
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        try:
-            records = pq.read_table(path).to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"cannot be read as parquet ({error})", file=path) from None
-    elif suffixes in (".json", ".json.gz"):
-        records = read_json(path)
-    elif suffixes == ".jsonl":
-        try:
-            records = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, json.JSONDecodeError) as error:
-            raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
-    else:
-        raise InputError("is no label file", file=path, expected="a .parquet, .json, .json.gz or .jsonl file")
+    readers = {
+        ".parquet": _read_parquet,
+        ".json": read_json,
+        ".json.gz": read_json,
+        ".jsonl": _read_jsonl,
+        ".csv": _read_csv,
+    }
+    if suffixes not in readers:
+        raise InputError("is no label file", file=path, expected=f"one of {', '.join(readers)}")
+    records = readers[suffixes](path)
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         raise InputError("holds no records", file=path, expected="a list of at least one record")
+    return records
+
+
+def _read_parquet(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"cannot be read as parquet ({error})", file=path) from None
+
+
+def _read_jsonl(path: Path) -> list[Any]:
+    try:
+        # split at newlines only: a text may hold other characters that `splitlines` takes for line ends
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            records = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as CSV ({error})", file=path) from None
+    for number, record in enumerate(records, start=1):
+        if None in record or None in record.values():
+            raise InputError("has another number of fields than the header", file=path, field=f"record {number}")
     return records
 
 
@@ -73,9 +97,12 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
         For a missing column, a field that cannot be understood, a question id that occurs twice, or a choice of
         questions that leaves none.
     """
-    records = read_records(path)
     converted = []
-    for number, record in enumerate(records, start=1):
+    for number, record in enumerate(read_records(path), start=1):
+        if NORMALISED in record:
+            raise InputError(
+                "is converted already", file=path, field=f"record {number}", hint="give the original label file"
+            )
         try:
             question = dataset.question(record)
         except KeyError as error:
@@ -87,28 +114,25 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
                 expected=f"the columns of {dataset.kind}",
                 hint=did_you_mean(column, record) or f"the file has {', '.join(record)}",
             ) from None
-        except (ValueError, TypeError) as error:
-            reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-            raise InputError(reason, file=path, field=f"record {number}") from None
-        converted.append({"question_id": question.question_id, **record, NORMALISED: question.model_dump(mode="json")})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise InputError(_reason(error), file=path, field=f"record {number}") from None
+        converted.append({**record, NORMALISED: question.model_dump(mode="json")})
     _refuse_duplicates(converted, path)
     return _chosen(dataset, converted, path)
 
 
-def read_questions(path: str | Path) -> list[Question]:
-    """The normalised questions of a converted label file, in its order."""
-    questions = []
-    for number, record in enumerate(read_json(path), start=1):
-        try:
-            questions.append(Question.model_validate(record[NORMALISED]))
-        except (KeyError, TypeError, ValidationError):
-            raise InputError(
-                "has no normalised question",
-                file=path,
-                field=f"record {number}",
-                hint="give the output of convert_labels.py, not an original label file",
-            ) from None
-    return questions
+def originals(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The original records of converted ones, as they were."""
+    return [{key: value for key, value in record.items() if key != NORMALISED} for record in records]
+
+
+def _reason(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    return f"field {field!r}: found {first['input']!r}: {message}" if field else message
 
 
 def _refuse_duplicates(records: list[dict[str, Any]], path: str | Path) -> None:
@@ -126,17 +150,28 @@ def _refuse_duplicates(records: list[dict[str, Any]], path: str | Path) -> None:
 
 
 def _chosen(dataset: Dataset, records: list[dict[str, Any]], path: str | Path) -> list[dict[str, Any]]:
-    for field, key in (("question_ids", "question_id"), ("video_ids", "video_id")):
-        wanted = getattr(dataset, field)
+    """The records that `question_ids`, `video_ids`, `groups` and `limit` leave."""
+    choices: list[tuple[str, tuple[str, ...] | None, Any]] = [
+        ("question_ids", dataset.question_ids, lambda question: question["question_id"]),
+        ("video_ids", dataset.video_ids, lambda question: question["video_id"]),
+    ]
+    for grouping, groups in (dataset.groups or {}).items():
+        choices.append((f"groups.{grouping}", groups, lambda question, name=grouping: question["groups"].get(name)))
+    for field, wanted, value_of in choices:
         if wanted is None:
             continue
-        known = {record[NORMALISED][key] for record in records}
+        known = {value_of(record[NORMALISED]) for record in records} - {None}
         if unknown := [item for item in wanted if item not in known]:
+            shown = sorted(known)[:8]
             raise InputError(
                 f"is not in {Path(path).name}",
                 field=f"datasets: {field}",
                 value=unknown[0],
+                expected=f"for example {', '.join(shown)}" if shown else "a grouping of this dataset",
                 hint=did_you_mean(unknown[0], known),
             )
-        records = [record for record in records if record[NORMALISED][key] in set(wanted)]
+        keep = set(wanted)
+        records = [record for record in records if value_of(record[NORMALISED]) in keep]
+    if not records:
+        raise InputError("the choice of questions leaves none", file=path, field="datasets")
     return records[: dataset.limit]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.code import code_digest
-from framesift.datasets import Question
 from framesift.errors import VideoError
 from framesift.files import whole
 from framesift.models import model_digest
+from framesift.questions import Question
 from framesift.scorers import Scorer
 from framesift.scores import QuestionScores
 from framesift.spec import canonical_json, spec_id

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from framesift.datasets import Question
 from framesift.errors import InputError
 from framesift.files import read_json, write_json
+from framesift.questions import Question
 from framesift.scores import QuestionScores
 from framesift.selectors import Candidates, ScoreError, Selector, choose, question_rng
 from framesift.videos import Video

@@ -9,15 +9,23 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from framesift.code import code_digest
 from framesift.errors import InputError, VideoError
-from framesift.files import file_digest, whole, write_json
+from framesift.files import remembered_digest, whole, write_json
 from framesift.spec import canonical_json, spec_id
 from framesift.video.grid import CandidateGrid
-from framesift.video.index import index_video
+from framesift.video.index import VideoIndex, index_video
+from framesift.video.reader import read_frames
+
+#: A file of which less than this share of the announced length can be decoded is cut short.
+SHORTEST = 0.9
+#: Seconds by which a video's length may always differ from what the labels say: they round, and ends are cut.
+LENGTH_SLACK = 3.0
+#: How far from the end the last key frame is looked for among the frames.
+LAST_FRAMES = 2000
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,9 @@ class Video:
     video_id, path : str
         `path` is empty for a missing file.
     error : str or None
-        Why the video cannot be used; all that follows is then empty.
+        Why the video cannot be used; candidates are then empty, and so is the rest of what could not be found out.
+    reason : str
+        The same in one word: ``missing``, ``broken``, ``short``, ``mislabelled`` or ``ambiguous``; else empty.
     digest : str
         SHA-256 of the file.
     codec : str
@@ -49,6 +59,7 @@ class Video:
     video_id: str
     path: str
     error: str | None = None
+    reason: str = ""
     digest: str = ""
     codec: str = ""
     width: int = 0
@@ -87,21 +98,29 @@ def describe_video(video_id: str, path: Path | None, grid: CandidateGrid, cache:
         was interrupted goes on where it stopped.
     """
     if path is None:
-        return Video(video_id, "", error="no video file was found")
+        return Video(video_id, "", error="no video file was found", reason="missing")
     stat = path.stat()
     key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid, code_digest(__name__)]
-    entry = cache / f"{spec_id(key)}.json" if cache else None
+    name = spec_id(key)
+    entry = cache / name[:2] / f"{name}.json" if cache else None
     if entry and entry.is_file():
         return Video(**json.loads(entry.read_text()))
+    video = _examine(video_id, path, grid, cache)
+    if entry:
+        write_json(entry, asdict(video))
+    return video
+
+
+def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None) -> Video:
     try:
         index = index_video(path)
+        _decode_a_little(path, index)
     except VideoError as error:
-        return Video(video_id, str(path), error=str(error))
-    frames = grid.frames(index.n_frames, index.fps)
+        return Video(video_id, str(path), error=str(error), reason="broken")
     video = Video(
         video_id=video_id,
         path=str(path),
-        digest=file_digest(path),
+        digest=remembered_digest(path, cache),
         codec=index.codec,
         width=index.width,
         height=index.height,
@@ -109,14 +128,50 @@ def describe_video(video_id: str, path: Path | None, grid: CandidateGrid, cache:
         fps=index.fps,
         duration=index.duration,
         complete=index.complete,
+    )
+    if not index.complete and index.duration < SHORTEST * index.announced:
+        left = f"{index.duration:.1f} of {index.announced:.1f} seconds can be decoded"
+        return replace(video, error=f"is cut short: {left}", reason="short")
+    frames = grid.frames(index.n_frames, index.fps)
+    return replace(
+        video,
         frames=frames,
         stamps=[index.pts[frame] for frame in frames],
         times=[round(index.seconds(frame), 6) for frame in frames],
         keyframes=index.keyframes,
     )
-    if entry:
-        write_json(entry, asdict(video))
-    return video
+
+
+def _decode_a_little(path: Path, index: VideoIndex) -> None:
+    """Decode the first frame and the last key frame: a file may have sound packets and no decoder for them."""
+    last = [stamp for stamp in index.keyframes[-1:] if stamp in index.pts[-LAST_FRAMES:] and stamp > index.pts[0]]
+    for _ in read_frames(path, [index.pts[0], *last], index.keyframes):
+        pass
+
+
+def checked_length(video: Video, labelled: float | None, tolerance: float | None) -> Video:
+    """The row, made unusable where the video's length is not what the labels say: another video, or a part of one.
+
+    Parameters
+    ----------
+    labelled : float or None
+        Seconds according to the labels; None where they do not say.
+    tolerance : float or None
+        Share of the length by which it may differ (three seconds are always allowed); None to allow everything.
+    """
+    if video.error or labelled is None or tolerance is None:
+        return video
+    if abs(video.duration - labelled) <= max(LENGTH_SLACK, tolerance * labelled):
+        return video
+    return replace(
+        video,
+        error=f"is {video.duration:.1f} seconds long, the labels say {labelled:.1f}",
+        reason="short" if video.duration < labelled else "mislabelled",
+        frames=[],
+        stamps=[],
+        times=[],
+        keyframes=[],
+    )
 
 
 def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> None:
@@ -127,7 +182,7 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
     rows = [asdict(video) for video in sorted(videos, key=lambda video: video.video_id)]
     schema = pa.schema(
         [
-            *[(name, pa.string()) for name in ("video_id", "path", "error", "digest", "codec")],
+            *[(name, pa.string()) for name in ("video_id", "path", "error", "reason", "digest", "codec")],
             *[(name, pa.int32()) for name in ("width", "height", "n_frames")],
             *[(name, pa.float64()) for name in ("fps", "duration")],
             ("complete", pa.bool_()),

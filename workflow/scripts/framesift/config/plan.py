@@ -7,6 +7,7 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,14 @@ from typing import Any
 from framesift.code import code_digest
 from framesift.components import Component
 from framesift.config.models import Config, Table
-from framesift.datasets import VIDEO_SUFFIXES, Dataset
+from framesift.datasets import Dataset, VideoFolder
 from framesift.demo.config import video_ids
 from framesift.errors import InputError, did_you_mean
+from framesift.files import read_json
 from framesift.models import is_folder
 from framesift.scorers import Scorer
 from framesift.selectors import Selector
-from framesift.spec import canonical_json, spec_id, spec_of
+from framesift.spec import canonical_json, plain, spec_id, spec_of
 
 DEMO_DIR = Path("results/demo")
 
@@ -62,6 +64,7 @@ class Plan:
         self.scorers: dict[str, Scorer] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
+        self._changed: dict[str, dict[str, list[int]]] = {}
         for name in config.tables:
             for cell in self.cells(name):
                 self.selectings[self.selecting_id(cell.selecting)] = cell.selecting
@@ -104,11 +107,22 @@ class Plan:
 
     # Specs: what each step depends on besides its input files
 
+    def download_spec(self, dataset: str) -> dict[str, Any]:
+        """What is fetched, from where to where."""
+        chosen = self.dataset(dataset)
+        places = ("data_dir", "labels", "videos", "subtitles", "repo", "revision", "download")
+        return chosen.spec() | {name: plain(getattr(chosen, name)) for name in places}
+
     def convert_spec(self, dataset: str) -> dict[str, Any]:
         return self.dataset(dataset).spec()
 
     def index_spec(self, dataset: str) -> dict[str, Any]:
-        return {"dataset": {"kind": self.dataset(dataset).kind}, "candidates": self.candidates}
+        chosen = self.dataset(dataset)
+        return {
+            "kind": chosen.kind,
+            "length_tolerance": chosen.length_tolerance,
+            "candidates": self.candidates,
+        }
 
     def score_spec(self, scorer: Scorer) -> dict[str, Any]:
         return {"scorer": scorer.spec(), "candidates": self.candidates}
@@ -138,6 +152,7 @@ class Plan:
             "protocol": table.protocol,
             "baseline": self._label(self.config.selectors[table.baseline], table.baseline),
             "group_by": table.group_by,
+            "evidence_tolerance": self.dataset(table.dataset).evidence_tolerance,
             "seed": self.config.seed,
             "cells": [
                 {
@@ -198,21 +213,26 @@ class Plan:
         name = self.selecting_id(cell.selecting)
         return [f"{folder}/{name}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
 
-    # Input files that the user gives
+    # Files of a dataset. Where files may come from the hub, download_dataset answers for them: its manifest is what
+    # later rules wait for, and a digest of what was changed by hand since is a parameter. Otherwise the files
+    # themselves are the input.
+
+    def manifest(self, dataset: str) -> str:
+        return f"results/datasets/{dataset}.json"
 
     def original_labels(self, dataset: str) -> str:
+        """What convert_labels waits for."""
+        if self.dataset(dataset).downloads:
+            return self.manifest(dataset)
         return self._given(dataset, "labels", self.dataset(dataset).labels_file)
 
-    def evidence(self, dataset: str) -> list[str]:
-        """The evidence file, or nothing where the dataset has none."""
-        file = self.dataset(dataset).evidence_file
-        return [self._given(dataset, "evidence", file)] if file else []
-
     def video_files(self, dataset: str) -> list[str]:
-        """The videos that are there now, or, for the demo, those that will be."""
+        """What index_videos waits for: the videos that are there now, or, for the demo, those that will be."""
         folder = self.dataset(dataset).video_dir
         if folder.is_relative_to(DEMO_DIR):
             return [self.demo_video(video) for video in video_ids(self.config.demo.world)]
+        if self.dataset(dataset).downloads:
+            return [self.manifest(dataset)]
         if not folder.is_dir():
             raise InputError(
                 "there is no such folder",
@@ -221,13 +241,42 @@ class Plan:
                 expected="the folder that holds the videos",
                 hint=f"set datasets.{dataset}.data_dir (and videos, relative to it) in your configuration",
             )
-        return sorted(file.as_posix() for file in folder.iterdir() if file.suffix in VIDEO_SUFFIXES)
+        return [file.as_posix() for file in VideoFolder(folder).all()]
 
-    def video_sizes(self, dataset: str) -> str:
-        """A digest that changes when a video is exchanged, even for a file with an older date."""
+    def label_state(self, dataset: str) -> str:
+        """What tells labels that were exchanged by hand from those that were downloaded."""
+        labels = self.dataset(dataset).labels.as_posix()
+        return self._changed_by_hand(dataset, lambda name: name == labels)
+
+    def video_state(self, dataset: str) -> str:
+        """What tells that a video was exchanged, even for one with an older date."""
         if self.dataset(dataset).video_dir.is_relative_to(DEMO_DIR):
             return "made by the workflow"
+        if self.dataset(dataset).downloads:
+            labels = self.dataset(dataset).labels.as_posix()
+            return self._changed_by_hand(dataset, lambda name: name != labels)
         return spec_id([[file, Path(file).stat().st_size] for file in self.video_files(dataset)])
+
+    def _changed_by_hand(self, dataset: str, concerns: Callable[[str], bool]) -> str:
+        """A digest of files that are not as download_dataset last saw them; nothing before it first ran."""
+        manifest = Path(self.manifest(dataset))
+        if not self.dataset(dataset).downloads or not manifest.is_file():
+            return "unchanged"
+        if dataset not in self._changed:
+            looked = manifest.stat().st_mtime_ns
+            self._changed[dataset] = {}
+            for name, file in read_json(manifest)["files"].items():
+                path = self.dataset(dataset).data_dir / name
+                stat = path.stat() if path.is_file() else None
+                if stat is None or stat.st_size != file["size"] or stat.st_mtime_ns > looked:
+                    self._changed[dataset][name] = [stat.st_size, stat.st_mtime_ns] if stat else []
+        changed = {name: state for name, state in self._changed[dataset].items() if concerns(name)}
+        return spec_id(changed) if changed else "unchanged"
+
+    def evidence(self, dataset: str) -> list[str]:
+        """The evidence file, or nothing where the dataset has none."""
+        file = self.dataset(dataset).evidence_file
+        return [self._given(dataset, "evidence", file)] if file else []
 
     def weights(self, component: Any) -> list[str]:
         """The files of a checkpoint folder; none for a checkpoint of the hub, which its revision pins."""

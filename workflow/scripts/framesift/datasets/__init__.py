@@ -1,33 +1,27 @@
-"""Datasets: how a benchmark's labels are read and what its videos are called.
+"""Datasets: where a benchmark comes from, how its labels are read, and what its videos are called.
 
 A dataset turns each original label record into a `Question`. The originals are kept beside it, field by field.
 """
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from framesift.components import Component
+from framesift.errors import VideoError
+from framesift.questions import Question
 from framesift.spec import not_in_spec
 
-VIDEO_SUFFIXES = (".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
-
-class Question(BaseModel):
-    """One multiple-choice question in the form every later stage uses."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    question_id: str = Field(min_length=1)
-    video_id: str = Field(min_length=1)
-    question: str
-    options: tuple[str, ...] = Field(description="texts without their letters")
-    answer: str = Field(pattern="^[A-Z]$", description="letter of the right option")
-    groups: dict[str, str] = Field(default={}, description="grouping -> group, e.g. duration -> short")
+Commit = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
+GIVEN = not_in_spec(given_file=True)
 
 
 class LmmsTask(BaseModel):
@@ -40,26 +34,74 @@ class LmmsTask(BaseModel):
     metric: str = Field(description="key of its metric")
     prediction: str = Field(description="key, within a sample's metric, of the letter that was parsed ('' for none)")
     prompt: dict[str, str] = Field(description="lmms_eval_specific_kwargs, the same for every model")
-    columns: tuple[str, ...] = Field(description="fields of a record that the task reads")
+    columns: tuple[str, ...] = Field(description="fields of a document that the task reads")
 
 
 class Dataset(Component):
-    """Contract of a dataset: where its files lie, `lmms_task`, and `question`."""
+    """Contract of a dataset: defaults for where its files are, and `question`; the rest where it differs.
 
-    #: How lmms-eval asks and judges its questions.
-    lmms_task: ClassVar[LmmsTask]
+    Paths are relative to `data_dir`, and the same in the hub repository, so that a folder that already holds some of
+    the files needs only the others.
+    """
 
-    data_dir: Path = Field(description="Folder that holds the dataset.", json_schema_extra=not_in_spec(given_file=True))
-    labels: Path = Field(
-        description="Label file, relative to `data_dir`.", json_schema_extra=not_in_spec(given_file=True)
-    )
-    videos: Path = Field(
-        description="Folder of the videos, relative to `data_dir`.", json_schema_extra=not_in_spec(given_file=True)
+    #: How lmms-eval asks and judges its questions; None where it cannot without another model.
+    lmms_task: ClassVar[LmmsTask | None] = None
+    #: Files of the hub repository that are, or hold, the videos: patterns of single videos, of .zip or .tar archives,
+    #: or of the parts that one archive was cut into (their names end in .aa, .ab ... or .001, .002 ...).
+    video_files: ClassVar[tuple[str, ...]] = ()
+    #: The same for subtitles.
+    subtitle_files: ClassVar[tuple[str, ...]] = ()
+    #: Suffixes of its subtitle files.
+    subtitle_suffixes: ClassVar[tuple[str, ...]] = (".srt",)
+    #: Seconds by which a frame may miss annotated evidence and still show it.
+    evidence_tolerance: ClassVar[float] = 0.0
+
+    data_dir: Path = Field(description="Folder that holds the dataset.", json_schema_extra=GIVEN)
+    labels: Path = Field(description="Label file, relative to `data_dir`.", json_schema_extra=GIVEN)
+    videos: Path = Field(description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN)
+    subtitles: Path | None = Field(
+        default=None,
+        description="Folder of the subtitles, relative to `data_dir`; none to leave them out.",
+        json_schema_extra=GIVEN,
     )
     evidence: Path | None = Field(
         default=None,
-        description="JSON of annotated evidence spans by question id, relative to `data_dir`, if there is one.",
+        description="Annotated evidence by question id (JSON, or a CSV of KFS-Bench), relative to `data_dir`.",
+        json_schema_extra=GIVEN,
+    )
+    repo: str | None = Field(
+        default=None,
+        description="Dataset repository on the Hugging Face hub; files that are missing come from there.",
+        json_schema_extra=not_in_spec(),
+    )
+    revision: Commit | None = Field(
+        default=None,
+        description="Commit of the repository (40 hexadecimal digits); none for the newest at the first download.",
+        json_schema_extra=not_in_spec(),
+    )
+    download: bool = Field(
+        default=True,
+        description="Whether missing files may be downloaded; where not, `data_dir` is used as it is.",
+        json_schema_extra=not_in_spec(),
+    )
+    keep_archives: bool = Field(
+        default=False,
+        description="Keep downloaded archives after their files were taken out.",
+        json_schema_extra=not_in_spec(),
+    )
+    length_tolerance: float | None = Field(
+        default=0.1,
+        ge=0,
+        description="Share by which a video's length may differ from what the labels say (three seconds always may);"
+        " none: not checked.",
         json_schema_extra=not_in_spec(given_file=True),
+    )
+    max_excluded: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of the videos that may be unusable; with more the run stops (one is always allowed).",
+        json_schema_extra=not_in_spec(),
     )
     shards: int = Field(
         default=1, ge=1, description="Jobs that score its videos, side by side.", json_schema_extra=not_in_spec()
@@ -69,6 +111,9 @@ class Dataset(Component):
     )
     question_ids: tuple[str, ...] | None = Field(default=None, description="Use only these questions.")
     video_ids: tuple[str, ...] | None = Field(default=None, description="Use only the questions of these videos.")
+    groups: dict[str, tuple[str, ...]] | None = Field(
+        default=None, description="Use only questions of these groups, e.g. `{duration: [short, medium]}`."
+    )
     limit: int | None = Field(default=None, ge=1, description="Use only the first so many questions.")
 
     @abstractmethod
@@ -83,6 +128,14 @@ class Dataset(Component):
             For a field that cannot be understood.
         """
 
+    def document(self, record: Mapping[str, Any], question: Question) -> dict[str, Any]:
+        """What lmms-eval's task reads: the original record, unless its form differs from the task's."""
+        return dict(record)
+
+    def file_name(self, video_id: str) -> str:
+        """Name of a video's file without its suffix."""
+        return video_id
+
     @property
     def labels_file(self) -> Path:
         return self.data_dir / self.labels
@@ -95,10 +148,91 @@ class Dataset(Component):
     def video_dir(self) -> Path:
         return self.data_dir / self.videos
 
-    def find_video(self, video_id: str) -> Path | None:
-        """The file of a video, whatever its suffix; None where there is none."""
-        for suffix in VIDEO_SUFFIXES:
-            path = self.video_dir / f"{video_id}{suffix}"
-            if path.is_file():
-                return path
-        return None
+    @property
+    def subtitle_dir(self) -> Path | None:
+        return self.data_dir / self.subtitles if self.subtitles else None
+
+    @property
+    def downloads(self) -> bool:
+        """Whether missing files come from the hub."""
+        return self.download and self.repo is not None
+
+
+class VideoFolder:
+    """The video files in and below a folder, found by name: benchmarks differ in how they nest them.
+
+    Parameters
+    ----------
+    folder : path
+        Need not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: dict[str, list[Path]] = {}
+        for parent, folders, names in os.walk(folder):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                path = Path(parent, name)
+                if path.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
+                    self.files.setdefault(path.stem, []).append(path)
+
+    def named(self, name: str) -> list[Path]:
+        """The files of a name: a path in the folder or the end of one, suffix or not. Usually one, or none."""
+        wanted = Path(name)
+        stem = wanted.stem if wanted.suffix.lower() in VIDEO_SUFFIXES else wanted.name
+        parents = wanted.parent.parts
+        found = [
+            path for path in self.files.get(stem, []) if not parents or path.parent.parts[-len(parents) :] == parents
+        ]
+        return [path for path in found if path.parent == self.folder / wanted.parent] or found
+
+    def find(self, name: str) -> Path | None:
+        """The file of a name; None where there is none.
+
+        Raises
+        ------
+        VideoError
+            Where several files could be meant.
+        """
+        found = self.named(name)
+        if len(found) > 1:
+            raise VideoError(f"{len(found)} files have this name: {', '.join(map(str, found))}")
+        return found[0] if found else None
+
+    def all(self) -> list[Path]:
+        """Every video, sorted."""
+        return sorted(path for paths in self.files.values() for path in paths)
+
+
+def without_letters(options: list[str]) -> tuple[str, ...]:
+    """The texts of options that are written "A. text" (or "A) text", "(A) text"), in order.
+
+    Raises
+    ------
+    ValueError
+        For an option that does not start with its own letter.
+    """
+    import re
+
+    texts = []
+    for position, option in enumerate(options):
+        letter = chr(ord("A") + position)
+        match = re.fullmatch(r"\s*\(?([A-Z])[.:)]\s*(.*?)\s*", str(option), flags=re.DOTALL)
+        if not match or match[1] != letter:
+            raise ValueError(f"field 'options': found {option!r}, expected an option that starts with '{letter}. '")
+        texts.append(match[2])
+    return tuple(texts)
+
+
+def letter_of(index: int, options: tuple[str, ...], field: str) -> str:
+    """The letter of an option given by its number, from 0.
+
+    Raises
+    ------
+    ValueError
+        For a number that no option has.
+    """
+    if not 0 <= index < len(options):
+        raise ValueError(f"field {field!r}: found {index!r}, expected a number from 0 to {len(options) - 1}")
+    return chr(ord("A") + index)

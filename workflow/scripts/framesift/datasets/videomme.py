@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.datasets import Dataset, LmmsTask, Question
+from framesift.datasets import GIVEN, Commit, Dataset, LmmsTask, without_letters
+from framesift.questions import Question
 from framesift.spec import not_in_spec
 
 
@@ -26,40 +26,44 @@ class VideoMME(Dataset):
             *("duration", "domain", "sub_category", "task_type"),
         ),
     )
+    video_files = ("videos_chunked_*.zip",)
+    subtitle_files = ("subtitle.zip",)
 
     kind: Literal["videomme"] = "videomme"
     data_dir: Path = Field(
-        default=Path("data/videomme"),
-        description="Folder that holds the dataset.",
-        json_schema_extra=not_in_spec(given_file=True),
+        default=Path("data/videomme"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
     )
     labels: Path = Field(
         default=Path("videomme/test-00000-of-00001.parquet"),
         description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=not_in_spec(given_file=True),
+        json_schema_extra=GIVEN,
     )
     videos: Path = Field(
-        default=Path("data"),
-        description="Folder of the videos, relative to `data_dir`.",
-        json_schema_extra=not_in_spec(given_file=True),
+        default=Path("data"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
+    )
+
+    repo: str | None = Field(
+        default="lmms-lab/Video-MME",
+        description="Dataset repository on the Hugging Face hub.",
+        json_schema_extra=not_in_spec(),
+    )
+    revision: Commit | None = Field(
+        default="ead1408f75b618502df9a1d8e0950166bf0a2a0b",
+        description="Commit of the repository (40 hexadecimal digits).",
+        json_schema_extra=not_in_spec(),
     )
 
     def question(self, record: dict[str, Any]) -> Question:
-        options = []
-        for position, option in enumerate(record["options"]):
-            letter = chr(ord("A") + position)
-            match = re.fullmatch(r"\s*([A-Z])[.:)]\s*(.*?)\s*", str(option), flags=re.DOTALL)
-            if not match or match[1] != letter:
-                raise ValueError(f"field 'options': found {option!r}, expected an option that starts with '{letter}. '")
-            options.append(match[2])
-        answer = str(record["answer"]).strip().upper()
-        if len(answer) != 1 or not 0 <= ord(answer) - ord("A") < len(options):
-            raise ValueError(f"field 'answer': found {record['answer']!r}, expected one of the {len(options)} letters")
         return Question(
             question_id=str(record["question_id"]),
             video_id=str(record["videoID"]),
             question=str(record["question"]),
-            options=tuple(options),
-            answer=answer,
-            groups={"duration": str(record["duration"]), "task_type": str(record["task_type"])},
+            options=without_letters(record["options"]),
+            answer=str(record["answer"]).strip().upper(),
+            groups={
+                "duration": str(record["duration"]),
+                "domain": str(record["domain"]),
+                "task_type": str(record["task_type"]),
+            },
+            subtitles=f"{record['videoID']}.srt",
         )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.datasets import Question
 from framesift.models import Checkpoint
+from framesift.questions import Question
 from framesift.spec import not_in_spec
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from statistics import fmean
 from typing import Any
 
 from framesift.cli import log
-from framesift.datasets import Question
 from framesift.errors import InputError, did_you_mean
-from framesift.metrics.evidence import Evidence
+from framesift.questions import Evidence, Question
 from framesift.tables.cells import Cell, CellSpec, TableSpec
 from framesift.tables.guards import IDENTICAL, identical_answers
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of

@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framesift.answers import Answer, read_answers
-from framesift.datasets import Question
 from framesift.errors import InputError, did_you_mean
-from framesift.metrics.evidence import Evidence, evidence_recall
+from framesift.metrics.evidence import evidence_recall
+from framesift.questions import Evidence, Question
 from framesift.selection import Selected, read_selection
 
 
@@ -49,6 +49,7 @@ class TableSpec(BaseModel):
     protocol: str
     baseline: str | None = None
     group_by: str | None = None
+    evidence_tolerance: float = Field(default=0.0, ge=0)
     seed: int = Field(default=0, ge=0)
     cells: tuple[CellSpec, ...] = Field(min_length=1)
 
@@ -146,18 +147,29 @@ class Cell:
 
 
 def read_cells(
-    specs: Sequence[CellSpec], questions: Sequence[Question], evidence: Mapping[str, Evidence]
+    specs: Sequence[CellSpec],
+    questions: Sequence[Question],
+    evidence: Mapping[str, Evidence],
+    evidence_tolerance: float = 0.0,
 ) -> list[Cell]:
     """Read the files of each cell and join them.
+
+    `evidence` is in seconds (see `framesift.evidence.evidence_in_seconds`), and so is its tolerance.
 
     Raises
     ------
     InputError
         For a question that a file lacks or that occurs twice, and for files that disagree about a question.
     """
+    if secret := [question.question_id for question in questions if question.answer is None]:
+        raise InputError(
+            f"{len(secret)} of {len(questions)} questions have no answer in the labels: nothing can be right or wrong",
+            field=f"question {secret[0]}",
+            hint="use labels with answers (for EgoSchema the subset), or choose only questions that have one",
+        )
     by_id = {question.question_id: question for question in questions}
     selection_of = cache(read_selection)  # cells of several answerers share selections
-    return [_read_cell(spec, by_id, selection_of(spec.selection), evidence) for spec in specs]
+    return [_read_cell(spec, by_id, selection_of(spec.selection), evidence, evidence_tolerance) for spec in specs]
 
 
 def _read_cell(
@@ -165,6 +177,7 @@ def _read_cell(
     questions: Mapping[str, Question],
     selection: Mapping[str, Selected],
     evidence: Mapping[str, Evidence],
+    tolerance: float,
 ) -> Cell:
     answers = union_of_chunks(spec.answers)
     _same_questions("selection", spec.selection, questions, selection)
@@ -183,7 +196,7 @@ def _read_cell(
             response=answer.response,
             frames=tuple(answer.frames_given),
             # The times of the selection, not those that the answerer was told: the frames are known to be the same.
-            recall=evidence_recall(selected.times, spans),
+            recall=evidence_recall(selected.times, spans, tolerance),
             seconds=answer.seconds,
         )
     return Cell(spec, outcomes)

@@ -29,6 +29,8 @@ class VideoIndex:
         Name of the codec, e.g. ``h264``.
     complete : bool
         False where the file ends before its content does; `pts` then holds the frames that can be decoded.
+    announced : float
+        Seconds that the container says the video lasts; 0 where it says nothing.
     """
 
     pts: list[int]
@@ -39,6 +41,7 @@ class VideoIndex:
     height: int
     codec: str
     complete: bool
+    announced: float
 
     @property
     def n_frames(self) -> int:
@@ -91,6 +94,7 @@ def index_video(path: str | Path) -> VideoIndex:
                 height=stream.codec_context.height,
                 codec=stream.codec_context.name,
                 complete=complete,
+                announced=max(0.0, _announced_end(container, stream) - pts[0] * time_base),
             )
     except av.FFmpegError as error:
         raise VideoError(f"the file cannot be read as a video ({error.strerror})") from None

@@ -1,0 +1,65 @@
+"""Make sure that the labels and videos of a dataset are in its folder: what is missing comes from the hub, verified.
+
+Only the videos of the chosen questions are fetched. What was interrupted goes on where it stopped.
+
+By hand:
+  python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --limit 30
+  python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --groups duration=short
+"""
+
+import os
+from pathlib import Path
+
+from framesift.cli import log, parser, run
+from framesift.components import build
+from framesift.download import download_dataset
+from framesift.errors import InputError
+from framesift.files import write_json
+from framesift.spec import read_spec
+
+
+def grouping(text: str) -> tuple[str, list[str]]:
+    name, equals, groups = text.partition("=")
+    if not equals or not groups:
+        raise InputError("is no choice of groups", field="--groups", value=text, expected="GROUPING=GROUP[,GROUP]")
+    return name, groups.split(",")
+
+
+def main() -> None:
+    options = parser(__doc__)
+    what = options.add_mutually_exclusive_group(required=True)
+    what.add_argument("--dataset", metavar="KIND", help="kind of dataset, e.g. videomme, with its defaults")
+    what.add_argument("--spec", type=read_spec, metavar="JSON", help="a dataset as in the configuration; or @FILE")
+    options.add_argument("--data-dir", metavar="DIR", help="folder of the dataset (default: that of the kind)")
+    options.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
+    options.add_argument("--groups", metavar="GROUPING=GROUP", help="only questions of these groups (commas)")
+    options.add_argument("--subtitles", metavar="DIR", help="fetch subtitles too, to this folder within the dataset's")
+    options.add_argument("--keep-archives", type=int, metavar="0|1", help="1: keep archives after taking files out")
+    options.add_argument("--threads", type=int, default=8, help="downloads at a time (default: 8)")
+    options.add_argument("--cache", type=Path, metavar="DIR", help="remembers digests of files that were there already")
+    options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and SHA-256")
+    args = options.parse_args()
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together
+
+    spec = args.spec or {"kind": args.dataset}
+    given = {
+        "data_dir": args.data_dir,
+        "limit": args.limit,
+        "groups": dict([grouping(args.groups)]) if args.groups else None,
+        "subtitles": args.subtitles,
+        "keep_archives": args.keep_archives,
+    }
+    dataset = build("datasets", spec | {key: value for key, value in given.items() if value is not None})
+    manifest = download_dataset(dataset, args.cache, args.threads)
+    if args.out:
+        write_json(args.out, manifest)
+    size = sum(file["size"] for file in manifest["files"].values())
+    log.info(
+        "%s: %d questions, %d of %d videos, %.2f GB",
+        *(dataset.data_dir, manifest["questions"], manifest["videos"] - len(manifest["missing"])),
+        *(manifest["videos"], size / 1e9),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

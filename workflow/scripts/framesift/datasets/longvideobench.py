@@ -1,0 +1,97 @@
+"""LongVideoBench (Wu et al., NeurIPS 2024): 753 videos, 1,337 validation questions of two to five options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from framesift.datasets import GIVEN, Commit, Dataset, LmmsTask, letter_of
+from framesift.questions import Evidence, Question
+from framesift.spec import not_in_spec
+
+#: What the parquet form writes for an option that a question does not have.
+ABSENT = "N/A"
+MAX_OPTIONS = 5
+#: The question categories that ask about one scene, event or object; all others relate several (paper, section 3.1).
+PERCEPTION = ("S2E", "S2O", "S2A", "E2O", "O2E", "T2E", "T2O", "T2A")
+
+
+class LongVideoBench(Dataset):
+    """Either form of its labels: `lvb_val.json`, which alone has evidence (`position`), or the parquet of lmms-eval."""
+
+    lmms_task: ClassVar[LmmsTask] = LmmsTask(
+        yaml="longvideobench/longvideobench_val_v.yaml",
+        split="validation",
+        metric="lvb_acc",
+        prediction="parsed_pred",
+        prompt={"pre_prompt": "", "post_prompt": "Answer with the option's letter from the given choices directly.\n"},
+        columns=(
+            *("id", "question", "correct_choice", "duration_group", "question_category"),
+            *(f"option{i}" for i in range(MAX_OPTIONS)),
+        ),
+    )
+    video_files = ("videos.tar.part.*",)
+    subtitle_files = ("subtitles.tar",)
+    subtitle_suffixes = (".json",)
+    evidence_tolerance = 1.0  # `position` names single frames
+
+    kind: Literal["longvideobench"] = "longvideobench"
+    data_dir: Path = Field(
+        default=Path("data/longvideobench"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
+    )
+    labels: Path = Field(
+        default=Path("lvb_val.json"),
+        description="Label file (JSON or parquet), relative to `data_dir`.",
+        json_schema_extra=GIVEN,
+    )
+    videos: Path = Field(
+        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
+    )
+    repo: str | None = Field(
+        default="longvideobench/LongVideoBench",
+        description="Dataset repository on the Hugging Face hub (gated: accept its terms there first).",
+        json_schema_extra=not_in_spec(),
+    )
+    revision: Commit | None = Field(
+        default="60d1c89c1919a198b73be39c2babb213b29d6a5c",
+        description="Commit of the repository (40 hexadecimal digits).",
+        json_schema_extra=not_in_spec(),
+    )
+
+    def question(self, record: dict[str, Any]) -> Question:
+        options = self._options(record)
+        frames = tuple(int(frame) for frame in record.get("position") or ())
+        category = str(record["question_category"])
+        return Question(
+            question_id=str(record["id"]),
+            # not `video_id`, which for some videos is the name of a channel and another one than their file's
+            video_id=PurePosixPath(record["video_path"]).stem,
+            question=str(record["question"]),
+            options=options,
+            answer=letter_of(int(record["correct_choice"]), options, "correct_choice"),
+            groups={
+                "duration": str(record["duration_group"]),
+                "level": "L1-Perception" if category in PERCEPTION else "L2-Relation",
+                "question_category": category,
+                "topic_category": str(record["topic_category"]),
+            },
+            seconds=float(record["duration"]),
+            subtitles=str(record["subtitle_path"]),
+            evidence=Evidence.of_moments(frames=frames) if frames else None,
+        )
+
+    def document(self, record: Mapping[str, Any], question: Question) -> dict[str, Any]:
+        options = [*question.options, *[ABSENT] * MAX_OPTIONS]
+        return {**record, **{f"option{i}": options[i] for i in range(MAX_OPTIONS)}}
+
+    @staticmethod
+    def _options(record: Mapping[str, Any]) -> tuple[str, ...]:
+        if "candidates" in record:
+            return tuple(str(option) for option in record["candidates"])
+        options = [str(record[f"option{i}"]) for i in range(MAX_OPTIONS)]
+        while options and options[-1] == ABSENT:
+            options.pop()
+        return tuple(options)

@@ -1,0 +1,71 @@
+"""LVBench (Wang et al., ICCV 2025): 103 videos of half an hour and more, 1,549 four-option questions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import Field
+
+from framesift.datasets import GIVEN, Dataset
+from framesift.questions import Evidence, Question, Span
+from framesift.spec import not_in_spec
+
+OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
+
+
+class LVBench(Dataset):
+    """One row a question, as lmms-eval has it: the text ends in the options, `time_reference` is the evidence."""
+
+    video_files = ("video_chunks/*.zip",)
+
+    kind: Literal["lvbench"] = "lvbench"
+    data_dir: Path = Field(
+        default=Path("data/lvbench"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
+    )
+    labels: Path = Field(
+        default=Path("data/train-00000-of-00001.parquet"),
+        description="Label file (parquet or JSON), relative to `data_dir`.",
+        json_schema_extra=GIVEN,
+    )
+    videos: Path = Field(
+        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
+    )
+    repo: str | None = Field(
+        default="lmms-lab/LVBench",
+        description="Dataset repository on the Hugging Face hub.",
+        json_schema_extra=not_in_spec(),
+    )
+
+    def question(self, record: dict[str, Any]) -> Question:
+        text = str(record["question"])
+        found = list(OPTION.finditer(text))
+        if [match[1] for match in found] != ["A", "B", "C", "D"]:
+            raise ValueError(f"field 'question': found {text!r}, expected lines that start with (A) to (D)")
+        span = _span(record.get("time_reference"))
+        kinds = record["question_type"]
+        return Question(
+            question_id=f"{PurePosixPath(record['video_path']).stem}-{record['uid']}",
+            video_id=PurePosixPath(record["video_path"]).stem,
+            question=text[: found[0].start()].strip(),
+            options=tuple(match[2] for match in found),
+            answer=str(record["answer"]).strip(),
+            # a question may be of several types; a group is one of them, or their combination
+            groups={
+                "video_type": str(record["type"]),
+                "question_type": kinds if isinstance(kinds, str) else " + ".join(sorted(map(str, kinds))),
+            },
+            evidence=Evidence.of_moments(spans=(span,)) if span else None,
+        )
+
+
+def _span(reference: Any) -> Span | None:
+    """``15:02-16:10`` or ``1:00:02-1:01:10`` in seconds; None where there is none or it cannot be read."""
+    ends = []
+    for part in str(reference or "").split("-"):
+        fields = part.strip().split(":")
+        if not 2 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
+            return None
+        ends.append(sum(int(field) * 60.0**power for power, field in enumerate(reversed(fields))))
+    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] <= ends[1] else None

@@ -1,0 +1,77 @@
+"""Progress of a long download: a bar on a terminal, a line every now and then in a log file."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import TracebackType
+
+from framesift.cli import log
+
+#: Seconds between two lines in a log file.
+EVERY = 15.0
+
+
+class Progress:
+    """Counts bytes and files; may be told of them by many threads.
+
+    Parameters
+    ----------
+    total : int
+        Bytes to come.
+    n_files : int
+        Files to come.
+    """
+
+    def __init__(self, total: int, n_files: int) -> None:
+        self.total, self.n_files = total, n_files
+        self.done = self.done_files = 0
+        self._lock = threading.Lock()
+        self._start = self._shown = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import Progress as Bar
+
+        console = Console(stderr=True)
+        self._bar = Bar(
+            TextColumn("{task.fields[files]}"),
+            *(BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=self.total, files=self._files)
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+        self._line()
+
+    def bytes(self, n: int) -> None:
+        """`n` more bytes arrived."""
+        with self._lock:
+            self.done += n
+            self._bar.update(self._task, completed=self.done)
+            if self._bar.disable and time.monotonic() - self._shown > EVERY:
+                self._line()
+
+    def files(self, n: int) -> None:
+        """`n` more files are in place."""
+        with self._lock:
+            self.done_files += n
+            self._bar.update(self._task, files=self._files)
+
+    @property
+    def _files(self) -> str:
+        return f"{self.done_files} of {self.n_files} files"
+
+    def _line(self) -> None:
+        self._shown = time.monotonic()
+        speed = self.done / max(self._shown - self._start, 1e-3)
+        left = (self.total - self.done) / speed if speed > 0 else 0.0
+        log.info(
+            "%s, %.2f of %.2f GB, %.1f MB/s, %.0f min left", self._files, self.done / 1e9, self.total / 1e9,
+            speed / 1e6, max(left, 0) / 60,
+        )  # fmt: skip
