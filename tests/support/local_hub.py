@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,12 +20,18 @@ GRANTED = "hf_granted"
 
 @dataclass
 class Fault:
-    """What happens to one request instead of service: a status, a connection cut in the middle, or a damaged body."""
+    """What happens to one request instead of service: a status, a connection cut in the middle, or a damaged body.
+
+    With `stall`, the connection is silent for so many seconds before it is cut.
+    """
 
     status: int | None = None
     cut_after: int | None = None
     damage: bool = False
-    wait: float = 0.0
+    stall: float = 0.0
+
+
+NO_FAULT = Fault()
 
 
 @dataclass
@@ -70,6 +75,7 @@ class LocalHub:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[Request] = []
         self.faults: list[tuple[str, bool, Fault]] = []
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
 
     def add(self, repo: str, files: Mapping[str, bytes], *, gated: bool = False) -> str:
@@ -99,7 +105,7 @@ class LocalHub:
                 if part in request.path and (not whole or (request.range or "-").endswith("-")):
                     del self.faults[number]
                     return fault
-        return Fault()
+        return NO_FAULT
 
     def __enter__(self) -> LocalHub:
         hub = self
@@ -116,6 +122,7 @@ class LocalHub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -211,8 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self._content(data, headers)
 
     def _content(self, data: bytes, headers: dict[str, str]) -> None:
-        fault = self.hub.take_fault(self.request_) if self.command == "GET" else Fault()
-        time.sleep(fault.wait)
+        fault = self.hub.take_fault(self.request_) if self.command == "GET" else NO_FAULT
         if fault.status:
             return self._refuse(fault.status, "")
         status, start, end = 200, 0, len(data)
@@ -225,7 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = data[start:end]
         if fault.damage:
             body = bytes([body[0] ^ 0xFF]) + body[1:]
-        return self._send(status, body, {**headers, "Accept-Ranges": "bytes"}, cut_after=fault.cut_after)
+        return self._send(status, body, {**headers, "Accept-Ranges": "bytes"}, fault=fault)
 
     # Answers
 
@@ -238,7 +244,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Retry-After"] = "0"
         self._send(status, b"", headers)
 
-    def _send(self, status: int, body: bytes, headers: Mapping[str, str], cut_after: int | None = None) -> None:
+    def _send(self, status: int, body: bytes, headers: Mapping[str, str], fault: Fault = NO_FAULT) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -246,11 +252,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        piece = body if cut_after is None else body[:cut_after]
+        piece = body if fault.cut_after is None else body[: fault.cut_after]
         self.request_.sent += len(piece)  # before it is on its way: who waits for it may look at once
         self.wfile.write(piece)
-        if cut_after is not None:
+        if fault.cut_after is not None:
             self.wfile.flush()
+            self.hub.stopped.wait(fault.stall)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 

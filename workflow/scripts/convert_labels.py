@@ -5,7 +5,7 @@ By hand:
 """
 
 from framesift.cli import log, parser, run
-from framesift.components import build
+from framesift.datasets import reader_of
 from framesift.files import write_json
 from framesift.labels import convert
 from framesift.spec import read_spec
@@ -20,7 +20,7 @@ def main() -> None:
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 
-    records = convert(build("datasets", args.spec or {"kind": args.dataset}), args.labels)
+    records = convert(reader_of(args.spec or {"kind": args.dataset}), args.labels)
     write_json(args.out, records)
     log.info("%s: %d questions", args.out, len(records))
 

@@ -13,6 +13,7 @@ from framesift.answers import write_answers
 from framesift.cli import add_compute_options, log, parser, run
 from framesift.code import code_digest
 from framesift.components import build
+from framesift.datasets import reader_of
 from framesift.evaluation import evaluate, read_chunk, wanted_frames
 from framesift.files import file_digest
 from framesift.models import pick_device
@@ -34,7 +35,7 @@ def main() -> None:
     os.environ.setdefault("TQDM_DISABLE", "1")  # a bar a question would fill the log; read when torch imports tqdm
 
     answerer = build("answerers", args.spec["answerer"])
-    dataset = build("datasets", args.spec["dataset"])
+    dataset = reader_of(args.spec["dataset"])
     records, questions = read_chunk(args.labels, args.chunk, args.chunks)
     selection = read_selection(args.selection)
     wanted, excluded = wanted_frames(questions, selection, read_videos(args.videos))

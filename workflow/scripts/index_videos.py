@@ -10,8 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from framesift.cli import log, parser, run
-from framesift.components import build
-from framesift.datasets import VideoFolder
+from framesift.datasets import VideoFolder, reader_of
 from framesift.errors import InputError, VideoError
 from framesift.files import whole
 from framesift.questions import Question, read_questions
@@ -32,7 +31,7 @@ def main() -> None:
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     args = options.parse_args()
 
-    dataset = build("datasets", {"kind": args.spec["kind"], "data_dir": ".", "labels": "."})
+    dataset = reader_of({"kind": args.spec["kind"]})
     grid = CandidateGrid(**args.spec["candidates"])
     cache = Path(args.cache) if args.cache else None
     questions = read_questions(args.labels)

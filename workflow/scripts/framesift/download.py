@@ -24,11 +24,10 @@ from framesift.errors import InputError
 from framesift.files import file_digest, read_json, remembered_digest, write_json
 from framesift.hub import RemoteFile, Repo, content_digest, hub_errors, offline, partial_path
 from framesift.labels import convert
+from framesift.notes import NOTES, Note, note_of, write_note
 from framesift.progress import Progress
 from framesift.questions import NORMALISED
 
-#: Folder within `data_dir` for what we note about the files we put there.
-NOTES = ".framesift"
 #: The end of the name of a part that an archive was cut into: x.tar.part.aa, x.zip.001, x.tar.aa ...
 PART = re.compile(r"\.(part)?[._]?([a-z]{2}|\d{2,3})$")
 #: Members that one job takes out of an archive on the hub; small, so that many work on one archive.
@@ -119,8 +118,8 @@ class Downloader:
         self.repo = Repo(dataset.repo, dataset.revision) if dataset.downloads and dataset.repo else None
         self.why_not = "`download` is false, or no `repo` is set" if self.repo is None else ""
         note = self._note_of(dataset.labels_file)
-        if self.repo and self.repo.revision is None and note and note["repo"] == self.repo.name:
-            self.repo.revision = note["revision"]  # not pinned: stay with what was the newest at the first download
+        if self.repo and self.repo.revision is None and note and note.repo == self.repo.name:
+            self.repo.revision = note.revision  # not pinned: stay with what was the newest at the first download
         if self.repo and offline():
             self.repo, self.why_not = None, "HF_HUB_OFFLINE is set"
 
@@ -140,7 +139,7 @@ class Downloader:
     def _fetch_labels(self) -> None:
         target = self.dataset.labels_file
         note = self._note_of(target)
-        if target.is_file() and (self.repo is None or note is None or note["revision"] == self.repo.revision):
+        if target.is_file() and (self.repo is None or note is None or note.revision == self.repo.revision):
             return
         if self.repo is None:
             raise InputError(
@@ -183,11 +182,11 @@ class Downloader:
     def _outdated(self, path: Path) -> bool:
         """Whether we fetched this file from a commit in which it was another one than in the commit that is wanted."""
         note = self._note_of(path)
-        if note is None or self.repo is None or note["revision"] == self.repo.commit:
+        if note is None or self.repo is None or note.revision == self.repo.commit:
             return False
         files = self.repo.files()
-        if all(name in files and files[name].digest == digest for name, digest in note["source"].items()):
-            self._write_note(path, *note["source"])
+        if all(name in files and files[name].digest == digest for name, digest in note.source.items()):
+            self._write_note(path, *note.source)
             return False
         return True
 
@@ -336,35 +335,27 @@ class Downloader:
     def _is_here(self, container: Container) -> bool:
         return all(map(self._has, container.parts))
 
-    # What we note about files that we fetched
+    # Notes about files that were fetched
 
     @property
     def _notes(self) -> Path:
         return self.dataset.data_dir / NOTES
 
-    def _note_path(self, path: Path) -> Path:
-        return self._notes / f"{path.relative_to(self.dataset.data_dir).as_posix()}.json"
-
-    def _note_of(self, path: Path) -> dict[str, Any] | None:
-        if not path.is_relative_to(self.dataset.data_dir):
-            return None
-        note = self._note_path(path)
-        return read_json(note) if note.is_file() else None
+    def _note_of(self, path: Path) -> Note | None:
+        return note_of(self.dataset.data_dir, path)
 
     def _write_note(self, path: Path, *sources: str) -> None:
         assert self.repo
-        stat = path.stat()
-        note = self._note_of(path) or {}
-        same = (note.get("size"), note.get("mtime_ns")) == (stat.st_size, stat.st_mtime_ns)
-        content = {
-            "repo": self.repo.name,
-            "revision": self.repo.commit,
-            "source": {name: self.repo.files()[name].digest for name in sources},
-            "size": stat.st_size,
-            "mtime_ns": stat.st_mtime_ns,
-            "sha256": note["sha256"] if same else file_digest(path),
-        }
-        write_json(self._note_path(path), content)
+        stat, old = path.stat(), self._note_of(path)
+        note = Note(
+            repo=self.repo.name,
+            revision=self.repo.commit,
+            source={name: self.repo.files()[name].digest for name in sources},
+            size=stat.st_size,
+            mtime_ns=stat.st_mtime_ns,
+            sha256=old.sha256 if old and old.fits(path) else file_digest(path),
+        )
+        write_note(self.dataset.data_dir, path, note)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -410,18 +401,15 @@ class Downloader:
         }
 
     def _describe(self, path: Path) -> dict[str, Any]:
-        stat, note = path.stat(), self._note_of(path)
+        size, note = path.stat().st_size, self._note_of(path)
         if note is None:
-            return {"size": stat.st_size, "sha256": remembered_digest(path, self.cache), "from": "given"}
-        if (note["size"], note["mtime_ns"]) == (stat.st_size, stat.st_mtime_ns):
-            digest = note["sha256"]
-        else:
-            digest = file_digest(path)
-        origin = f"{note['repo']}@{note['revision']}: {', '.join(note['source'])}"
-        if digest != note["sha256"]:
+            return {"size": size, "sha256": remembered_digest(path, self.cache), "from": "given"}
+        digest = note.sha256 if note.fits(path) else file_digest(path)
+        origin = f"{note.repo}@{note.revision}: {', '.join(note.source)}"
+        if digest != note.sha256:
             log.warning("%s is no longer what was downloaded; it is used as it is (remove it to fetch it again)", path)
             origin = "given"
-        return {"size": stat.st_size, "sha256": digest, "from": origin}
+        return {"size": size, "sha256": digest, "from": origin}
 
     def _relative(self, path: Path) -> str:
         inside = path.is_relative_to(self.dataset.data_dir)

@@ -7,7 +7,6 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from framesift.config.models import Config, Table
 from framesift.datasets import Dataset, VideoFolder
 from framesift.demo.config import video_ids
 from framesift.errors import InputError, did_you_mean
-from framesift.files import read_json
 from framesift.models import is_folder
+from framesift.notes import by_hand, downloaded
 from framesift.scorers import Scorer
 from framesift.selectors import Selector
 from framesift.spec import canonical_json, plain, spec_id, spec_of
@@ -64,7 +63,7 @@ class Plan:
         self.scorers: dict[str, Scorer] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
-        self._changed: dict[str, dict[str, list[int]]] = {}
+        self._video_states: dict[str, str] = {}
         for name in config.tables:
             for cell in self.cells(name):
                 self.selectings[self.selecting_id(cell.selecting)] = cell.selecting
@@ -213,9 +212,9 @@ class Plan:
         name = self.selecting_id(cell.selecting)
         return [f"{folder}/{name}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
 
-    # Files of a dataset. Where files may come from the hub, download_dataset answers for them: its manifest is what
-    # later rules wait for, and a digest of what was changed by hand since is a parameter. Otherwise the files
-    # themselves are the input.
+    # Files of a dataset. Where they may come from the hub, the manifest of download_dataset is what later rules wait
+    # for, and a digest of what the user put there or changed is a parameter; it is the same before and after a
+    # download. Where nothing is downloaded, the files themselves are the input.
 
     def manifest(self, dataset: str) -> str:
         return f"results/datasets/{dataset}.json"
@@ -244,34 +243,26 @@ class Plan:
         return [file.as_posix() for file in VideoFolder(folder).all()]
 
     def label_state(self, dataset: str) -> str:
-        """What tells labels that were exchanged by hand from those that were downloaded."""
-        labels = self.dataset(dataset).labels.as_posix()
-        return self._changed_by_hand(dataset, lambda name: name == labels)
+        """What tells labels that the user gave or exchanged from those that were downloaded."""
+        chosen = self.dataset(dataset)
+        return self._by_hand(dataset, [chosen.labels_file]) if chosen.downloads else ""
 
     def video_state(self, dataset: str) -> str:
         """What tells that a video was exchanged, even for one with an older date."""
-        if self.dataset(dataset).video_dir.is_relative_to(DEMO_DIR):
-            return "made by the workflow"
-        if self.dataset(dataset).downloads:
-            labels = self.dataset(dataset).labels.as_posix()
-            return self._changed_by_hand(dataset, lambda name: name != labels)
-        return spec_id([[file, Path(file).stat().st_size] for file in self.video_files(dataset)])
+        chosen = self.dataset(dataset)
+        if chosen.video_dir.is_relative_to(DEMO_DIR):
+            return ""
+        if not chosen.downloads:
+            return spec_id([[file, Path(file).stat().st_size] for file in self.video_files(dataset)])
+        if dataset not in self._video_states:
+            gone = [file.as_posix() for file in downloaded(chosen.data_dir, chosen.video_dir) if not file.is_file()]
+            changed = self._by_hand(dataset, VideoFolder(chosen.video_dir).all())
+            self._video_states[dataset] = changed if not gone else spec_id([changed, gone])
+        return self._video_states[dataset]
 
-    def _changed_by_hand(self, dataset: str, concerns: Callable[[str], bool]) -> str:
-        """A digest of files that are not as download_dataset last saw them; nothing before it first ran."""
-        manifest = Path(self.manifest(dataset))
-        if not self.dataset(dataset).downloads or not manifest.is_file():
-            return "unchanged"
-        if dataset not in self._changed:
-            looked = manifest.stat().st_mtime_ns
-            self._changed[dataset] = {}
-            for name, file in read_json(manifest)["files"].items():
-                path = self.dataset(dataset).data_dir / name
-                stat = path.stat() if path.is_file() else None
-                if stat is None or stat.st_size != file["size"] or stat.st_mtime_ns > looked:
-                    self._changed[dataset][name] = [stat.st_size, stat.st_mtime_ns] if stat else []
-        changed = {name: state for name, state in self._changed[dataset].items() if concerns(name)}
-        return spec_id(changed) if changed else "unchanged"
+    def _by_hand(self, dataset: str, files: list[Path]) -> str:
+        changed = by_hand(self.dataset(dataset).data_dir, files)
+        return spec_id(changed) if changed else ""
 
     def evidence(self, dataset: str) -> list[str]:
         """The evidence file, or nothing where the dataset has none."""

@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from framesift.components import Component
+from framesift.components import Component, build
 from framesift.errors import VideoError
 from framesift.questions import Question
 from framesift.spec import not_in_spec
@@ -156,6 +156,11 @@ class Dataset(Component):
     def downloads(self) -> bool:
         """Whether missing files come from the hub."""
         return self.download and self.repo is not None
+
+
+def reader_of(spec: dict[str, Any]) -> Dataset:
+    """A dataset that only reads records: its spec, without the places of files."""
+    return build("datasets", {"data_dir": ".", "labels": ".", **spec})
 
 
 class VideoFolder:
