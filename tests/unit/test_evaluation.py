@@ -15,19 +15,21 @@ import pytest
 
 import barcode
 import tiny_llava
+from benchmarks import REPOSITORIES
 from framesift import answering
 from framesift.answerers import Answerer, Given
 from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
 from framesift.answering import Asker, Wanted
 from framesift.answers import Answer, read_answers
 from framesift.code import SCRIPTS
+from framesift.components import build
 from framesift.datasets.videomme import VideoMME
 from framesift.errors import InputError
-from framesift.evaluation import chunk_of, wanted_frames
+from framesift.evaluation import chunk_of, run_task, wanted_frames
 from framesift.files import read_json, write_json
 from framesift.journal import Journal
 from framesift.labels import convert
-from framesift.lmms_task import Frames, frames_only
+from framesift.lmms_task import ID_COLUMN, Frames, frames_only
 from framesift.questions import Question
 from framesift.selection import Selected, write_selection
 from framesift.video.grid import CandidateGrid
@@ -58,7 +60,7 @@ def world(tmp_path_factory):
     ]  # fmt: skip
     write_json(folder / "original.json", records)
     write_json(folder / "labels.json", convert(VideoMME(), folder / "original.json"))
-    videos = {name: describe_video(name, folder / f"{name}.mp4", CandidateGrid()) for name in ("ten_fps", "ntsc")}
+    videos = {name: describe_video((name, folder / f"{name}.mp4"), CandidateGrid()) for name in ("ten_fps", "ntsc")}
     write_videos(folder / "videos.parquet", videos.values(), {})
     tiny_llava.write_checkpoint(folder / "model")
     return SimpleNamespace(folder=folder, videos=videos, asked=[])
@@ -164,6 +166,55 @@ def test_the_tasks_own_parser_judges_and_nothing_is_guessed(network, job):
     assert [answer.parsed for answer in answers.values()] == ["A", "C", None, None]
     assert [answer.correct for answer in answers.values()] == [True, False, False, False]
     assert [answer.answer for answer in answers.values()] == [*"ABCD"]
+
+
+#: Two questions of each benchmark that lmms-eval can ask, and the prompt of the first.
+ASKED = {
+    "longvideobench": "What?\nA. a\nB. b\nC. c\nAnswer with the option's letter from the given choices directly.\n",
+    "mlvu": "What?\n(A) a\n(B) b\n(C) c\n(D) d\n\nOnly give the best option.\nBest option: (",
+    "custom": "Select the best answer",
+}
+
+
+@pytest.mark.parametrize("kind", ASKED)
+def test_the_tasks_of_other_benchmarks(kind, tmp_path):
+    """The prompt is the benchmark's own, its parser reads the answers, and none is guessed where it finds none."""
+    from lmms_eval.api.model import lmms
+
+    if kind == "custom":
+        record = {"question": "What?", "options": ["a", "b", "c"], "answer": "A", "video": "v", "n": 1}
+        write_json(tmp_path / "labels.json", [record, {**record, "n": 2}])
+        dataset = build("datasets", {"kind": kind, "data_dir": ".", "labels": ".", "columns": {"question_id": "n"}})
+    else:
+        repository = REPOSITORIES[kind]()
+        dataset = build("datasets", {"kind": kind})
+        (tmp_path / dataset.labels.name).write_bytes(repository[dataset.labels.as_posix()])
+    labels = tmp_path / ("labels.json" if kind == "custom" else dataset.labels.name)
+    records = convert(dataset, labels)[:2]
+    questions = [Question(**record["normalised"]) for record in records]
+    prompts = []
+
+    class Model(lmms):
+        is_simple = False
+
+        def generate_until(self, requests):
+            for request in requests:
+                task, split = request.args[4:6]
+                messages = request.args[1](self.task_dict[task][split][request.args[3]])
+                prompts.append(messages[0]["content"][-1]["text"])
+            return ["(B", "No idea whatsoever, sorry."]
+
+        loglikelihood = generate_until_multi_round = None
+
+    documents = [
+        {**dataset.document(record, question), ID_COLUMN: question.question_id}
+        for record, question in zip(records, questions, strict=True)
+    ]
+    asker = SimpleNamespace(answerer=SimpleNamespace(chat=True, max_new_tokens=None), as_lmms=Model)
+    judged = run_task(dataset.lmms_task, documents, asker)
+    parsed = [judged[question.question_id][dataset.lmms_task.prediction] or None for question in questions]
+    assert parsed == ["B", None]
+    assert prompts[0].startswith(ASKED[kind])
 
 
 def test_an_excluded_question_is_not_asked(network, job):

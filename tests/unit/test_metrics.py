@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from framesift.errors import InputError
-from framesift.evidence import read_evidence
+from framesift.evidence import evidence_in_seconds, read_evidence
 from framesift.metrics.evidence import evidence_recall
-from framesift.questions import Evidence
+from framesift.questions import Evidence, Question
+from framesift.videos import Video
 
 SECONDS = st.floats(0, 1000, allow_nan=False)
 SPANS = st.lists(st.tuples(SECONDS, SECONDS).map(lambda span: tuple(sorted(span))), min_size=1, max_size=5)
@@ -75,3 +76,37 @@ def test_broken_files(tmp_path, content, message):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
         read_evidence(file)
+
+
+def test_scenes_of_kfs_bench(tmp_path):
+    file = tmp_path / "anno.csv"
+    file.write_text(
+        "id,segment_id,scene_id,start,end\nq1,1,0,1:05,1:07.5\nq1,0,0,0:00:12,0:00:13\nq2,0,4,59:58,1:00:02\n"
+    )
+    evidence = read_evidence(file)
+    assert evidence["q1"] == Evidence(kind="one_moment", spans=((12, 14), (65, 68.5)))
+    assert evidence["q2"].spans == ((3598, 3603),)
+    for line, message in (("q3,0,0,12,13", "expected a time as h:m:s or m:s"), ("q3,0,0,0:09,0:05", "end before")):
+        (tmp_path / "bad.csv").write_text(f"id,segment_id,scene_id,start,end\n{line}\n")
+        with pytest.raises(InputError, match=rf"bad\.csv: record 1: .*{message}"):
+            read_evidence(tmp_path / "bad.csv")
+    (tmp_path / "bad.csv").write_text("id,start,end\nq,0:01,0:02\n")
+    with pytest.raises(InputError, match=r"column 'scene_id': is missing"):
+        read_evidence(tmp_path / "bad.csv")
+
+
+def question(question_id, evidence=None):
+    return Question(question_id=question_id, video_id="v", question="?", answer="yes", evidence=evidence)
+
+
+def test_evidence_that_names_frames_is_turned_into_seconds(tmp_path):
+    videos = {"v": Video("v", "v.mp4", fps=25.0)}
+    asked = [question("a", Evidence.of_moments(frames=(50, 25))), question("b"), question("c", Evidence(kind="x"))]
+    found = evidence_in_seconds(asked, videos)
+    assert found["a"] == Evidence(kind="two_moments", spans=((1, 1), (2, 2)))
+    assert list(found) == ["a", "c"]
+    with pytest.raises(InputError, match=r"question a: has evidence that names frames(.|\n)*--videos"):
+        evidence_in_seconds(asked, {})
+    (tmp_path / "own.json").write_text('{"a": {"kind": "own", "spans": [[3, 4]]}, "z": {"kind": "unknown"}}')
+    assert evidence_in_seconds(asked, videos, tmp_path / "own.json")["a"].kind == "own"
+    assert evidence_recall([2.9], found["a"].spans, tolerance=1.0) == 0.5

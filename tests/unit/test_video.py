@@ -97,8 +97,8 @@ def test_a_clip_cut_short_keeps_what_can_be_decoded(clip, tmp_path):
 
 def test_the_table_of_videos_is_read_back(clip, tmp_path):
     videos = [
-        describe_video("clip", clip, CandidateGrid(), tmp_path / "cache"),
-        describe_video("missing", None, CandidateGrid()),
+        describe_video(("clip", clip), CandidateGrid(), tmp_path / "cache"),
+        describe_video(("missing", None), CandidateGrid()),
     ]
     write_videos(tmp_path / "videos.parquet", videos, {"a": 1})
     table = read_videos(tmp_path / "videos.parquet")
@@ -138,15 +138,15 @@ def test_a_video_whose_frames_cannot_be_decoded_is_broken(clip, tmp_path):
     end = data.index(b"moov") - 4
     data[start:end] = bytes(end - start)
     (tmp_path / "zeroed.mp4").write_bytes(data)
-    video = describe_video("zeroed", tmp_path / "zeroed.mp4", CandidateGrid())
+    video = describe_video(("zeroed", tmp_path / "zeroed.mp4"), CandidateGrid())
     assert video.reason == "broken"
     assert video.frames == []
 
 
 def test_a_remembered_video_is_not_read_again(clip, tmp_path, monkeypatch):
-    first = describe_video("clip", clip, CandidateGrid(), tmp_path)
+    first = describe_video(("clip", clip), CandidateGrid(), tmp_path)
     monkeypatch.setattr("framesift.videos.index_video", lambda path: pytest.fail("read again"))
-    assert describe_video("clip", clip, CandidateGrid(), tmp_path) == first
+    assert describe_video(("clip", clip), CandidateGrid(), tmp_path) == first
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")

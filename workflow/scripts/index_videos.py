@@ -6,13 +6,14 @@ Videos that are missing, broken, short or mislabelled are listed with the reason
 import csv
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from framesift.cli import log, parser, run
 from framesift.datasets import VideoFolder, reader_of
 from framesift.errors import InputError, VideoError
 from framesift.files import whole
+from framesift.parallel import each_alone
 from framesift.questions import Question, read_questions
 from framesift.video.grid import CandidateGrid
 from framesift.videos import Video, checked_length, describe_video, write_videos
@@ -23,7 +24,8 @@ def main() -> None:
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--video-dir", required=True, metavar="DIR")
     options.add_argument("--cache", metavar="DIR", help="remembers finished videos of an interrupted run")
-    options.add_argument("--threads", type=int, default=1)
+    options.add_argument("--threads", type=int, default=1, help="videos at a time, each in a process of its own")
+    options.add_argument("--timeout", type=float, default=600, help="seconds that a video may take (default: 600)")
     options.add_argument(
         "--max-excluded", type=float, default=0.05, help="share of unusable videos that stops the run (1: never)"
     )
@@ -38,16 +40,19 @@ def main() -> None:
     lengths = {question.video_id: question.seconds for question in questions}
     folder = VideoFolder(Path(args.video_dir))
 
-    def probe(video_id: str) -> Video:
+    rows, found = [], {}
+    for video_id in sorted(lengths):
         try:
-            path = folder.find(dataset.file_name(video_id))
+            found[video_id] = folder.find(dataset.file_name(video_id))
         except VideoError as error:
-            return Video(video_id, "", error=str(error), reason="ambiguous")
-        video = describe_video(video_id, path, grid, cache)
-        return checked_length(video, lengths[video_id], args.spec["length_tolerance"])
-
-    with ThreadPoolExecutor(args.threads) as pool:
-        rows = list(pool.map(probe, sorted(lengths)))
+            rows.append(Video(video_id, "", error=str(error), reason="ambiguous"))
+    probe = partial(describe_video, grid=grid, cache=cache)
+    probed = each_alone(probe, found.items(), args.threads, args.timeout)
+    for (video_id, path), row in zip(found.items(), probed, strict=True):
+        if isinstance(row, VideoError):
+            row = Video(video_id, str(path), error=str(row), reason="broken")
+        rows.append(checked_length(row, lengths[video_id], args.spec["length_tolerance"]))
+    rows.sort(key=lambda row: row.video_id)
     unusable = [row for row in rows if row.error is not None]
     for row in unusable:
         log.warning("video %s is left out: %s", row.video_id, row.error)

@@ -15,7 +15,7 @@ from framesift.answers import Answer
 from framesift.datasets import Dataset, LmmsTask
 from framesift.errors import InputError, VideoError
 from framesift.files import read_json
-from framesift.lmms_startup import lmms_eval_environment, tasks_folder
+from framesift.lmms_startup import lmms_eval_environment, no_guessing, tasks_folder
 from framesift.lmms_task import ID_COLUMN
 from framesift.questions import Question, read_questions
 from framesift.selection import Selected
@@ -173,7 +173,7 @@ def run_task(task: LmmsTask, documents: Sequence[Mapping[str, Any]], asker: Aske
                 field=f"labels: question {missing[0]}, column {column!r}",
                 expected=f"the columns that lmms-eval's {task.yaml} reads: {', '.join(task.columns)}",
             )
-    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder):
+    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder), no_guessing():
         from lmms_eval.evaluator import simple_evaluate
         from lmms_eval.tasks import TaskManager
         from loguru import logger

@@ -8,19 +8,21 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from framesift.errors import InputError
-from framesift.files import read_json
-from framesift.questions import Evidence, Question
+from framesift.files import read_csv, read_json
+from framesift.questions import Evidence, Question, seconds_of
 from framesift.videos import Video
 
 
 def read_evidence(path: str | Path) -> dict[str, Evidence]:
-    """Evidence by question id.
+    """Evidence by question id, from a JSON of ours or the CSV of scenes that KFS-Bench publishes (arXiv 2512.14017).
 
     Raises
     ------
     InputError
         For a file of another form, or a span that ends before it starts.
     """
+    if Path(path).suffix == ".csv":
+        return _read_scenes(path)
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError("is no evidence file", file=path, expected='{question_id: {"kind": ..., "spans": [[t0, t1]]}}')
@@ -33,6 +35,31 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
             field = ".".join(str(part) for part in (question_id, *first["loc"]))
             raise InputError(first["msg"], file=path, field=field, value=first["input"]) from None
     return evidence
+
+
+def _read_scenes(path: str | Path) -> dict[str, Evidence]:
+    """KFS-Bench: a row a segment; the segments of a scene are one moment.
+
+    As in its own evaluation, an end stands for all of that second.
+    """
+    columns = ("id", "scene_id", "start", "end")
+    spans: dict[str, list[tuple[float, float]]] = {}
+    scenes: dict[str, set[str]] = {}
+    for number, row in enumerate(read_csv(path), start=1):
+        if missing := [column for column in columns if column not in row]:
+            raise InputError("is missing", file=path, field=f"column {missing[0]!r}", expected=", ".join(columns))
+        try:
+            start, end = seconds_of(row["start"]), seconds_of(row["end"]) + 1
+            if start > end:
+                raise ValueError("a segment must not end before it starts")
+        except ValueError as error:
+            raise InputError(str(error), file=path, field=f"record {number}") from None
+        spans.setdefault(row["id"], []).append((start, end))
+        scenes.setdefault(row["id"], set()).add(row["scene_id"])
+    return {
+        question_id: Evidence.of_moments(spans=tuple(sorted(segments)), moments=len(scenes[question_id]))
+        for question_id, segments in spans.items()
+    }
 
 
 def evidence_in_seconds(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -58,6 +59,19 @@ def read_json(path: str | Path) -> Any:
         raise InputError(f"cannot be read ({error.strerror or error})", file=path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"is not JSON ({error})", file=path) from None
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file by the names in its first line."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as CSV ({error})", file=path) from None
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise InputError("has another number of fields than the first line", file=path, field=f"record {number}")
+    return rows
 
 
 def file_digest(path: str | Path) -> str:

@@ -6,7 +6,6 @@ the `Question` that every later stage reads.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 
 from framesift.datasets import Dataset
 from framesift.errors import InputError, did_you_mean
-from framesift.files import read_json
+from framesift.files import read_csv, read_json
 from framesift.questions import NORMALISED
 
 
@@ -36,7 +35,7 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
         ".json": read_json,
         ".json.gz": read_json,
         ".jsonl": _read_jsonl,
-        ".csv": _read_csv,
+        ".csv": read_csv,
     }
     if suffixes not in readers:
         raise InputError("is no label file", file=path, expected=f"one of {', '.join(readers)}")
@@ -62,18 +61,6 @@ def _read_jsonl(path: Path) -> list[Any]:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
-
-
-def _read_csv(path: Path) -> list[dict[str, Any]]:
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            records = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot be read as CSV ({error})", file=path) from None
-    for number, record in enumerate(records, start=1):
-        if None in record or None in record.values():
-            raise InputError("has another number of fields than the header", file=path, field=f"record {number}")
-    return records
 
 
 def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from framesift.errors import InputError
 
@@ -17,6 +20,22 @@ def tasks_folder() -> Path:
     if spec is None or spec.origin is None:
         raise InputError("lmms-eval is not installed in this environment", hint="see envs/ for what evaluation needs")
     return Path(spec.origin).parent / "tasks"
+
+
+@contextmanager
+def no_guessing() -> Iterator[None]:
+    """Make the tasks' parsers admit that they found no option: some would pick one at random (`random.choice`)."""
+    original, tasks = random.choice, str(tasks_folder())
+
+    def choice(options: Any) -> Any:
+        caller = str(sys._getframe(1).f_globals.get("__file__", ""))
+        return "" if caller.startswith(tasks) else original(options)
+
+    random.choice = choice  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        random.choice = original
 
 
 @contextmanager

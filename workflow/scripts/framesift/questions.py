@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,19 @@ def _ordered(span: tuple[float, float]) -> tuple[float, float]:
 Span = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
 
 
+def seconds_of(clock: str) -> float:
+    """Seconds of a time written ``h:m:s`` or ``m:s``, the last field decimal or not.
+
+    Raises
+    ------
+    ValueError
+        For any other text.
+    """
+    if not re.fullmatch(r"\s*(\d+:)?\d+:\d+(\.\d+)?\s*", clock):
+        raise ValueError(f"found {clock!r}, expected a time as h:m:s or m:s")
+    return sum(float(field) * 60**power for power, field in enumerate(reversed(clock.split(":"))))
+
+
 class Evidence(BaseModel):
     """Where the answer to one question is seen.
 
@@ -44,10 +58,13 @@ class Evidence(BaseModel):
     frames: tuple[Annotated[int, Field(ge=0)], ...] = ()
 
     @classmethod
-    def of_moments(cls, *, spans: tuple[Span, ...] = (), frames: tuple[int, ...] = ()) -> Evidence:
-        """Evidence whose kind is the number of its moments."""
-        kinds = {1: "one_moment", 2: "two_moments"}
-        return cls(kind=kinds.get(len(spans) + len(frames), "more_moments"), spans=spans, frames=frames)
+    def of_moments(
+        cls, *, spans: tuple[Span, ...] = (), frames: tuple[int, ...] = (), moments: int | None = None
+    ) -> Evidence:
+        """Evidence whose kind is the number of its moments; without `moments`, each span and frame is one."""
+        count = len(spans) + len(frames) if moments is None else moments
+        kind = {1: "one_moment", 2: "two_moments"}.get(count, "more_moments")
+        return cls(kind=kind, spans=spans, frames=frames)
 
 
 class Question(BaseModel):

@@ -88,15 +88,19 @@ class Video:
         return [known[frame] for frame in frames]
 
 
-def describe_video(video_id: str, path: Path | None, grid: CandidateGrid, cache: Path | None = None) -> Video:
+def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: Path | None = None) -> Video:
     """Make the row of one video; an unusable one gets a row that says why.
 
     Parameters
     ----------
+    video : (str, path or None)
+        Its id and its file.
+    grid : CandidateGrid
     cache : path, optional
         Folder that remembers the row of a file by its path, size and modification time, so that a long index that
         was interrupted goes on where it stopped.
     """
+    video_id, path = video
     if path is None:
         return Video(video_id, "", error="no video file was found", reason="missing")
     stat = path.stat()
@@ -105,10 +109,10 @@ def describe_video(video_id: str, path: Path | None, grid: CandidateGrid, cache:
     entry = cache / name[:2] / f"{name}.json" if cache else None
     if entry and entry.is_file():
         return Video(**json.loads(entry.read_text()))
-    video = _examine(video_id, path, grid, cache)
+    row = _examine(video_id, path, grid, cache)
     if entry:
-        write_json(entry, asdict(video))
-    return video
+        write_json(entry, asdict(row))
+    return row
 
 
 def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None) -> Video:

@@ -87,6 +87,15 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                         expected=f"one of {', '.join(defined) or '(none is configured)'}",
                         hint=did_you_mean(word, defined),
                     )
+        if config.datasets[table.dataset].lmms_task is None:
+            kind = config.datasets[table.dataset].kind
+            raise InputError(
+                f"questions of {kind} cannot be asked through lmms-eval yet, so there can be no table of answers",
+                file=_file_of(("tables", name), files),
+                field=f"tables.{name}.dataset",
+                value=table.dataset,
+                hint="its labels, videos, scores and selections can be made; see docs/datasets.md",
+            )
         place = ("tables", name, "baseline")
         if table.baseline not in table.selectors:
             raise InputError(

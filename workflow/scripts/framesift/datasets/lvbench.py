@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from framesift.datasets import GIVEN, Dataset
-from framesift.questions import Evidence, Question, Span
+from framesift.questions import Evidence, Question, Span, seconds_of
 from framesift.spec import not_in_spec
 
 OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
@@ -62,10 +62,8 @@ class LVBench(Dataset):
 
 def _span(reference: Any) -> Span | None:
     """``15:02-16:10`` or ``1:00:02-1:01:10`` in seconds; None where there is none or it cannot be read."""
-    ends = []
-    for part in str(reference or "").split("-"):
-        fields = part.strip().split(":")
-        if not 2 <= len(fields) <= 3 or not all(field.isdecimal() for field in fields):
-            return None
-        ends.append(sum(int(field) * 60.0**power for power, field in enumerate(reversed(fields))))
-    return (ends[0], ends[1]) if len(ends) == 2 and ends[0] <= ends[1] else None
+    try:
+        start, end = map(seconds_of, str(reference or "").split("-"))
+    except ValueError:
+        return None
+    return (start, end) if start <= end else None

@@ -1,0 +1,26 @@
+"""Each item in a process of its own."""
+
+import pytest
+
+from framesift.errors import VideoError
+from framesift.parallel import each_alone
+from misbehaving import work
+
+
+def test_results_come_in_the_order_of_the_items():
+    words = [f"w{number}" for number in range(20)]
+    assert list(each_alone(work, words, 2, 60)) == [word.upper() for word in words]
+    assert list(each_alone(work, [], 2, 60)) == []
+
+
+def test_what_crashes_or_hangs_costs_itself_alone():
+    crashed, fine, hung, last = each_alone(work, ["crash", "a", "hang", "b"], 2, 4)
+    assert (fine, last) == ("A", "B")
+    assert isinstance(crashed, VideoError)
+    assert "the decoder crashed (exit status -11)" in str(crashed)
+    assert "took more than 4 seconds" in str(hung)
+
+
+def test_a_mistake_in_the_program_is_not_taken_for_a_broken_video():
+    with pytest.raises(ZeroDivisionError):
+        list(each_alone(work, ["a", "mistake"], 1, 60))
