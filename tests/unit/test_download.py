@@ -282,16 +282,19 @@ def test_a_video_that_the_repository_lacks_is_reported(hub, tmp_path, heard):
     assert "has none of ego_3" in heard.text
 
 
-@pytest.mark.parametrize(("token", "works"), [("", False), ("hf_stranger", False), (GRANTED, True)])
-def test_a_gated_repository(hub, tmp_path, monkeypatch, token, works):
+@pytest.mark.parametrize(
+    ("token", "refusal"),
+    [("", "and you are not logged in"), ("hf_stranger", "and your account has no access to it"), (GRANTED, None)],
+)
+def test_a_gated_repository(hub, tmp_path, monkeypatch, token, refusal):
     monkeypatch.setenv("HF_TOKEN", token)
     chosen = dataset("longvideobench", tmp_path, hub.add(REPO, REPOSITORIES["longvideobench"](), gated=True))
-    if works:
+    if refusal is None:
         assert download_dataset(chosen)["missing"] == []
         return
     with pytest.raises(InputError) as error:
         download_dataset(chosen)
-    assert "is gated" in str(error.value)
+    assert f"is gated, and {refusal}" in str(error.value)
     assert f"accept the terms at {hub.endpoint}/datasets/{REPO}" in str(error.value)
     assert "`hf auth login` or set HF_TOKEN" in str(error.value)
 

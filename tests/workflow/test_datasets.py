@@ -124,7 +124,7 @@ def test_a_download_that_is_killed_goes_on_where_it_stopped(tmp_path, hub, onlin
     assert {path.stem: path.read_bytes() for path in (tmp_path / "data").glob("*.mp4")} == {
         name.split("/")[1].removesuffix(".mp4"): content for name, content in big.items()
     }
-    assert "8 questions, 4 of 4 videos, 0.03 GB" in done.stderr
+    assert "8 questions, 4 of 4 videos, 32.00 MB" in done.stderr
 
 
 def test_the_example_of_ones_own_dataset(tmp_path):

@@ -7,6 +7,7 @@ By hand:
   python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --groups duration=short
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from framesift.components import build
 from framesift.download import download_dataset
 from framesift.errors import InputError
 from framesift.files import write_json
+from framesift.progress import size_text
 from framesift.spec import read_spec
 
 
@@ -41,6 +43,8 @@ def main() -> None:
     args = options.parse_args()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together
 
+    logging.getLogger("huggingface_hub").handlers.clear()  # its messages reach ours as well
+
     spec = args.spec or {"kind": args.dataset}
     given = {
         "data_dir": args.data_dir,
@@ -55,9 +59,9 @@ def main() -> None:
         write_json(args.out, manifest)
     size = sum(file["size"] for file in manifest["files"].values())
     log.info(
-        "%s: %d questions, %d of %d videos, %.2f GB",
+        "%s: %d questions, %d of %d videos, %s",
         *(dataset.data_dir, manifest["questions"], manifest["videos"] - len(manifest["missing"])),
-        *(manifest["videos"], size / 1e9),
+        *(manifest["videos"], size_text(size)),
     )
 
 

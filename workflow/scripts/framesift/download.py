@@ -25,7 +25,7 @@ from framesift.files import file_digest, read_json, remembered_digest, write_jso
 from framesift.hub import RemoteFile, Repo, content_digest, hub_errors, offline, partial_path
 from framesift.labels import convert
 from framesift.notes import NOTES, Note, note_of, write_note
-from framesift.progress import Progress
+from framesift.progress import Progress, size_text
 from framesift.questions import NORMALISED
 
 #: The end of the name of a part that an archive was cut into: x.tar.part.aa, x.zip.001, x.tar.aa ...
@@ -196,7 +196,7 @@ class Downloader:
         jobs = [job for item in wanted for job in self._jobs(item)]
         self._check_space(jobs)
         total = sum(_download_size(job) for job in jobs)
-        log.info("fetching %d files, %s, from %s", sum(len(job.targets) for job in jobs), _gigabytes(total), self.repo)
+        log.info("fetching %d files, %s, from %s", sum(len(job.targets) for job in jobs), size_text(total), self.repo)
         failed: list[BaseException] = []
         n_files = sum(len(job.targets) for job in jobs)
         with Progress(total, n_files) as progress, ThreadPoolExecutor(self.workers) as pool:
@@ -312,7 +312,7 @@ class Downloader:
         free = shutil.disk_usage(self.dataset.data_dir).free
         if needed > free:
             raise InputError(
-                f"the disk is too small: {_gigabytes(needed)} are needed, {_gigabytes(free)} are free",
+                f"the disk is too small: {size_text(needed)} are needed, {size_text(free)} are free",
                 file=self.dataset.data_dir,
                 hint="choose fewer questions (limit, groups, video_ids), or set data_dir to a larger disk",
             )
@@ -428,10 +428,6 @@ def _download_size(job: Job) -> int:
     if job.whole or isinstance(job.source, RemoteFile):
         return job.source.size
     return sum(member.size for member in job.targets)
-
-
-def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.2f} GB" if size >= 1e7 else f"{size / 1e6:.2f} MB"
 
 
 def _some(names: Iterable[str]) -> str:

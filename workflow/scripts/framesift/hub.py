@@ -220,9 +220,10 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
     page = f"{constants.ENDPOINT}/datasets/{repo}"
     try:
         yield
-    except errors.GatedRepoError:
+    except errors.GatedRepoError as error:
+        known = error.response is not None and error.response.status_code == 403
         raise InputError(
-            "is gated: its owners want to know who downloads it",
+            "is gated, and your account has no access to it" if known else "is gated, and you are not logged in",
             file=repo,
             hint=f"accept the terms at {page}, make a token at {constants.ENDPOINT}/settings/tokens, and log in with"
             " `hf auth login` or set HF_TOKEN; files you already have can be put into data_dir instead",

@@ -1,4 +1,4 @@
-"""Work on videos in processes of their own: a decoder that crashes or hangs costs the video it was given, nothing else."""
+"""Work on videos in processes of their own: a decoder that crashes or hangs costs one video, nothing else."""
 
 from __future__ import annotations
 

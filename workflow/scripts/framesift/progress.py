@@ -12,6 +12,11 @@ from framesift.cli import log
 EVERY = 15.0
 
 
+def size_text(size: float) -> str:
+    """A number of bytes in words."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
+
+
 class Progress:
     """Counts bytes and files; may be told of them by many threads.
 
@@ -71,7 +76,5 @@ class Progress:
         self._shown = time.monotonic()
         speed = self.done / max(self._shown - self._start, 1e-3)
         left = (self.total - self.done) / speed if speed > 0 else 0.0
-        log.info(
-            "%s, %.2f of %.2f GB, %.1f MB/s, %.0f min left", self._files, self.done / 1e9, self.total / 1e9,
-            speed / 1e6, max(left, 0) / 60,
-        )  # fmt: skip
+        done, total = size_text(self.done), size_text(self.total)
+        log.info("%s, %s of %s, %s/s, %.0f min left", self._files, done, total, size_text(speed), max(left, 0) / 60)
