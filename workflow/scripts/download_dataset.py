@@ -7,7 +7,6 @@ By hand:
   python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --groups duration=short
 """
 
-import logging
 import os
 from pathlib import Path
 
@@ -42,8 +41,9 @@ def main() -> None:
     options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and SHA-256")
     args = options.parse_args()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together
+    from huggingface_hub.utils.logging import get_logger
 
-    logging.getLogger("huggingface_hub").handlers.clear()  # its messages reach ours as well
+    get_logger("huggingface_hub").handlers.clear()  # its messages reach ours as well
 
     spec = args.spec or {"kind": args.dataset}
     given = {
