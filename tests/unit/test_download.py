@@ -150,9 +150,10 @@ def test_an_archive_that_is_there_already_is_not_fetched(hub, tmp_path):
     files = REPOSITORIES["videomme"]()
     for name in ("videos_chunked_01.zip", "videos_chunked_02.zip"):
         (tmp_path / name).write_bytes(files[name])
-    chosen = dataset("videomme", tmp_path, hub.add(REPO, files), keep_archives=True)
+    chosen = dataset("videomme", tmp_path, hub.add(REPO, files))
     assert download_dataset(chosen)["missing"] == []
     assert hub.sent(".zip") == 0
+    assert len(list(tmp_path.glob("*.zip"))) == 2  # they are the user's
 
 
 def test_files_that_are_there_are_used_as_they_are(hub, tmp_path):
@@ -294,7 +295,7 @@ def test_a_gated_repository(hub, tmp_path, monkeypatch, token, refusal):
         return
     with pytest.raises(InputError) as error:
         download_dataset(chosen)
-    assert f"is gated, and {refusal}" in str(error.value)
+    assert f"is gated, {refusal}" in str(error.value)
     assert f"accept the terms at {hub.endpoint}/datasets/{REPO}" in str(error.value)
     assert "`hf auth login` or set HF_TOKEN" in str(error.value)
 
@@ -339,6 +340,12 @@ def test_a_small_disk_is_noticed_before_anything_is_fetched(hub, tmp_path, monke
     with pytest.raises(InputError, match=r"too small: 0\.24 MB are needed, 0\.10 MB are free(.|\n)*hint: choose"):
         download_dataset(chosen)
     assert names(tmp_path) == [chosen.labels.as_posix()]
+
+
+def test_a_folder_that_cannot_be_written_to(hub, tmp_path):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(InputError, match=r"cannot be used \(Not a directory\)(.|\n)*set data_dir to"):
+        download_dataset(dataset("mlvu", tmp_path / "data", hub.add(REPO, REPOSITORIES["mlvu"]())))
 
 
 # Hostile archives

@@ -24,7 +24,7 @@ from framesift.errors import InputError
 from framesift.files import file_digest, read_json, remembered_digest, write_json
 from framesift.hub import RemoteFile, Repo, content_digest, hub_errors, offline, partial_path
 from framesift.labels import convert
-from framesift.notes import NOTES, Note, note_of, write_note
+from framesift.notes import NOTES, Note, note_of, remove_note, write_note
 from framesift.progress import Progress, size_text
 from framesift.questions import NORMALISED
 
@@ -124,34 +124,50 @@ class Downloader:
             self.repo, self.why_not = None, "HF_HUB_OFFLINE is set"
 
     def run(self) -> dict[str, Any]:
-        self._fetch_labels()
-        questions = [record[NORMALISED] for record in convert(self.dataset, self.dataset.labels_file)]
-        wanted = self._wanted(questions)
-        if self.repo and any(item.names for item in wanted):
+        try:
+            self._fetch_labels()
+            questions = [record[NORMALISED] for record in convert(self.dataset, self.dataset.labels_file)]
+            self._fetch_videos(questions)
+            return self._manifest(questions)
+        except OSError as error:
+            raise InputError(
+                f"cannot be used ({error.strerror or error})",
+                file=error.filename or self.dataset.data_dir,
+                hint="what arrived is kept; run again when there is space, or set data_dir to where you may write",
+            ) from None
+
+    def _fetch_videos(self, questions: list[Mapping[str, Any]]) -> None:
+        if self.repo and any(item.names for item in self._wanted(questions)):
             with self._lock():
                 self._remove_leftovers()
-                wanted = self._wanted(questions)  # another job may have fetched them meanwhile
-                self._fetch([item for item in wanted if item.names])
-        return self._manifest(questions)
-
-    # What is there, and what is missing
+                # asked again: another job may have fetched some while this one waited
+                self._fetch([item for item in self._wanted(questions) if item.names])
 
     def _fetch_labels(self) -> None:
-        target = self.dataset.labels_file
-        note = self._note_of(target)
-        if target.is_file() and (self.repo is None or note is None or note.revision == self.repo.revision):
+        if self._have_labels():
             return
+        target = self.dataset.labels_file
         if self.repo is None:
             raise InputError(
                 f"the labels are not there, and nothing may be downloaded ({self.why_not})",
                 file=target,
                 hint="put them there, or set data_dir and labels of the dataset to where they are",
             )
-        file = self._label_file()
-        if not target.is_file() or content_digest(target, file.digest) != file.digest:
-            log.info("fetching the labels: %s of %s", file.path, self.repo)
-            self.repo.download(file, target)
-        self._write_note(target, file.path)
+        with self._lock():
+            if self._have_labels():
+                return
+            file = self._label_file()
+            if not target.is_file() or content_digest(target, file.digest) != file.digest:
+                log.info("fetching the labels: %s of %s", file.path, self.repo)
+                self.repo.download(file, target)
+            self._write_note(target, file.path)
+
+    # What is there, and what is missing
+
+    def _have_labels(self) -> bool:
+        target = self.dataset.labels_file
+        note = self._note_of(target)
+        return target.is_file() and (self.repo is None or note is None or note.revision == self.repo.revision)
 
     def _label_file(self) -> RemoteFile:
         """The labels in the repository: at the same path, or else the one file of the same name."""
@@ -195,10 +211,9 @@ class Downloader:
     def _fetch(self, wanted: list[Wanted]) -> None:
         jobs = [job for item in wanted for job in self._jobs(item)]
         self._check_space(jobs)
-        total = sum(_download_size(job) for job in jobs)
-        log.info("fetching %d files, %s, from %s", sum(len(job.targets) for job in jobs), size_text(total), self.repo)
+        total, n_files = sum(map(self._download_size, jobs)), sum(len(job.targets) for job in jobs)
+        log.info("fetching %d files, %s, from %s", n_files, size_text(total), self.repo)
         failed: list[BaseException] = []
-        n_files = sum(len(job.targets) for job in jobs)
         with Progress(total, n_files) as progress, ThreadPoolExecutor(self.workers) as pool:
             for done in as_completed([pool.submit(self._do, job, progress) for job in jobs]):
                 error = None if done.cancelled() else done.exception()
@@ -273,6 +288,7 @@ class Downloader:
             for part in source.parts:
                 if not self._has(part):
                     self.repo.download(part, self._local(part), progress.bytes)
+                    self._write_note(self._local(part), part.path)
         counted: Callable[[int], None] = (lambda _: None) if job.whole else progress.bytes
         with self._opened(source) as stream:
             archive = Archive(stream, source.name)
@@ -285,8 +301,10 @@ class Downloader:
                 self._write_note(target, *(part.path for part in source.parts))
                 progress.files(1)
         if job.whole and not self.dataset.keep_archives:
-            for part in source.parts:
-                self._local(part).unlink(missing_ok=True)
+            for path in map(self._local, source.parts):
+                if self._note_of(path):  # those that the user put there stay
+                    path.unlink()
+                    remove_note(self.dataset.data_dir, path)
 
     @contextmanager
     def _opened(self, container: Container) -> Iterator[BinaryIO]:
@@ -316,6 +334,14 @@ class Downloader:
                 file=self.dataset.data_dir,
                 hint="choose fewer questions (limit, groups, video_ids), or set data_dir to a larger disk",
             )
+
+    def _download_size(self, job: Job) -> int:
+        """Bytes that will be counted as they arrive; of a file that was begun, those that are there too."""
+        if isinstance(job.source, RemoteFile):
+            return job.source.size
+        if job.whole:
+            return sum(part.size for part in job.source.parts if not self._has(part))
+        return sum(member.size for member in job.targets)
 
     def _missing_bytes(self, source: RemoteFile | Container) -> int:
         parts = source.parts if isinstance(source, Container) else (source,)
@@ -422,12 +448,6 @@ def _containers(files: Iterable[RemoteFile]) -> list[Container]:
     for file in sorted(files, key=lambda file: file.path):
         groups.setdefault(PART.sub("", file.path), []).append(file)
     return [Container(name, tuple(parts)) for name, parts in groups.items()]
-
-
-def _download_size(job: Job) -> int:
-    if job.whole or isinstance(job.source, RemoteFile):
-        return job.source.size
-    return sum(member.size for member in job.targets)
 
 
 def _some(names: Iterable[str]) -> str:

@@ -57,6 +57,10 @@ def write_note(data_dir: Path, path: Path, note: Note) -> None:
     write_json(_place(data_dir, path), note.model_dump())
 
 
+def remove_note(data_dir: Path, path: Path) -> None:
+    _place(data_dir, path).unlink(missing_ok=True)
+
+
 def by_hand(data_dir: Path, paths: list[Path]) -> dict[str, Any]:
     """Size and date of the files that are not, or no longer, what was downloaded.
 
