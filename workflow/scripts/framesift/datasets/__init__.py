@@ -21,7 +21,32 @@ from framesift.spec import not_in_spec
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
 Commit = Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}$")]
-GIVEN = not_in_spec(given_file=True)
+
+# The fields that every benchmark fills with its own defaults.
+
+
+def folder(path: str) -> Any:
+    return _given(Path(path), "Folder that holds the dataset.")
+
+
+def label_file(path: str) -> Any:
+    return _given(Path(path), "Label file (.parquet, .json, .jsonl or .csv), relative to `data_dir`.")
+
+
+def video_folder(path: str) -> Any:
+    return _given(Path(path), "Folder of the videos, relative to `data_dir`.")
+
+
+def hub_repo(name: str | None) -> Any:
+    return _given(name, "Dataset repository on the Hugging Face hub; files that are missing come from there.")
+
+
+def commit(revision: str | None) -> Any:
+    return _given(revision, "Commit of the repository; none for the newest at the first download.")
+
+
+def _given(default: Any, text: str) -> Any:
+    return Field(default=default, description=text, json_schema_extra=not_in_spec(given_file=True))
 
 
 class LmmsTask(BaseModel):
@@ -56,34 +81,16 @@ class Dataset(Component):
     #: Seconds by which a frame may miss annotated evidence and still show it.
     evidence_tolerance: ClassVar[float] = 0.0
 
-    data_dir: Path = Field(description="Folder that holds the dataset.", json_schema_extra=GIVEN)
-    labels: Path = Field(description="Label file, relative to `data_dir`.", json_schema_extra=GIVEN)
-    videos: Path = Field(description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN)
-    subtitles: Path | None = Field(
-        default=None,
-        description="Folder of the subtitles, relative to `data_dir`; none to leave them out.",
-        json_schema_extra=GIVEN,
+    data_dir: Path = _given(..., "Folder that holds the dataset.")
+    labels: Path = _given(..., "Label file (.parquet, .json, .jsonl or .csv), relative to `data_dir`.")
+    videos: Path = video_folder("videos")
+    subtitles: Path | None = _given(None, "Folder of the subtitles, relative to `data_dir`; none to leave them out.")
+    evidence: Path | None = _given(
+        None, "Annotated evidence by question id (JSON, or a CSV of KFS-Bench), relative to `data_dir`."
     )
-    evidence: Path | None = Field(
-        default=None,
-        description="Annotated evidence by question id (JSON, or a CSV of KFS-Bench), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    repo: str | None = Field(
-        default=None,
-        description="Dataset repository on the Hugging Face hub; files that are missing come from there.",
-        json_schema_extra=not_in_spec(),
-    )
-    revision: Commit | None = Field(
-        default=None,
-        description="Commit of the repository (40 hexadecimal digits); none for the newest at the first download.",
-        json_schema_extra=not_in_spec(),
-    )
-    download: bool = Field(
-        default=True,
-        description="Whether missing files may be downloaded; where not, `data_dir` is used as it is.",
-        json_schema_extra=not_in_spec(),
-    )
+    repo: str | None = hub_repo(None)
+    revision: Commit | None = commit(None)
+    download: bool = _given(True, "Whether missing files may be downloaded; where not, `data_dir` is used as it is.")
     keep_archives: bool = Field(
         default=False,
         description="Keep downloaded archives after their files were taken out.",

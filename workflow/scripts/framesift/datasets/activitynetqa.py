@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Dataset
+from framesift.datasets import Dataset, folder, hub_repo, label_file, video_folder
 from framesift.questions import Question
-from framesift.spec import not_in_spec
 
 #: What the numbers in `type` stand for (the paper's question types).
 TYPES = ("motion", "spatial", "temporal", "yes_no", "color", "object", "location", "number", "other")
@@ -21,22 +18,10 @@ class ActivityNetQA(Dataset):
     video_files = ("*.zip",)
 
     kind: Literal["activitynetqa"] = "activitynetqa"
-    data_dir: Path = Field(
-        default=Path("data/activitynetqa"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("data/test-00000-of-00001.parquet"),
-        description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("all_test"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="lmms-eval/ActivityNetQA",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/activitynetqa")
+    labels: Path = label_file("data/test-00000-of-00001.parquet")
+    videos: Path = video_folder("all_test")
+    repo: str | None = hub_repo("lmms-eval/ActivityNetQA")
 
     def question(self, record: dict[str, Any]) -> Question:
         text, kind = str(record["question"]).strip(), str(record["type"])

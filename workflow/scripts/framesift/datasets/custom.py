@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from framesift.datasets import GIVEN, VIDEO_SUFFIXES, Dataset, LmmsTask, letter_of
+from framesift.datasets import VIDEO_SUFFIXES, Dataset, LmmsTask, letter_of
 from framesift.datasets.videomme import VideoMME
 from framesift.questions import Evidence, Question
 from framesift.spec import spec_id
@@ -43,12 +43,6 @@ class Custom(Dataset):
     lmms_task: ClassVar[LmmsTask] = VideoMME.lmms_task
 
     kind: Literal["custom"] = "custom"
-    labels: Path = Field(
-        description="Label file (.csv, .json, .jsonl or .parquet), relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    videos: Path = Field(
-        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
     columns: Columns = Field(default=Columns(), description="Which column holds what.")
     answer_form: Literal["letter", "text", "number_from_0", "number_from_1"] = Field(
         default="letter", description="How the answer names the right option."

@@ -8,11 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Commit, Dataset, letter_of, without_letters
+from framesift.datasets import Commit, Dataset, commit, folder, hub_repo, label_file, letter_of, without_letters
 from framesift.questions import Question
-from framesift.spec import not_in_spec
 
 
 class EgoSchema(Dataset):
@@ -21,27 +18,10 @@ class EgoSchema(Dataset):
     video_files = ("videos_chunked_*.zip",)
 
     kind: Literal["egoschema"] = "egoschema"
-    data_dir: Path = Field(
-        default=Path("data/egoschema"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("Subset/test-00000-of-00001.parquet"),
-        description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="lmms-lab/egoschema",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
-    revision: Commit | None = Field(
-        default="58350524ea7eb29c47000121f4f4b65eb6b4acb9",
-        description="Commit of the repository (40 hexadecimal digits).",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/egoschema")
+    labels: Path = label_file("Subset/test-00000-of-00001.parquet")
+    repo: str | None = hub_repo("lmms-lab/egoschema")
+    revision: Commit | None = commit("58350524ea7eb29c47000121f4f4b65eb6b4acb9")
 
     def question(self, record: dict[str, Any]) -> Question:
         options = without_letters(record["option"])

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Commit, Dataset, LmmsTask, letter_of
+from framesift.datasets import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file, letter_of
 from framesift.questions import Evidence, Question
-from framesift.spec import not_in_spec
 
 #: What the parquet form writes for an option that a question does not have.
 ABSENT = "N/A"
@@ -39,27 +36,10 @@ class LongVideoBench(Dataset):
     evidence_tolerance = 1.0  # `position` names single frames
 
     kind: Literal["longvideobench"] = "longvideobench"
-    data_dir: Path = Field(
-        default=Path("data/longvideobench"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("lvb_val.json"),
-        description="Label file (JSON or parquet), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="longvideobench/LongVideoBench",
-        description="Dataset repository on the Hugging Face hub (gated: accept its terms there first).",
-        json_schema_extra=not_in_spec(),
-    )
-    revision: Commit | None = Field(
-        default="60d1c89c1919a198b73be39c2babb213b29d6a5c",
-        description="Commit of the repository (40 hexadecimal digits).",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/longvideobench")
+    labels: Path = label_file("lvb_val.json")
+    repo: str | None = hub_repo("longvideobench/LongVideoBench")
+    revision: Commit | None = commit("60d1c89c1919a198b73be39c2babb213b29d6a5c")
 
     def question(self, record: dict[str, Any]) -> Question:
         options = self._options(record)

@@ -6,11 +6,8 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Dataset
+from framesift.datasets import Dataset, folder, hub_repo, label_file
 from framesift.questions import Evidence, Question, Span, seconds_of
-from framesift.spec import not_in_spec
 
 OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
 
@@ -21,22 +18,9 @@ class LVBench(Dataset):
     video_files = ("video_chunks/*.zip",)
 
     kind: Literal["lvbench"] = "lvbench"
-    data_dir: Path = Field(
-        default=Path("data/lvbench"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("data/train-00000-of-00001.parquet"),
-        description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="lmms-lab/LVBench",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/lvbench")
+    labels: Path = label_file("data/train-00000-of-00001.parquet")
+    repo: str | None = hub_repo("lmms-lab/LVBench")
 
     def question(self, record: dict[str, Any]) -> Question:
         text = str(record["question"])

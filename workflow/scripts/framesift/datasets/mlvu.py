@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Commit, Dataset, LmmsTask
+from framesift.datasets import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file
 from framesift.questions import Question
-from framesift.spec import not_in_spec
 
 #: What a task asks for (paper, section 3.2); its tables average over these.
 TASKS = {
@@ -38,27 +35,10 @@ class MLVU(Dataset):
     video_files = ("*.zip",)
 
     kind: Literal["mlvu"] = "mlvu"
-    data_dir: Path = Field(
-        default=Path("data/mlvu"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("mlvu/test-00000-of-00001.parquet"),
-        description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("videos"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="sy1998/MLVU_dev",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
-    revision: Commit | None = Field(
-        default="96207eb9aa7101e2a495dd147684a7e618c79e12",
-        description="Commit of the repository (40 hexadecimal digits).",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/mlvu")
+    labels: Path = label_file("mlvu/test-00000-of-00001.parquet")
+    repo: str | None = hub_repo("sy1998/MLVU_dev")
+    revision: Commit | None = commit("96207eb9aa7101e2a495dd147684a7e618c79e12")
 
     def question(self, record: dict[str, Any]) -> Question:
         options = tuple(str(option) for option in record["candidates"])

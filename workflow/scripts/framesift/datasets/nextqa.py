@@ -5,11 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Dataset, letter_of
+from framesift.datasets import Dataset, folder, hub_repo, label_file, letter_of, video_folder
 from framesift.questions import Question
-from framesift.spec import not_in_spec
 
 #: The first letter of a question's `type` (paper, section 3.2).
 KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
@@ -21,22 +18,10 @@ class NExTQA(Dataset):
     video_files = ("*.zip",)
 
     kind: Literal["nextqa"] = "nextqa"
-    data_dir: Path = Field(
-        default=Path("data/nextqa"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("MC/test-00000-of-00001.parquet"),
-        description="Label file (parquet or CSV), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("NExTVideo"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
-    repo: str | None = Field(
-        default="lmms-eval/NExTQA",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
+    data_dir: Path = folder("data/nextqa")
+    labels: Path = label_file("MC/test-00000-of-00001.parquet")
+    videos: Path = video_folder("NExTVideo")
+    repo: str | None = hub_repo("lmms-eval/NExTQA")
 
     def question(self, record: dict[str, Any]) -> Question:
         options = tuple(str(record[f"a{number}"]).strip() for number in range(5))

@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
-
-from framesift.datasets import GIVEN, Commit, Dataset, LmmsTask, without_letters
+from framesift.datasets import (
+    Commit,
+    Dataset,
+    LmmsTask,
+    commit,
+    folder,
+    hub_repo,
+    label_file,
+    video_folder,
+    without_letters,
+)
 from framesift.questions import Question
-from framesift.spec import not_in_spec
 
 
 class VideoMME(Dataset):
@@ -30,28 +37,12 @@ class VideoMME(Dataset):
     subtitle_files = ("subtitle.zip",)
 
     kind: Literal["videomme"] = "videomme"
-    data_dir: Path = Field(
-        default=Path("data/videomme"), description="Folder that holds the dataset.", json_schema_extra=GIVEN
-    )
-    labels: Path = Field(
-        default=Path("videomme/test-00000-of-00001.parquet"),
-        description="Label file (parquet or JSON), relative to `data_dir`.",
-        json_schema_extra=GIVEN,
-    )
-    videos: Path = Field(
-        default=Path("data"), description="Folder of the videos, relative to `data_dir`.", json_schema_extra=GIVEN
-    )
+    data_dir: Path = folder("data/videomme")
+    labels: Path = label_file("videomme/test-00000-of-00001.parquet")
+    videos: Path = video_folder("data")
 
-    repo: str | None = Field(
-        default="lmms-lab/Video-MME",
-        description="Dataset repository on the Hugging Face hub.",
-        json_schema_extra=not_in_spec(),
-    )
-    revision: Commit | None = Field(
-        default="ead1408f75b618502df9a1d8e0950166bf0a2a0b",
-        description="Commit of the repository (40 hexadecimal digits).",
-        json_schema_extra=not_in_spec(),
-    )
+    repo: str | None = hub_repo("lmms-lab/Video-MME")
+    revision: Commit | None = commit("ead1408f75b618502df9a1d8e0950166bf0a2a0b")
 
     def question(self, record: dict[str, Any]) -> Question:
         return Question(
