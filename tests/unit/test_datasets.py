@@ -1,5 +1,6 @@
 """Benchmarks: each label form in small, and the real label files where they are at hand."""
 
+import gzip
 import json
 from collections import Counter
 from pathlib import Path
@@ -13,6 +14,7 @@ from framesift.datasets import VideoFolder
 from framesift.errors import InputError, VideoError
 from framesift.labels import convert, originals, read_records
 from framesift.questions import Question
+from tiny import program
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
@@ -188,6 +190,17 @@ def test_the_real_egoschema():
 def test_real_label_files_are_exported_unchanged(kind, file):
     path = DATA / f"{file}.json.gz"
     assert originals(convert(dataset(kind), path)) == read_records(path)
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("kind", "file"), [("videomme", "videomme/videomme"), ("longvideobench", "longvideobench/lvb_val")]
+)
+def test_the_export_program_writes_the_very_same_bytes(kind, file, tmp_path):
+    path = DATA / f"{file}.json.gz"
+    program("convert_labels.py", "--dataset", kind, "--labels", path, "--out", tmp_path / "labels.json")
+    program("export_labels.py", "--labels", tmp_path / "labels.json", "--out", tmp_path / "out.json")
+    assert (tmp_path / "out.json").read_bytes() == gzip.decompress(path.read_bytes())
 
 
 # One's own
