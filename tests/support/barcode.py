@@ -8,15 +8,26 @@ from pathlib import Path
 
 import numpy as np
 
+H264 = {"crf": "18", "preset": "ultrafast", "threads": "1", "g": "30", "bf": "2"}
 
-def write_video(path: Path, n_frames: int, rate: int | Fraction, size: tuple[int, int] = (160, 120)) -> None:
-    """Write an H.264 video with B-frames and a key frame every 30 frames; `size` is (width, height)."""
+
+def write_video(
+    path: Path,
+    n_frames: int,
+    rate: int | Fraction,
+    size: tuple[int, int] = (160, 120),
+    *,
+    codec: str = "libx264",
+    options: dict[str, str] = H264,
+    pixels: str = "yuv420p",
+) -> None:
+    """Write a video, by default H.264 with B-frames and a key frame every 30 frames; `size` is (width, height)."""
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
-        stream.options = {"crf": "18", "preset": "ultrafast", "threads": "1", "g": "30", "bf": "2"}
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height, stream.pix_fmt = *size, pixels
+        stream.options = dict(options)
         for index in range(n_frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image_of(index, size), format="rgb24")))
         container.mux(stream.encode())

@@ -1,13 +1,16 @@
 """Videos: which frames there are, that exactly they are read, and what broken files do."""
 
+import struct
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
-from barcode import read_indices, write_video
+from barcode import H264, read_indices, write_video
 from framesift.errors import VideoError
+from framesift.video import reader
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import index_video
 from framesift.video.reader import decode, read_frames
@@ -107,6 +110,55 @@ def test_the_table_of_videos_is_read_back(clip, tmp_path):
     assert table["clip"].times[:3] == pytest.approx([0, 29 / 29.97, 58 / 29.97], abs=1e-3)
     with pytest.raises(VideoError, match="frame 1 is not a candidate"):
         table["clip"].stamps_of([0, 1])
+
+
+X264 = H264 | {"preset": "medium"}
+#: Encoders with structures that a reader may stumble over.
+STREAMS = {
+    "open gop": ("libx264", X264 | {"x264-params": "open-gop=1:b-adapt=0:bframes=3"}, "yuv420p", "mp4"),
+    "pyramid": ("libx264", X264 | {"x264-params": "b-adapt=0:bframes=5:b-pyramid=normal"}, "yuv420p", "mp4"),
+    "10 bits": ("libx264", H264, "yuv420p10le", "mp4"),
+    "hevc": ("libx265", {"x265-params": "log-level=0:keyint=30:bframes=3:pools=1", "crf": "18"}, "yuv420p", "mp4"),
+    "vp9": ("libvpx-vp9", {"crf": "20", "b": "0", "g": "30", "cpu-used": "8", "threads": "1"}, "yuv420p", "webm"),
+    "av1": ("libaom-av1", {"crf": "20", "g": "30", "cpu-used": "8", "usage": "realtime"}, "yuv420p", "mkv"),
+    "mpeg4": ("mpeg4", {"q:v": "2", "bf": "2", "g": "30"}, "yuv420p", "avi"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_every_structure_gives_exactly_the_wanted_frames(name, tmp_path):
+    codec, options, pixels, suffix = STREAMS[name]
+    path = tmp_path / f"video.{suffix}"
+    write_video(path, 150, 25, codec=codec, options=options, pixels=pixels)
+    for frames in ([*range(0, 150, 25)], [*range(150)], [1, 2, 3, 29, 30, 31, 88, 149], [59], [149]):
+        assert frames_read(path, frames) == frames
+
+
+def test_frames_that_nobody_refers_to_are_not_decoded(tmp_path):
+    options = X264 | {"g": "250", "x264-params": "b-adapt=0:bframes=3:b-pyramid=none:scenecut=0"}
+    write_video(tmp_path / "b.mp4", 200, 25, options=options)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        decoded = [frame.pts for frame in reader._decoded(container, container.streams.video[0], set())]
+    assert 50 <= len(decoded) < 60
+
+
+@pytest.mark.parametrize(("matrix", "turns"), [((0, 1, -1, 0), -1), ((0, -1, 1, 0), 1), ((-1, 0, 0, -1), 2)])
+def test_a_video_filmed_sideways_is_shown_upright(matrix, turns, clip, tmp_path):
+    """The display matrix in the track header turns the picture; decord, the reference, obeys it too."""
+    data = bytearray(clip.read_bytes())
+    place = data.index(b"tkhd") + 4 + 40  # version, flags and the fields before the matrix
+    a, b, c, d = (value << 16 for value in matrix)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path = tmp_path / "turned.mp4"
+    path.write_bytes(data)
+    index, plain = index_video(path), index_video(clip)
+    ((_, turned),) = read_frames(path, index.pts[40:41], index.keyframes)
+    ((_, upright),) = read_frames(clip, plain.pts[40:41], plain.keyframes)
+    assert (turned == np.rot90(upright, turns)).all()
+    decord = pytest.importorskip("decord")
+    theirs = decord.VideoReader(str(path), num_threads=1)[40].asnumpy()
+    assert theirs.shape == turned.shape
+    assert (theirs == turned).all()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,15 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+#: Decoders that take a decision about each packet anew (that of AV1 keeps to its first one).
+SPARING = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
+
+
 def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Decode the frames shown at `stamps`, in one pass through the file.
 
-    Parts of the file between wanted frames are skipped wherever a key frame allows it. Memory holds one frame.
+    What nobody asked for is not decoded where the stream allows it: the parts of the file up to the next key frame
+    before a wanted frame, and in between all frames that no other frame refers to. Memory holds one frame.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int
     stamp : int
         In the order of `stamps`.
     image : ndarray of uint8, shape (height, width, 3)
-        RGB.
+        RGB, upright.
 
     Raises
     ------
@@ -44,36 +49,49 @@ def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int
 
     if not stamps:
         return
-    keys = list(keyframes)
+    keys, wanted = list(keyframes), list(stamps)
     to_rgb = RgbConverter()
-    position = 0
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # jobs, not threads, fill a machine; and a killed job leaves no thread behind
-            start = keyframe_before(keys, stamps[0])
-            while position < len(stamps):
+            may_spare = stream.codec_context.name in SPARING
+            start, sparing = keyframe_before(keys, wanted[0]), may_spare
+            while wanted:
                 found = False
                 container.seek(start, stream=stream, backward=True)
-                for frame in container.decode(stream):
-                    if frame.pts is None or frame.pts < stamps[position]:
+                for frame in _decoded(container, stream, set(wanted) if sparing else None):
+                    if frame.pts is None or frame.pts < wanted[0]:
                         continue
-                    if frame.pts > stamps[position]:
+                    if frame.pts > wanted[0]:
                         break
-                    yield stamps[position], to_rgb(frame)
-                    position, found = position + 1, True
-                    if position == len(stamps):
+                    yield wanted.pop(0), to_rgb(frame)
+                    found = True
+                    if not wanted:
                         return
-                    if keyframe_before(keys, stamps[position]) > frame.pts:
+                    if keyframe_before(keys, wanted[0]) > frame.pts:
                         break
                 if found:
-                    start = keyframe_before(keys, stamps[position])
+                    start, sparing = keyframe_before(keys, wanted[0]), may_spare
+                elif sparing:
+                    sparing = False  # packets and frames of this stream do not carry the same time stamps
                 elif start > keys[0]:
                     start = keys[0]  # some containers seek past the wanted key frame; from the start it is sure to come
                 else:
-                    raise VideoError(f"the frame at time stamp {stamps[position]} cannot be decoded")
+                    raise VideoError(f"the frame at time stamp {wanted[0]} cannot be decoded")
     except av.FFmpegError as error:
         raise VideoError(f"decoding failed ({error.strerror})") from None
+
+
+def _decoded(
+    container: av.container.InputContainer, stream: av.VideoStream, wanted: Collection[int] | None
+) -> Iterator[av.VideoFrame]:
+    """Frames from here on; with `wanted`, other frames that no frame refers to are not decoded."""
+    context = stream.codec_context
+    for packet in container.demux(stream):
+        spared = wanted is not None and packet.pts is not None and packet.pts not in wanted
+        context.skip_frame = "NONREF" if spared else "DEFAULT"
+        yield from packet.decode()
 
 
 def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -106,12 +124,16 @@ class RgbConverter:
         self._graph: Any = None
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """The frame as uint8 RGB, shape (height, width, 3)."""
+        """The frame as uint8 RGB, shape (height, width, 3), turned as the file says it is to be shown."""
+        import numpy as np
+
         shape = (frame.width, frame.height, frame.format.name)
         if shape != self._shape:  # a stream may change its size half way
             self._graph, self._shape = self._make(frame), shape
         self._graph.push(frame)
-        return self._graph.pull().to_ndarray(format="rgb24")
+        image = self._graph.pull().to_ndarray(format="rgb24")
+        quarters = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
 
     @staticmethod
     def _make(frame: av.VideoFrame) -> av.filter.Graph:
