@@ -12,7 +12,7 @@ from barcode import H264, read_indices, write_video
 from framesift.errors import VideoError
 from framesift.video import reader
 from framesift.video.grid import CandidateGrid
-from framesift.video.index import index_video
+from framesift.video.index import VideoIndex, index_video
 from framesift.video.reader import decode, read_frames
 from framesift.videos import Video, checked_length, describe_video, read_videos, write_videos
 
@@ -72,7 +72,38 @@ def test_a_frame_that_is_not_there_is_an_error(clip):
     ],
 )
 def test_the_candidate_grid(n_frames, fps, expected):
-    assert CandidateGrid().frames(n_frames, fps) == expected
+    assert CandidateGrid().frames(an_index(n_frames, fps)) == expected
+
+
+def an_index(n_frames, fps, start=0):
+    """The index of a video with frames at equal distances, 90,000 ticks a second."""
+    pts = [start + round(90_000 * frame / fps) for frame in range(n_frames)]
+    return VideoIndex(pts, pts[:1], 1 / 90_000, fps, 64, 64, "h264", True, n_frames / fps)
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "fps", "per_second", "expected"),
+    [
+        (90, 30, 1, [0, 30, 60]),
+        (91, 30, 1, [0, 30, 60, 90]),
+        (90, 29.97, 1, [0, 29, 59]),  # the frame on the screen at 1.0 s began at 0.968 s
+        (90, 30, 2, [0, 15, 30, 45, 60, 75]),
+        (90, 30, 0.5, [0, 60]),
+        (4, 0.5, 1, [0, 1, 2, 3]),  # a frame every two seconds is a candidate once
+        (1, 30, 1, [0]),
+    ],
+)
+def test_candidates_at_true_seconds(n_frames, fps, per_second, expected):
+    grid = CandidateGrid(rule="timestamp", per_second=per_second)
+    assert grid.frames(an_index(n_frames, fps)) == expected
+    assert grid.frames(an_index(n_frames, fps, start=12_345)) == expected
+
+
+def test_candidates_at_true_seconds_of_an_uneven_video():
+    """Frames at 0, 0.1, 0.9, 2.5 and 4 s: at 1 s the third is shown, at 2 s still, at 3 s the fourth."""
+    pts = [0, 9_000, 81_000, 225_000, 360_000]
+    index = VideoIndex(pts, pts[:1], 1 / 90_000, 1.25, 64, 64, "h264", True, 4.8)
+    assert CandidateGrid(rule="timestamp").frames(index) == [0, 2, 3, 4]
 
 
 def test_files_that_are_no_videos(tmp_path):
@@ -90,7 +121,7 @@ def test_a_clip_cut_short_keeps_what_can_be_decoded(clip, tmp_path):
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     index = index_video(cut)
     assert 50 < index.n_frames < 300
-    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    frames = CandidateGrid().frames(index)
     assert frames_read(cut, frames) == frames
     cut_mp4 = tmp_path / "cut.mp4"
     cut_mp4.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])  # its index stood at the end
@@ -209,7 +240,7 @@ def test_candidates_have_the_pixels_that_decord_gives(name):
     theirs = decord.VideoReader(str(REAL / name), num_threads=1)
     assert index.n_frames == len(theirs)
     assert index.fps == pytest.approx(theirs.get_avg_fps())
-    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    frames = CandidateGrid().frames(index)
     ours = read_frames(REAL / name, [index.pts[i] for i in frames], index.keyframes)
     for i, (_, image) in zip(frames, ours, strict=True):
         assert np.array_equal(image, theirs[i].asnumpy())
@@ -219,7 +250,7 @@ def test_candidates_have_the_pixels_that_decord_gives(name):
 @pytest.mark.parametrize("name", sorted(path.name for path in REAL.glob("*")) if REAL.is_dir() else [])
 def test_every_real_video_gives_its_candidates(name):
     index = index_video(REAL / name)
-    frames = CandidateGrid().frames(index.n_frames, index.fps)
+    frames = CandidateGrid().frames(index)
     images = [image for _, image in read_frames(REAL / name, [index.pts[i] for i in frames], index.keyframes)]
     assert len(images) == len(frames)
     assert {image.shape for image in images} == {(index.height, index.width, 3)}

@@ -123,6 +123,11 @@ def rewrite_config(project):
 EDITS = {
     "nothing": (lambda project: None, NOTHING),
     "the same configuration, written otherwise": (rewrite_config, NOTHING),
+    "a density that the rule of candidates does not use": (set_config("candidates.per_second", 2), NOTHING),
+    "another rule of candidates": (
+        set_config("candidates.rule", "timestamp"),
+        {"index_videos": 1, **AFTER_VIDEOS},
+    ),
     "a threshold": (set_config("selectors.aks.s_thr", 0.5), OF_AKS),
     "another budget": (set_config("tables.tiny.budgets", [6]), ALL_SELECTIONS),
     "one more budget": (set_config("tables.tiny.budgets", [4, 6]), ALL_SELECTIONS),

@@ -104,7 +104,7 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
     if path is None:
         return Video(video_id, "", error="no video file was found", reason="missing")
     stat = path.stat()
-    key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid, code_digest(__name__)]
+    key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
     name = spec_id(key)
     entry = cache / name[:2] / f"{name}.json" if cache else None
     if entry and entry.is_file():
@@ -136,7 +136,7 @@ def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None)
     if not index.complete and index.duration < SHORTEST * index.announced:
         left = f"{index.duration:.1f} of {index.announced:.1f} seconds can be decoded"
         return replace(video, error=f"is cut short: {left}", reason="short")
-    frames = grid.frames(index.n_frames, index.fps)
+    frames = grid.frames(index)
     return replace(
         video,
         frames=frames,

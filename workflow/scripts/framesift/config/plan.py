@@ -21,7 +21,7 @@ from framesift.models import is_folder
 from framesift.notes import by_hand, downloaded
 from framesift.scorers import Scorer
 from framesift.selectors import Selector
-from framesift.spec import canonical_json, plain, spec_id, spec_of
+from framesift.spec import canonical_json, plain, spec_id
 
 DEMO_DIR = Path("results/demo")
 
@@ -59,7 +59,7 @@ class Plan:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.candidates = spec_of(config.candidates)
+        self.candidates = plain(config.candidates.spec())
         self.scorers: dict[str, Scorer] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import bisect
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from framesift.video.index import VideoIndex
 
 
 class CandidateGrid(BaseModel):
@@ -12,24 +16,36 @@ class CandidateGrid(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rule: Literal["index"] = Field(
+    rule: Literal["index", "timestamp"] = Field(
         default="index",
-        description="`index`: frame j·int(fps), j = 0, 1, ... (about one a second; the grid of AKS).",
+        description="`index`: frame j·int(fps), j = 0, 1, ..., about one a second (the grid of AKS); `timestamp`: the"
+        " frames shown at true seconds, `per_second` of them.",
     )
+    per_second: float = Field(default=1.0, gt=0, le=60, description="Density of the rule `timestamp`.")
 
-    def frames(self, n_frames: int, fps: float) -> list[int]:
-        """Frame indices of the candidates, ascending.
+    def spec(self) -> dict[str, Any]:
+        """What decides the candidates: the density only where the rule uses it."""
+        return {"rule": self.rule} | ({"per_second": self.per_second} if self.rule == "timestamp" else {})
 
-        AKS takes frame ``j * int(fps)`` for ``j < int(n_frames / int(fps))``, which divides by zero below one frame a
-        second and finds nothing in a video shorter than a second. Here the stride is at least one frame, and there is
-        at least one candidate; elsewhere the grid is theirs exactly (feature_extract.py of the release).
+    def frames(self, index: VideoIndex) -> list[int]:
+        """Frame indices of the candidates, ascending and distinct, at least one.
+
+        `index`: AKS takes frame ``j * int(fps)`` for ``j < int(n_frames / int(fps))``, which divides by zero below one
+        frame a second and finds nothing in a video shorter than a second. Here the stride is at least one frame, and
+        there is at least one candidate; elsewhere the grid is theirs exactly (feature_extract.py of the release). Its
+        candidates are int(fps)/fps seconds apart: 0.968 s at 29.97 frames a second.
+
+        `timestamp`: for t = 0, 1/per_second, ... the frame that is on the screen t seconds after the first.
 
         Parameters
         ----------
-        n_frames : int
-            Frames of the video, at least 1.
-        fps : float
-            Average frame rate in frames per second.
+        index : VideoIndex
         """
-        stride = max(1, int(fps))
-        return [j * stride for j in range(max(1, n_frames // stride))]
+        if self.rule == "index":
+            stride = max(1, int(index.fps))
+            return [j * stride for j in range(max(1, index.n_frames // stride))]
+        ticks = [stamp - index.pts[0] for stamp in index.pts]
+        count = int(index.seconds(index.n_frames - 1) * self.per_second + 1e-9) + 1
+        # a stamp may lie a rounding error after the second it stands for
+        shown = [bisect.bisect_right(ticks, j / self.per_second / index.time_base + 0.5) - 1 for j in range(count)]
+        return list(dict.fromkeys(shown))
