@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from framesift.cli import log
 from framesift.code import code_digest
 from framesift.errors import VideoError
 from framesift.files import whole
@@ -106,22 +107,43 @@ class VideoScorer:
         return {"features": features} | self._compute(video, texts, features)
 
     def _read(self, path: Path) -> dict[str, np.ndarray]:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        """What the cache knows of a video; nothing where the file is not whole, so that it is made anew."""
+        from safetensors import SafetensorError, safe_open
 
         if not path.is_file():
             return {}
         try:
-            return load_file(path)
-        except SafetensorError:
-            return {}  # not ours, or damaged by the disk: made anew
+            with safe_open(path, framework="numpy") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+                digest = (file.metadata() or {}).get("digest")
+        except (SafetensorError, ValueError, OSError):
+            digest = None
+        if digest is None or digest != _digest(tensors):
+            log.warning("%s is damaged; the video is scored again", path)
+            return {}
+        return tensors
 
     def _write(self, path: Path, tensors: dict[str, np.ndarray], video: Video) -> None:
         from safetensors.numpy import save_file
 
-        metadata = {"made_by": canonical_json(self.identity), "video_id": video.video_id}
+        metadata = {
+            "made_by": canonical_json(self.identity),
+            "video_id": video.video_id,
+            "digest": _digest(tensors),
+        }
         with whole(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
+
+
+def _digest(tensors: dict[str, np.ndarray]) -> str:
+    """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
 
 
 def _key(text: str) -> str:

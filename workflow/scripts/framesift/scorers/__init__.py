@@ -63,3 +63,11 @@ class Scorer(Checkpoint):
             return question.question
         letters = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))
         return " ".join([question.question, *letters])
+
+
+def unit_length(output: Any) -> Any:
+    """Embeddings as float32 of length 1 on the CPU (transformers 5 wraps them in an output object)."""
+    import torch
+
+    embedding = output if torch.is_tensor(output) else output.pooler_output
+    return torch.nn.functional.normalize(embedding.float(), dim=-1).cpu()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from framesift.models import pretrained
-from framesift.scorers import Scorer
+from framesift.scorers import Scorer, unit_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ class Clip(Scorer):
         pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
             output = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype))
-        return _unit(output)
+        return unit_length(output)
 
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         import torch
@@ -45,13 +45,5 @@ class Clip(Scorer):
         for text in texts:
             tokens = processor.tokenizer(text, truncation=True, return_tensors="pt").to(model.device)
             with torch.inference_mode():
-                rows.append(_unit(model.get_text_features(**tokens)))
+                rows.append(unit_length(model.get_text_features(**tokens)))
         return (features @ torch.cat(rows).T).numpy()
-
-
-def _unit(output: Any) -> Any:
-    """Embeddings as float32 of length 1 on the CPU (transformers 5 wraps them in an output object)."""
-    import torch
-
-    embedding = output if torch.is_tensor(output) else output.pooler_output
-    return torch.nn.functional.normalize(embedding.float(), dim=-1).cpu()

@@ -1,0 +1,182 @@
+"""Scorers with real architectures and random weights, against what transformers itself computes."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load, load_file
+
+import tiny_scorers
+from barcode import image_of, write_video
+from framesift.components import build
+from framesift.errors import InputError
+from framesift.questions import Question
+from framesift.scorers._blip import cleaned
+from framesift.scoring import VideoScorer
+from framesift.video.grid import CandidateGrid
+from framesift.videos import describe_video
+
+TEXTS = ["What digit is on the red star?", "who is on a blue circle", "red"]
+KINDS = ("clip", "siglip", "blip_itm", "blip_itc")
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("checkpoints") / "of"
+    tiny_scorers.write_clip(folder / "clip")
+    tiny_scorers.write_siglip(folder / "siglip")
+    tiny_scorers.write_blip(folder / "blip")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(7)]
+
+
+def scorer(kind, checkpoints, **fields):
+    return build("scorers", {"kind": kind, "model": str(checkpoints / kind.split("_")[0]), **fields})
+
+
+def scored(made, images, texts=TEXTS, batch=7):
+    loaded = made.load("cpu")
+    parts = [
+        made.scores(loaded, made.features(loaded, images[start : start + batch]), texts)
+        for start in range(0, len(images), batch)
+    ]
+    return np.concatenate(parts)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_batches_score_as_single_frames_and_questions_do(kind, checkpoints, images):
+    made = scorer(kind, checkpoints)
+    together = scored(made, images)
+    assert together.shape == (7, 3)
+    assert together.dtype == np.float32
+    alone = np.concatenate([scored(made, images, [text], batch=1) for text in TEXTS], axis=1)
+    assert np.abs(together - alone).max() < 1e-5
+    assert together.std(axis=0).min() > 0  # the pictures matter, and so do the texts
+    assert together.std(axis=1).min() > 0
+
+
+def test_clip_is_the_cosine_of_transformers(checkpoints, images):
+    made = scorer("clip", checkpoints)
+    model, processor = made.load("cpu")
+    inputs = processor(text=TEXTS, images=images, return_tensors="pt", padding=True)
+    theirs = model(**inputs).logits_per_image / model.logit_scale.exp()
+    assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
+
+
+def test_siglip_is_the_cosine_of_transformers(checkpoints, images):
+    made = scorer("siglip", checkpoints)
+    model, processor = made.load("cpu")
+    inputs = processor(
+        text=TEXTS, images=images, return_tensors="pt", padding="max_length", max_length=12, truncation=True
+    )
+    theirs = model(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"]).logits_per_image
+    theirs = (theirs - model.logit_bias) / model.logit_scale.exp()
+    assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
+
+
+def blip_of_transformers(made, images, text, *, itm, first=None):
+    model, processor = made.load("cpu")
+    tokens = processor.tokenizer(text, return_tensors="pt")
+    if first is not None:
+        tokens["input_ids"][:, 0] = first
+    pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+    many = {name: value.expand(len(images), -1) for name, value in tokens.items() if name != "token_type_ids"}
+    one = {name: value for name, value in tokens.items() if name != "token_type_ids"}
+    with torch.inference_mode():
+        output = model(pixel_values=pixels, use_itm_head=itm, **(many if itm else one)).itm_score
+    return (torch.softmax(output, dim=1)[:, 1] if itm else output[:, 0]).numpy()
+
+
+@pytest.mark.parametrize(("first_token", "token"), [("cls", None), ("enc", len(tiny_scorers.WORDS) + 1)])
+def test_blip_matching_is_that_of_transformers(first_token, token, checkpoints, images):
+    made = scorer("blip_itm", checkpoints, first_token=first_token)
+    theirs = blip_of_transformers(made, images, "what digit is on the red star?", itm=True, first=token)
+    assert np.abs(scored(made, images, TEXTS[:1])[:, 0] - theirs).max() < 1e-5
+
+
+def test_the_first_token_matters(checkpoints, images):
+    both = [scored(scorer("blip_itm", checkpoints, first_token=name), images) for name in ("enc", "cls")]
+    assert np.abs(both[0] - both[1]).max() > 1e-4
+
+
+def test_blip_contrast_is_that_of_transformers(checkpoints, images):
+    made = scorer("blip_itc", checkpoints)
+    theirs = blip_of_transformers(made, images, "what digit is on the red star?", itm=False)
+    assert np.abs(scored(made, images, TEXTS[:1])[:, 0] - theirs).max() < 1e-5
+
+
+def test_a_checkpoint_without_the_token_of_lavis(tmp_path, images):
+    tiny_scorers.write_blip(tmp_path / "of" / "blip", extra_tokens=0)
+    with pytest.raises(InputError, match=r"has no \[ENC\] token(.|\n)*set first_token: cls"):
+        scored(scorer("blip_itm", tmp_path / "of"), images)
+    assert scored(scorer("blip_itm", tmp_path / "of", first_token="cls"), images).shape == (7, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("What digit is on the Red Star?", "what digit is on the red star?"),
+        ('He said: "go!" (twice) -- #1; ~2*3.', "he said go twice -- 1 2 3"),
+        ("  two\n lines  ", "two lines"),
+        (" ".join(str(i) for i in range(60)), " ".join(str(i) for i in range(50))),
+        ("", ""),
+    ],
+)
+def test_texts_are_cleaned_as_lavis_cleans_captions(text, expected):
+    assert cleaned(text) == expected
+
+
+def test_long_texts_are_cut(checkpoints, images):
+    made = scorer("blip_itm", checkpoints, max_tokens=6)
+    assert (scored(made, images, ["red star on the blue circle"]) == scored(made, images, ["red star on the a"])).all()
+
+
+# The cache
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "v.mp4"
+    write_video(path, 120, 10)
+    assert image_of(0, (160, 120)).shape == (120, 160, 3)
+    return describe_video(("v", path), CandidateGrid())
+
+
+def question(number, text):
+    return Question(question_id=f"q{number}", video_id="v", question=text, options=("a", "b"), answer="A")
+
+
+ASKED = [question(number, text) for number, text in enumerate(TEXTS)]
+
+
+def cached(kind, checkpoints, folder):
+    return VideoScorer(scorer(kind, checkpoints, batch_size=5), {"rule": "index"}, folder, "cpu")
+
+
+@pytest.mark.parametrize("kind", ["clip", "blip_itm"])
+def test_a_known_video_costs_no_decoding(kind, checkpoints, video, tmp_path, monkeypatch):
+    first = cached(kind, checkpoints, tmp_path).score(video, ASKED[:2])
+    monkeypatch.setattr("framesift.scoring.read_frames", lambda *_: pytest.fail("decoded again"))
+    assert cached(kind, checkpoints, tmp_path).score(video, ASKED[:2]) == first
+    if kind == "clip":  # embeddings are kept, so a new question costs its text only
+        assert cached(kind, checkpoints, tmp_path).score(video, ASKED)[:2] == first
+
+
+@pytest.mark.parametrize("kind", ["clip", "blip_itm"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "nonsense"])
+def test_a_damaged_cache_file_is_noticed_and_made_anew(kind, damage, checkpoints, video, tmp_path, caplog):
+    first = cached(kind, checkpoints, tmp_path).score(video, ASKED)
+    (path,) = tmp_path.rglob("*.safetensors")
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-3] ^= 0x10
+    path.write_bytes({"cut": whole[:-9], "flipped": bytes(flipped), "emptied": b"", "nonsense": b"\xff" * 200}[damage])
+    assert cached(kind, checkpoints, tmp_path).score(video, ASKED) == first
+    assert "is damaged; the video is scored again" in caplog.text
+    assert sorted(load_file(path)) == sorted(load(whole))
+    assert cached(kind, checkpoints, tmp_path).score(video, ASKED) == first
+    assert len(caplog.records) == 1

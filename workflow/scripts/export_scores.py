@@ -1,0 +1,35 @@
+"""Write scores as AKS's scores.json and frames.json (and ids.json, which says whose each entry is).
+
+By hand:
+  python workflow/scripts/export_scores.py --scores results/scores/videomme/clip-ID.parquet
+    --labels results/labels/videomme.json --out-dir outscores/videomme/clip
+"""
+
+import json
+from pathlib import Path
+
+from framesift.aks_scores import to_lists
+from framesift.cli import log, parser, run
+from framesift.files import write_text
+from framesift.questions import read_questions
+from framesift.scores import read_scores
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--scores", required=True, metavar="FILE.parquet", help="from merge_scores.py")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--out-dir", required=True, type=Path, metavar="DIR")
+    args = options.parse_args()
+
+    questions = read_questions(args.labels)
+    scores, frames = to_lists(read_scores(args.scores), questions)
+    ids = [question.question_id for question in questions]
+    for name, content in (("scores", scores), ("frames", frames), ("ids", ids)):
+        write_text(args.out_dir / f"{name}.json", json.dumps(content))
+    empty = sum(not item for item in scores)
+    log.info("%s: %d questions, %d of them without scores", args.out_dir, len(ids), empty)
+
+
+if __name__ == "__main__":
+    run(main)

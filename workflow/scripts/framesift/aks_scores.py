@@ -1,0 +1,94 @@
+"""Scores in the layout of AKS: `scores.json` and `frames.json`, a list a question, in the order of the labels.
+
+The layout has no ids, so a file means something only beside the label file it was made from. Both ways go through the
+ids of that file; lengths are compared, since a shifted list would give plausible, wrong selections.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framesift.errors import InputError
+from framesift.files import read_json
+from framesift.questions import Question
+from framesift.scores import QuestionScores
+
+
+def to_lists(rows: Mapping[str, QuestionScores], questions: Sequence[Question]) -> tuple[list, list]:
+    """Scores and frames, one list a question in the order of `questions`; empty for a question without scores.
+
+    Raises
+    ------
+    InputError
+        For a question that the scores lack.
+    """
+    if missing := [question.question_id for question in questions if question.question_id not in rows]:
+        raise InputError(f"{len(missing)} questions have no scores", field="question_id", value=missing[0])
+    ordered = [rows[question.question_id] for question in questions]
+    return [row.scores for row in ordered], [row.frames for row in ordered]
+
+
+def from_lists(
+    scores_file: str | Path, frames_file: str | Path, questions: Sequence[Question]
+) -> dict[str, QuestionScores]:
+    """Scores by question id.
+
+    Parameters
+    ----------
+    scores_file, frames_file : path
+        As AKS's feature_extract.py writes them.
+    questions : sequence of Question
+        Every question of the label file that they were made from, in its order.
+
+    Raises
+    ------
+    InputError
+        For files of another form, of another number of questions, or whose lists differ in length.
+    """
+    scores, frames = _lists(scores_file), _lists(frames_file)
+    for file, lists in ((scores_file, scores), (frames_file, frames)):
+        if len(lists) != len(questions):
+            raise InputError(
+                "has another number of questions than the labels",
+                file=file,
+                value=len(lists),
+                expected=str(len(questions)),
+                hint="lists are matched by position: give the very label file the scores were made from, whole",
+            )
+    rows = {}
+    for position, (question, values, indices) in enumerate(zip(questions, scores, frames, strict=True)):
+        place = f"entry {position} (question {question.question_id})"
+        if len(values) != len(indices):
+            raise InputError(f"has {len(values)} scores and {len(indices)} frames", file=scores_file, field=place)
+        rows[question.question_id] = QuestionScores(
+            question_id=question.question_id,
+            video_id=question.video_id,
+            error=None if values else "there are no scores",
+            frames=[_frame(index, frames_file, place) for index in indices],
+            scores=[_number(value, scores_file, place) for value in values],
+        )
+    return rows
+
+
+def _lists(path: str | Path) -> list[list]:
+    content = read_json(path)
+    if not isinstance(content, list) or not all(isinstance(item, list) for item in content):
+        raise InputError("is not in AKS's layout", file=path, expected="a list of lists, one a question")
+    return content
+
+
+def _number(value: Any, path: str | Path, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError("is no finite number", file=path, field=place, value=value)
+    return float(value)
+
+
+def _frame(value: Any, path: str | Path, place: str) -> int:
+    """A frame number; in the released files of VideoMME they are written as 30.0."""
+    number = _number(value, path, place)
+    if number < 0 or number != int(number):
+        raise InputError("is no frame number", file=path, field=place, value=value)
+    return int(number)

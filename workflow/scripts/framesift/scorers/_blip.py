@@ -1,0 +1,85 @@
+"""What the BLIP scorers share: checkpoint, pictures and texts as LAVIS treats them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from framesift.errors import InputError
+from framesift.models import pretrained
+from framesift.scorers import Scorer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MAX_WORDS = 50
+
+
+class Blip(Scorer):
+    """A BLIP for retrieval (Li et al., ICML 2022), through transformers."""
+
+    text_cleaning: Literal["lavis", "none"] = Field(
+        default="lavis",
+        description='`lavis`: lower case, without . ! " ( ) * # : ; ~, at most 50 words, as LAVIS and so the release of'
+        " AKS clean texts; `none`: as they are.",
+    )
+    max_tokens: int = Field(default=35, ge=3, description="Longest text in tokens; the rest is cut.")
+
+    def load(self, device: str) -> Any:
+        import torch
+        from transformers import AutoProcessor, BlipForImageTextRetrieval
+
+        model = pretrained(BlipForImageTextRetrieval, self.model, self.revision, dtype=getattr(torch, self.dtype))
+        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
+
+    def image_tokens(self, loaded: Any, images: list[np.ndarray]) -> Any:
+        """The vision model's tokens: shape (batch, tokens, width); the first one stands for the picture."""
+        import torch
+
+        model, processor = loaded
+        pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            return model.vision_model(pixel_values=pixels.to(model.device, model.dtype)).last_hidden_state
+
+    def text_tokens(self, loaded: Any, text: str) -> Any:
+        """Token ids and attention mask of one text, shape (1, tokens)."""
+        model, processor = loaded
+        text = cleaned(text) if self.text_cleaning == "lavis" else text
+        return processor.tokenizer(text, truncation=True, max_length=self.max_tokens, return_tensors="pt").to(
+            model.device
+        )
+
+
+def cleaned(text: str) -> str:
+    """A caption as LAVIS's `blip_caption` processor makes it for evaluation."""
+    words = re.sub(r'[.!"()*#:;~]', " ", text.lower()).split()
+    return " ".join(words[:MAX_WORDS])
+
+
+def encoder_token(loaded: Any) -> int:
+    """Id of [ENC], the token with which LAVIS begins a text that is matched with a picture.
+
+    LAVIS adds [DEC] and [ENC] to BERT's vocabulary, so they are the last two of the embedding; the tokenizers that
+    come with checkpoints for transformers do not know them.
+
+    Raises
+    ------
+    InputError
+        For a checkpoint without them.
+    """
+    model, processor = loaded
+    known, embedded = len(processor.tokenizer), model.config.text_config.vocab_size
+    vocabulary = processor.tokenizer.get_vocab()
+    if "[ENC]" in vocabulary:
+        return vocabulary["[ENC]"]
+    if embedded == known + 2:
+        return known + 1
+    raise InputError(
+        "the checkpoint has no [ENC] token",
+        field="first_token",
+        value="enc",
+        expected=f"an embedding of {known + 2} tokens, not {embedded}",
+        hint="it was not trained by LAVIS; set first_token: cls",
+    )

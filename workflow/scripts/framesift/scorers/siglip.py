@@ -1,0 +1,49 @@
+"""SigLIP (Zhai et al., ICCV 2023) and SigLIP 2 (Tschannen et al., 2025): cosine of image and text embedding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from framesift.models import pretrained
+from framesift.scorers import Scorer, unit_length
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Siglip(Scorer):
+    """Cosine between the embeddings of frame and text; the model's sigmoid keeps their order.
+
+    Texts are padded to the model's context (64 tokens), as in training, and cut at its end.
+    """
+
+    kind: Literal["siglip"] = "siglip"
+    keeps_features: ClassVar[bool] = True
+
+    def load(self, device: str) -> Any:
+        import torch
+        from transformers import AutoModel, AutoProcessor
+
+        model = pretrained(AutoModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
+        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
+
+    def features(self, loaded: Any, images: list[np.ndarray]) -> Any:
+        import torch
+
+        model, processor = loaded
+        pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+        with torch.inference_mode():
+            return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
+
+    def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
+        import torch
+
+        model, processor = loaded
+        context = model.config.text_config.max_position_embeddings
+        tokens = processor.tokenizer(
+            texts, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
+        ).to(model.device)
+        with torch.inference_mode():
+            # no attention mask: the model was trained to see its padding
+            embedded = unit_length(model.get_text_features(input_ids=tokens["input_ids"]))
+        return (features @ embedded.T).numpy()
