@@ -1,5 +1,9 @@
 """Scorers with real architectures and random weights, against what transformers itself computes."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +11,7 @@ from safetensors.numpy import load, load_file
 
 import tiny_scorers
 from barcode import image_of, write_video
+from framesift.code import SCRIPTS
 from framesift.components import build
 from framesift.errors import InputError
 from framesift.questions import Question
@@ -180,3 +185,30 @@ def test_a_damaged_cache_file_is_noticed_and_made_anew(kind, damage, checkpoints
     assert sorted(load_file(path)) == sorted(load(whole))
     assert cached(kind, checkpoints, tmp_path).score(video, ASKED) == first
     assert len(caplog.records) == 1
+
+
+def test_the_cache_is_listed_checked_and_pruned(checkpoints, video, tmp_path):
+    cache = tmp_path / "cache"
+    for kind in ("clip", "blip_itc"):
+        cached(kind, checkpoints, cache).score(video, ASKED)
+    clip, blip = sorted(cache.iterdir(), reverse=True)
+    config = {"scorers": {"one": {"kind": "clip", "model": str(checkpoints / "clip")}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+
+    def tool(*arguments):
+        command = [sys.executable, str(SCRIPTS / "cache.py"), *arguments, "--cache", str(cache)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    listed = tool("list").stdout.splitlines()
+    assert [line.split("\t")[0] for line in listed] == [blip.name, clip.name]
+    assert "1 videos" in listed[0]
+    assert tool("check").returncode == 0
+    (path,) = clip.iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    done = tool("check")
+    assert (done.returncode, done.stdout) == (1, f"damaged: {path}\n")
+    would = tool("prune", "--config", str(tmp_path / "config.yaml"))
+    assert f"would remove {blip}" in would.stdout
+    assert blip.is_dir()
+    assert tool("prune", "--config", str(tmp_path / "config.yaml"), "--yes").returncode == 0
+    assert sorted(cache.iterdir()) == [clip]

@@ -108,20 +108,12 @@ class VideoScorer:
 
     def _read(self, path: Path) -> dict[str, np.ndarray]:
         """What the cache knows of a video; nothing where the file is not whole, so that it is made anew."""
-        from safetensors import SafetensorError, safe_open
-
         if not path.is_file():
             return {}
-        try:
-            with safe_open(path, framework="numpy") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-                digest = (file.metadata() or {}).get("digest")
-        except (SafetensorError, ValueError, OSError):
-            digest = None
-        if digest is None or digest != _digest(tensors):
+        tensors = _verified(path)
+        if tensors is None:
             log.warning("%s is damaged; the video is scored again", path)
-            return {}
-        return tensors
+        return tensors or {}
 
     def _write(self, path: Path, tensors: dict[str, np.ndarray], video: Video) -> None:
         from safetensors.numpy import save_file
@@ -133,6 +125,23 @@ class VideoScorer:
         }
         with whole(path) as temporary:
             save_file(tensors, temporary, metadata=metadata)
+
+
+def damaged(path: Path) -> bool:
+    """Whether a file of the cache is not what was written."""
+    return _verified(path) is None
+
+
+def _verified(path: Path) -> dict[str, np.ndarray] | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            digest = (file.metadata() or {}).get("digest")
+    except (SafetensorError, ValueError, OSError):
+        return None
+    return tensors if digest == _digest(tensors) else None
 
 
 def _digest(tensors: dict[str, np.ndarray]) -> str:

@@ -1,0 +1,76 @@
+"""Look after the cache of scored videos: list it, check every file, or remove what the configuration no longer uses.
+
+By hand:
+  python workflow/scripts/cache.py list
+  python workflow/scripts/cache.py check
+  python workflow/scripts/cache.py prune --config config/config.yaml my.yaml --yes
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from framesift.cli import log, parser, run
+from framesift.config.load import read_config
+from framesift.config.plan import Plan
+from framesift.progress import size_text
+from framesift.scoring import VideoScorer, damaged
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("what", choices=["list", "check", "prune"])
+    options.add_argument("--cache", type=Path, default=Path("results/cache/scores"), metavar="DIR")
+    options.add_argument(
+        "--config", nargs="+", default=["config/config.yaml"], metavar="FILE", help="what is in use (for prune)"
+    )
+    options.add_argument("--yes", action="store_true", help="really remove; without it, prune only says what it would")
+    args = options.parse_args()
+    {"list": show, "check": check, "prune": prune}[args.what](args)
+
+
+def folders(cache: Path) -> Iterator[tuple[Path, list[Path], int]]:
+    """Each scorer's folder, its files and their bytes."""
+    for folder in sorted(path for path in cache.glob("*-*") if path.is_dir()):
+        files = sorted(folder.glob("*.safetensors"))
+        yield folder, files, sum(file.stat().st_size for file in files)
+
+
+def show(args) -> None:
+    from safetensors import safe_open
+
+    for folder, files, size in folders(args.cache):
+        scorer = {}
+        if files:
+            with safe_open(files[0], framework="numpy") as file:
+                scorer = json.loads(file.metadata()["made_by"])["scorer"]
+        settings = " ".join(f"{key}={value}" for key, value in scorer.items() if key != "kind" and value is not None)
+        print(f"{folder.name}\t{len(files)} videos\t{size_text(size)}\t{settings}")
+
+
+def check(args) -> None:
+    bad = [file for _, files, _ in folders(args.cache) for file in files if damaged(file)]
+    for file in bad:
+        print(f"damaged: {file}")
+    log.info("%d damaged files; a run makes them anew", len(bad))
+    sys.exit(1 if bad else 0)
+
+
+def prune(args) -> None:
+    plan = Plan(read_config(*args.config))
+    used = {VideoScorer(scorer, plan.candidates, args.cache, "cpu").folder for scorer in plan.scorers.values()}
+    freed = 0
+    for folder, files, size in folders(args.cache):
+        if folder in used:
+            continue
+        freed += size
+        print(f"{'removed' if args.yes else 'would remove'} {folder} ({len(files)} videos, {size_text(size)})")
+        if args.yes:
+            shutil.rmtree(folder)
+    log.info("%s %s", size_text(freed), "freed" if args.yes else "could be freed; say --yes to remove")
+
+
+if __name__ == "__main__":
+    run(main)
