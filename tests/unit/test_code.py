@@ -40,7 +40,7 @@ SELECT = ("select_frames.py", "framesift.selectors.aks")
         ("framesift/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
         ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota  //  2,  depth + 1"),
         ("framesift/selectors/topk.py", "[:budget]", "[: budget + 0]"),
-        ("framesift/scorers/clip.py", "normalize", "renormalize"),
+        ("framesift/scorers/clip.py", "truncation=True", "truncation=False"),
         ("evaluate_selection.py", "import", "import"),
     ],
 )
@@ -56,7 +56,7 @@ def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):
         ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota // 2, depth + 2"),
         ("framesift/selectors/aks.py", "default=0.8", "default=0.9"),
         ("framesift/selectors/__init__.py", "n <= budget", "n < budget"),
-        ("framesift/video/grid.py", "max(1, int(fps))", "int(fps)"),
+        ("framesift/video/grid.py", "max(1, int(index.fps))", "int(index.fps)"),
         ("select_frames.py", 'args.spec.get("seed", 0)', 'args.spec.get("seed", 1)'),
     ],
 )

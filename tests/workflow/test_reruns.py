@@ -167,9 +167,9 @@ EDITS = {
         set_code(f"{LIBRARY}/selectors/__init__.py", "n <= budget", "budget >= n"),
         ALL_SELECTIONS,
     ),
-    "the code of a scorer": (set_code(f"{LIBRARY}/scorers/clip.py", "dim=-1).cpu()", "dim=1).cpu()"), OF_ONE_SCORER),
+    "the code of a scorer": (set_code(f"{LIBRARY}/scorers/clip.py", "truncation=True", "truncation=False"), OF_ONE_SCORER),
     "the code of the reader": (
-        set_code(f"{LIBRARY}/video/reader.py", "position = 0", "position = int(0)"),
+        set_code(f"{LIBRARY}/video/reader.py", "sparing = False", "sparing = bool(0)"),
         {"index_videos": 1, **AFTER_VIDEOS},
     ),
     "the code that evaluates": (
