@@ -15,7 +15,8 @@ rule score_frames:
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}/{shard}-of-{n}.tsv"
     conda:
-        "../envs/features.yaml"
+        lambda wc: plan.env(wc.scorer)
+    threads: 2  # half of them decode; on a GPU all do: give it as many as there are cores for it
     resources:
         gpu=1,
         mem_mb=8000,
@@ -23,9 +24,11 @@ rule score_frames:
     params:
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
         code=lambda wc: plan.code("score_frames.py", plan.scorers[wc.scorer]),
+        # looking at `threads` keeps this from causing reruns: what other scorers there are changes no score
+        also=lambda wc, threads: plan.spec(plan.companions(wc.dataset, wc.scorer)),
     message:
         "Scoring {wildcards.dataset} with {wildcards.scorer}, shard {wildcards.shard} of {wildcards.n}"
     shell:
         "python workflow/scripts/score_frames.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
-        " --batch-size {resources.batch} --threads {threads} --cache results/cache/scores --out {output:q} 2> {log:q}"
+        " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores --out {output:q} 2> {log:q}"

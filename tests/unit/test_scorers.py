@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load, load_file
+from transformers import BlipImageProcessorPil, CLIPImageProcessorPil, SiglipImageProcessorPil
 
 import tiny_scorers
 from barcode import image_of, write_video
@@ -16,7 +17,7 @@ from framesift.components import build
 from framesift.errors import InputError
 from framesift.questions import Question
 from framesift.scorers._blip import cleaned
-from framesift.scoring import VideoScorer
+from framesift.scoring import Scoring, model_of
 from framesift.video.grid import CandidateGrid
 from framesift.videos import describe_video
 
@@ -45,11 +46,22 @@ def scorer(kind, checkpoints, **fields):
 
 def scored(made, images, texts=TEXTS, batch=7):
     loaded = made.load("cpu")
-    parts = [
-        made.scores(loaded, made.features(loaded, images[start : start + batch]), texts)
-        for start in range(0, len(images), batch)
-    ]
+    form = made.pictures(loaded)
+    prepared = np.stack([form.prepare(image) for image in images])
+    with torch.inference_mode():
+        parts = [
+            made.scores(loaded, made.features(loaded, form.normalised(prepared[i : i + batch], "cpu")), texts)
+            for i in range(0, len(images), batch)
+        ]
     return np.concatenate(parts)
+
+
+def by_pillow(cls, processor, images):
+    """Pictures as transformers' own Pillow processor with the same settings makes them."""
+    made = cls(
+        **{name: value for name, value in processor.image_processor.to_dict().items() if "processor" not in name}
+    )
+    return made(images=images, return_tensors="pt")["pixel_values"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,18 +79,20 @@ def test_batches_score_as_single_frames_and_questions_do(kind, checkpoints, imag
 def test_clip_is_the_cosine_of_transformers(checkpoints, images):
     made = scorer("clip", checkpoints)
     model, processor = made.load("cpu")
-    inputs = processor(text=TEXTS, images=images, return_tensors="pt", padding=True)
-    theirs = model(**inputs).logits_per_image / model.logit_scale.exp()
+    inputs = processor.tokenizer(TEXTS, return_tensors="pt", padding=True)
+    theirs = (
+        model(**inputs, pixel_values=by_pillow(CLIPImageProcessorPil, processor, images)).logits_per_image
+        / model.logit_scale.exp()
+    )
     assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
 
 
 def test_siglip_is_the_cosine_of_transformers(checkpoints, images):
     made = scorer("siglip", checkpoints)
     model, processor = made.load("cpu")
-    inputs = processor(
-        text=TEXTS, images=images, return_tensors="pt", padding="max_length", max_length=12, truncation=True
-    )
-    theirs = model(input_ids=inputs["input_ids"], pixel_values=inputs["pixel_values"]).logits_per_image
+    inputs = processor.tokenizer(TEXTS, return_tensors="pt", padding="max_length", max_length=12, truncation=True)
+    pixels = by_pillow(SiglipImageProcessorPil, processor, images)
+    theirs = model(input_ids=inputs["input_ids"], pixel_values=pixels).logits_per_image
     theirs = (theirs - model.logit_bias) / model.logit_scale.exp()
     assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
 
@@ -88,7 +102,7 @@ def blip_of_transformers(made, images, text, *, itm, first=None):
     tokens = processor.tokenizer(text, return_tensors="pt")
     if first is not None:
         tokens["input_ids"][:, 0] = first
-    pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
+    pixels = by_pillow(BlipImageProcessorPil, processor, images)
     many = {name: value.expand(len(images), -1) for name, value in tokens.items() if name != "token_type_ids"}
     one = {name: value for name, value in tokens.items() if name != "token_type_ids"}
     with torch.inference_mode():
@@ -159,38 +173,44 @@ ASKED = [question(number, text) for number, text in enumerate(TEXTS)]
 
 
 def cached(kind, checkpoints, folder):
-    return VideoScorer(scorer(kind, checkpoints, batch_size=5), {"rule": "index"}, folder, "cpu")
+    model = model_of(scorer(kind, checkpoints, batch_size=5), {"rule": "index"}, "pyav", folder, "cpu")
+    return Scoring([model], decoder="pyav", workers=1, timeout=60)
+
+
+def score(kind, checkpoints, folder, video, questions):
+    (rows,) = cached(kind, checkpoints, folder).score([video], {video.video_id: questions})
+    return rows
 
 
 @pytest.mark.parametrize("kind", ["clip", "blip_itm"])
 def test_a_known_video_costs_no_decoding(kind, checkpoints, video, tmp_path, monkeypatch):
-    first = cached(kind, checkpoints, tmp_path).score(video, ASKED[:2])
-    monkeypatch.setattr("framesift.scoring.read_frames", lambda *_: pytest.fail("decoded again"))
-    assert cached(kind, checkpoints, tmp_path).score(video, ASKED[:2]) == first
+    first = score(kind, checkpoints, tmp_path, video, ASKED[:2])
+    monkeypatch.setattr("framesift.scoring.decode_all", lambda *_: pytest.fail("decoded again"))
+    assert score(kind, checkpoints, tmp_path, video, ASKED[:2]) == first
     if kind == "clip":  # embeddings are kept, so a new question costs its text only
-        assert cached(kind, checkpoints, tmp_path).score(video, ASKED)[:2] == first
+        assert score(kind, checkpoints, tmp_path, video, ASKED)[:2] == first
 
 
 @pytest.mark.parametrize("kind", ["clip", "blip_itm"])
 @pytest.mark.parametrize("damage", ["cut", "flipped", "emptied", "nonsense"])
 def test_a_damaged_cache_file_is_noticed_and_made_anew(kind, damage, checkpoints, video, tmp_path, caplog):
-    first = cached(kind, checkpoints, tmp_path).score(video, ASKED)
+    first = score(kind, checkpoints, tmp_path, video, ASKED)
     (path,) = tmp_path.rglob("*.safetensors")
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[-3] ^= 0x10
     path.write_bytes({"cut": whole[:-9], "flipped": bytes(flipped), "emptied": b"", "nonsense": b"\xff" * 200}[damage])
-    assert cached(kind, checkpoints, tmp_path).score(video, ASKED) == first
+    assert score(kind, checkpoints, tmp_path, video, ASKED) == first
     assert "is damaged; the video is scored again" in caplog.text
     assert sorted(load_file(path)) == sorted(load(whole))
-    assert cached(kind, checkpoints, tmp_path).score(video, ASKED) == first
-    assert len(caplog.records) == 1
+    assert score(kind, checkpoints, tmp_path, video, ASKED) == first
+    assert caplog.text.count("is damaged") == 1
 
 
 def test_the_cache_is_listed_checked_and_pruned(checkpoints, video, tmp_path):
     cache = tmp_path / "cache"
     for kind in ("clip", "blip_itc"):
-        cached(kind, checkpoints, cache).score(video, ASKED)
+        score(kind, checkpoints, cache, video, ASKED)
     clip, blip = sorted(cache.iterdir(), reverse=True)
     config = {"scorers": {"one": {"kind": "clip", "model": str(checkpoints / "clip")}}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))

@@ -167,7 +167,10 @@ EDITS = {
         set_code(f"{LIBRARY}/selectors/__init__.py", "n <= budget", "budget >= n"),
         ALL_SELECTIONS,
     ),
-    "the code of a scorer": (set_code(f"{LIBRARY}/scorers/clip.py", "truncation=True", "truncation=False"), OF_ONE_SCORER),
+    "the code of a scorer": (
+        set_code(f"{LIBRARY}/scorers/clip.py", "truncation=True", "truncation=False"),
+        OF_ONE_SCORER,
+    ),
     "the code of the reader": (
         set_code(f"{LIBRARY}/video/reader.py", "sparing = False", "sparing = bool(0)"),
         {"index_videos": 1, **AFTER_VIDEOS},

@@ -16,7 +16,7 @@ from framesift.cli import log, parser, run
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.progress import size_text
-from framesift.scoring import VideoScorer, damaged
+from framesift.video_cache import VideoCache, damaged
 
 
 def main() -> None:
@@ -60,7 +60,9 @@ def check(args) -> None:
 
 def prune(args) -> None:
     plan = Plan(read_config(*args.config))
-    used = {VideoScorer(scorer, plan.candidates, args.cache, "cpu").folder for scorer in plan.scorers.values()}
+    used = {
+        VideoCache(scorer, plan.candidates, plan.config.decoder, args.cache).folder for scorer in plan.scorers.values()
+    }
     freed = 0
     for folder, files, size in folders(args.cache):
         if folder in used:

@@ -1,158 +1,323 @@
-"""Scoring videos: one decode pass for all questions of a video, kept in a cache a video at a time."""
+"""Scoring videos: one decode pass a video serves all its questions and every scorer that still lacks it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.cli import log
-from framesift.code import code_digest
-from framesift.errors import VideoError
-from framesift.files import whole
-from framesift.models import model_digest
+from framesift.decoding import Task, decode_all
+from framesift.encoders import Encoder
+from framesift.errors import InputError, VideoError
+from framesift.pictures import Pictures
 from framesift.questions import Question
 from framesift.scorers import Scorer
 from framesift.scores import QuestionScores
-from framesift.spec import canonical_json, spec_id
-from framesift.video.reader import read_frames
+from framesift.video_cache import VideoCache
 from framesift.videos import Video
 
 if TYPE_CHECKING:
     import numpy as np
 
+#: Seconds between two lines about progress.
+EVERY = 15.0
 
-class VideoScorer:
-    """A scorer with its cache. The checkpoint is loaded when the first video needs it.
 
-    The cache holds one safetensors file a video and is addressed by content: scorer, weights, the code that scores,
-    candidate rule and video. Killed, retried or sharded differently, a job finds every finished video again.
+class Model:
+    """An encoder or scorer at work: with its cache, on a device, its checkpoint loaded when it is first needed.
 
     Parameters
     ----------
-    scorer : Scorer
-    grid : object
-        The spec of the candidate grid.
-    cache : path
-        Folder of the cache.
+    encoder : Encoder
+    cache : VideoCache
     device : str
         ``cpu`` or ``cuda``.
     """
 
-    def __init__(self, scorer: Scorer, grid: object, cache: Path, device: str) -> None:
-        self.scorer = scorer
-        self.device = device
-        self.identity = {
-            "scorer": scorer.spec(),
-            "weights": model_digest(scorer.model, scorer.revision),
-            "candidates": grid,
-            "code": code_digest(__name__, scorer.module),
-        }
-        self.folder = cache / f"{scorer.kind}-{spec_id(self.identity)}"
+    def __init__(self, encoder: Encoder, cache: VideoCache, device: str) -> None:
+        self.encoder, self.cache, self.device = encoder, cache, device
+        self.batch_size = encoder.batch_size  # smaller once memory was too small for it
+        self.seconds = 0.0
 
     @cached_property
     def loaded(self) -> Any:
-        return self.scorer.load(self.device)
+        return self.encoder.load(self.device)
 
-    def score(self, video: Video, questions: Sequence[Question]) -> list[QuestionScores]:
-        """Scores of all questions of one video; a video that cannot be decoded gives rows with the error."""
-        error = video.error
-        texts = {question.question_id: self.scorer.query(question) for question in questions}
-        known: dict[str, np.ndarray] = {}
-        if error is None:
+    @cached_property
+    def form(self) -> Pictures:
+        return self.encoder.pictures(self.loaded)
+
+    def texts(self, questions: Iterable[Question]) -> list[str]:
+        """What the questions ask this model, each text once."""
+        if not isinstance(self.encoder, Scorer):
+            return []
+        return sorted({self.encoder.query(question) for question in questions})
+
+    def known(self, video: Video, questions: Iterable[Question]) -> dict[str, np.ndarray] | None:
+        """Scores by text, from the cache; None where the frames must be seen for them."""
+        tensors = self.cache.read(video)
+        missing = [text for text in self.texts(questions) if _key(text) not in tensors]
+        if self.encoder.keeps_features:
+            if "features" not in tensors:
+                return None
+            if missing:  # a question was added: its text is enough
+                tensors |= self._of_features(tensors["features"], missing)
+                self.cache.write(video, tensors)
+        elif missing:
+            return None
+        return {text: tensors[_key(text)] for text in self.texts(questions)}
+
+    def see(self, images: np.ndarray, texts: list[str]) -> list[np.ndarray]:
+        """Features of a batch of pictures where they are kept, else their scores; in parts, each (frames, ...).
+
+        Where the device has too little memory, the batch is halved, and stays so.
+        """
+        import torch
+
+        parts = []
+        start = 0
+        while start < len(images):
+            batch = images[start : start + self.batch_size]
             try:
-                known = self._scores(video, sorted(set(texts.values())))
-            except VideoError as failure:
-                error = str(failure)
-        return [
-            QuestionScores(question.question_id, video.video_id, error, [], [])
-            if error is not None
-            else QuestionScores(
-                question.question_id, video.video_id, None, video.frames, known[texts[question.question_id]].tolist()
-            )
-            for question in questions
-        ]
+                parts.append(self._see(batch, texts))
+            except torch.OutOfMemoryError as error:
+                if self.batch_size == 1:
+                    raise InputError(
+                        "one frame needs more memory than the device has",
+                        field="scorers: model",
+                        value=self.encoder.model,
+                        hint=f"use dtype: bfloat16, or a larger device ({str(error).splitlines()[0]})",
+                    ) from None
+                self.batch_size = (min(self.batch_size, len(batch)) + 1) // 2
+                log.warning("memory is too small; %d frames a batch from here on", self.batch_size)
+            else:
+                start += len(batch)
+                continue
+            torch.cuda.empty_cache()
+        return parts
 
-    def _scores(self, video: Video, texts: Sequence[str]) -> dict[str, np.ndarray]:
-        """Scores by text, from the cache as far as it goes."""
-        path = self.folder / f"{video.digest}.safetensors"
-        tensors = self._read(path)
-        missing = [text for text in texts if _key(text) not in tensors]
-        if missing:
-            tensors |= self._compute(video, missing, tensors.get("features"))
-            self._write(path, tensors, video)
-        return {text: tensors[_key(text)] for text in texts}
+    def _see(self, images: np.ndarray, texts: list[str]) -> np.ndarray:
+        import torch
 
-    def _compute(self, video: Video, texts: list[str], features: np.ndarray | None) -> dict[str, np.ndarray]:
+        start = time.monotonic()
+        with torch.inference_mode():
+            features = self.encoder.features(self.loaded, self.form.normalised(images, self.device))
+            if self.encoder.keeps_features:
+                seen = features.numpy()
+            else:
+                assert isinstance(self.encoder, Scorer)
+                seen = self.encoder.scores(self.loaded, features, texts)
+        self.seconds += time.monotonic() - start
+        return seen
+
+    def finish(self, video: Video, texts: list[str], parts: list[np.ndarray]) -> None:
+        """Keep what was seen of a video."""
         import numpy as np
 
-        if features is not None:  # a question was added: the frames need not be seen again
-            import torch
+        seen = np.concatenate(parts)
+        if len(seen) != len(video.frames):
+            raise VideoError(f"{len(seen)} of {len(video.frames)} candidate frames were decoded")
+        if self.encoder.keeps_features:
+            new = {"features": seen} | self._of_features(seen, texts)
+        else:
+            new = _by_text(texts, seen)
+        self.cache.write(video, self.cache.read(video) | new)
 
-            return _by_text(texts, self.scorer.scores(self.loaded, torch.from_numpy(features), texts))
-        kept, scores = [], []
-        frames = read_frames(video.path, video.stamps, video.keyframes)
-        while batch := list(islice(frames, self.scorer.batch_size)):
-            batch_features = self.scorer.features(self.loaded, [image for _, image in batch])
-            if self.scorer.keeps_features:
-                kept.append(batch_features.numpy())
-            else:
-                scores.append(self.scorer.scores(self.loaded, batch_features, texts))
-        if not self.scorer.keeps_features:
-            return _by_text(texts, np.concatenate(scores))
-        features = np.concatenate(kept)
-        return {"features": features} | self._compute(video, texts, features)
+    def _of_features(self, features: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
+        import torch
 
-    def _read(self, path: Path) -> dict[str, np.ndarray]:
-        """What the cache knows of a video; nothing where the file is not whole, so that it is made anew."""
-        if not path.is_file():
+        if not texts:
             return {}
-        tensors = _verified(path)
-        if tensors is None:
-            log.warning("%s is damaged; the video is scored again", path)
-        return tensors or {}
-
-    def _write(self, path: Path, tensors: dict[str, np.ndarray], video: Video) -> None:
-        from safetensors.numpy import save_file
-
-        metadata = {
-            "made_by": canonical_json(self.identity),
-            "video_id": video.video_id,
-            "digest": _digest(tensors),
-        }
-        with whole(path) as temporary:
-            save_file(tensors, temporary, metadata=metadata)
+        assert isinstance(self.encoder, Scorer)
+        with torch.inference_mode():
+            return _by_text(texts, self.encoder.scores(self.loaded, torch.from_numpy(features), texts))
 
 
-def damaged(path: Path) -> bool:
-    """Whether a file of the cache is not what was written."""
-    return _verified(path) is None
+class Scoring:
+    """Scores of videos by one scorer; while frames are decoded, other scorers that lack the video see them too.
+
+    Parameters
+    ----------
+    models : sequence of Model
+        The scorer, then its companions.
+    decoder : str
+    workers : int
+        Videos that are decoded at a time, each in a process of its own.
+    timeout : float
+        Seconds that the next frame of a video may take.
+    """
+
+    def __init__(self, models: Sequence[Model], *, decoder: str, workers: int, timeout: float) -> None:
+        self.models = list(models)
+        self.decoder, self.workers, self.timeout = decoder, workers, timeout
+
+    def score(
+        self, videos: Iterable[Video], questions: Mapping[str, Sequence[Question]]
+    ) -> Iterator[list[QuestionScores]]:
+        """Scores of all questions of each video, in the order in which videos are finished.
+
+        A video that cannot be decoded gives rows with the error.
+
+        Parameters
+        ----------
+        videos : iterable of Video
+        questions : mapping
+            Questions by video id.
+        """
+        unseen = []
+        for video in videos:
+            asked = questions[video.video_id]
+            if video.error is not None:
+                yield _failed(video, asked, video.error)
+            elif (known := self.models[0].known(video, asked)) is None:
+                unseen.append(video)
+            else:
+                yield self._rows(video, asked, known)
+        if not unseen:
+            return
+        self._load(unseen, questions)
+        errors = {}
+        progress = _Progress(unseen)
+        tasks = self._tasks(unseen, questions, progress)
+        watching: dict[str, list[_Viewing]] = {}
+        for task, pictures in decode_all(
+            tasks, [model.form for model in self.models], self.workers, self.timeout, self.decoder
+        ):
+            video = task.video
+            if isinstance(pictures, VideoError):
+                errors[video.video_id] = str(pictures)
+                watching.pop(video.video_id, None)
+                continue
+            if video.video_id not in watching:
+                errors.pop(video.video_id, None)
+                watching[video.video_id] = [_Viewing(self.models[i], task, questions) for i in task.forms]
+            if pictures is not None:
+                for viewing, picture in zip(watching[video.video_id], pictures, strict=True):
+                    viewing.add(picture)
+                progress.frame()
+                continue
+            try:
+                for viewing in watching.pop(video.video_id):
+                    viewing.finish()
+            except VideoError as error:
+                errors[video.video_id] = str(error)
+            progress.video()
+        progress.end(sum(model.seconds for model in self.models))
+        for video in unseen:
+            asked = questions[video.video_id]
+            reason = errors.get(video.video_id)
+            known = None if reason else self.models[0].known(video, asked)
+            if known is None:
+                reason = reason or "its scores vanished from the cache"
+                log.warning("video %s is left out: %s", video.video_id, reason)
+                yield _failed(video, asked, reason)
+            else:
+                yield self._rows(video, asked, known)
+
+    def _load(self, unseen: Sequence[Video], questions: Mapping[str, Sequence[Question]]) -> None:
+        """Load what there is work for. A companion that cannot be loaded stops its own job, not this one."""
+        needed = [self.models[0]]
+        needed[0].form  # noqa: B018 (loads)
+        for model in self.models[1:]:
+            try:
+                if any(model.known(video, questions[video.video_id]) is None for video in unseen):
+                    model.form  # noqa: B018 (loads)
+                    needed.append(model)
+            except InputError as error:
+                log.warning("a companion is left to its own job: %s", error)
+        self.models = needed
+
+    def _tasks(
+        self, unseen: Iterable[Video], questions: Mapping[str, Sequence[Question]], progress: _Progress
+    ) -> Iterator[Task]:
+        """What is still to be seen of each video, found out late: another job may have seen it meanwhile."""
+        for video in unseen:
+            asked = questions[video.video_id]
+            lacking = tuple(i for i, model in enumerate(self.models) if model.known(video, asked) is None)
+            if lacking:
+                yield Task(video, lacking)
+            else:
+                progress.leave_out(video)
+
+    def _rows(self, video: Video, asked: Sequence[Question], known: Mapping[str, np.ndarray]) -> list[QuestionScores]:
+        scorer = self.models[0].encoder
+        assert isinstance(scorer, Scorer)
+        return [
+            QuestionScores(
+                question.question_id, video.video_id, None, video.frames, known[scorer.query(question)].tolist()
+            )
+            for question in asked
+        ]
 
 
-def _verified(path: Path) -> dict[str, np.ndarray] | None:
-    from safetensors import SafetensorError, safe_open
+class _Viewing:
+    """One video as one model sees it: frames are gathered into batches that are the same in every run."""
 
-    try:
-        with safe_open(path, framework="numpy") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            digest = (file.metadata() or {}).get("digest")
-    except (SafetensorError, ValueError, OSError):
-        return None
-    return tensors if digest == _digest(tensors) else None
+    def __init__(self, model: Model, task: Task, questions: Mapping[str, Sequence[Question]]) -> None:
+        import numpy as np
+
+        self.model, self.video = model, task.video
+        self.texts = model.texts(questions[task.video.video_id])
+        frames = min(model.encoder.batch_size, len(task.video.frames))
+        self.batch = np.empty((frames, *model.form.shape), dtype=np.uint8)
+        self.filled = 0
+        self.parts: list[np.ndarray] = []
+
+    def add(self, picture: np.ndarray) -> None:
+        self.batch[self.filled] = picture
+        self.filled += 1
+        if self.filled == len(self.batch):
+            self._see()
+
+    def finish(self) -> None:
+        self._see()
+        self.model.finish(self.video, self.texts, self.parts)
+
+    def _see(self) -> None:
+        if self.filled:
+            self.parts += self.model.see(self.batch[: self.filled], self.texts)
+            self.filled = 0
 
 
-def _digest(tensors: dict[str, np.ndarray]) -> str:
-    """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
-    import numpy as np
+class _Progress:
+    """A line every now and then: what is done, how fast, and how long it will still take."""
 
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
-        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
-    return digest.hexdigest()
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self.n_videos, self.n_frames = len(videos), sum(len(video.frames) for video in videos)
+        self.videos = self.frames = 0
+        self._start = self._shown = time.monotonic()
+
+    def frame(self) -> None:
+        self.frames += 1
+        if time.monotonic() - self._shown > EVERY:
+            self._line()
+
+    def video(self) -> None:
+        self.videos += 1
+
+    def leave_out(self, video: Video) -> None:
+        self.n_videos -= 1
+        self.n_frames -= len(video.frames)
+
+    def end(self, model_seconds: float) -> None:
+        self._line()
+        share = model_seconds / max(time.monotonic() - self._start, 1e-9)
+        log.info("the model worked for %.0f %% of the time, and waited for frames for the rest", 100 * share)
+
+    def _line(self) -> None:
+        self._shown = time.monotonic()
+        speed = self.frames / max(self._shown - self._start, 1e-9)
+        left = (self.n_frames - self.frames) / speed / 60 if speed else 0.0
+        counts = (self.videos, self.n_videos, self.frames, self.n_frames)
+        log.info("%d of %d videos, %d of %d frames, %.1f frames/s, %.1f min left", *counts, speed, left)
+
+
+def _failed(video: Video, asked: Iterable[Question], error: str) -> list[QuestionScores]:
+    return [QuestionScores(question.question_id, video.video_id, error, [], []) for question in asked]
 
 
 def _key(text: str) -> str:
@@ -165,3 +330,8 @@ def _by_text(texts: Sequence[str], scores: np.ndarray) -> dict[str, np.ndarray]:
     import numpy as np
 
     return {_key(text): np.ascontiguousarray(scores[:, i], dtype=np.float32) for i, text in enumerate(texts)}
+
+
+def model_of(encoder: Encoder, grid: object, decoder: str, cache: Path, device: str) -> Model:
+    """An encoder with its place in the cache."""
+    return Model(encoder, VideoCache(encoder, grid, decoder, cache), device)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from framesift.components import implementation, kinds
 from framesift.demo.config import DemoTraining, DemoWorld
+from framesift.video.decoders import Decoder
 from framesift.video.grid import CandidateGrid
 
 if TYPE_CHECKING:
@@ -68,6 +69,11 @@ class Config(Section):
 
     seed: int = Field(default=0, ge=0, description="Seed of everything that draws random numbers.")
     candidates: CandidateGrid = Field(default=CandidateGrid(), description="Which frames may be chosen at all.")
+    decoder: Decoder = Field(
+        default="pyav",
+        description="What decodes videos for scorers: `pyav`; `decord` or `torchcodec` (the same pixels; the library"
+        " must be installed); `nvdec` (on the GPU, pixels differ by rounding).",
+    )
     datasets: dict[Name, AnyDataset] = Field(default={}, description="Datasets by name.")
     scorers: dict[Name, AnyScorer] = Field(default={}, description="Scorers by name.")
     selectors: dict[Name, AnySelector] = Field(default={}, description="Selectors by name.")

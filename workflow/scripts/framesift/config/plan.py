@@ -124,7 +124,11 @@ class Plan:
         }
 
     def score_spec(self, scorer: Scorer) -> dict[str, Any]:
-        return {"scorer": scorer.spec(), "candidates": self.candidates}
+        return {"scorer": scorer.spec(), "candidates": self.candidates} | self._decoder()
+
+    def _decoder(self) -> dict[str, Any]:
+        """The decoder, where it is not the usual one."""
+        return {"decoder": self.config.decoder} if self.config.decoder != "pyav" else {}
 
     def select_spec(self, selecting: Selecting) -> dict[str, Any]:
         spec = {
@@ -133,6 +137,8 @@ class Plan:
             "candidates": self.candidates,
             "scorer": selecting.scorer.spec() if selecting.scorer else None,
         }
+        if selecting.scorer:
+            spec |= self._decoder()
         return spec | ({"seed": self.config.seed} if selecting.selector.random else {})
 
     def answer_spec(self, dataset: str, answering: Answering) -> dict[str, Any]:
@@ -180,6 +186,22 @@ class Plan:
 
     def answering_id(self, dataset: str, answering: Answering) -> str:
         return f"{answering.answerer.kind}-{spec_id(self.answer_spec(dataset, answering))}"
+
+    def companions(self, dataset: str, scorer: str) -> list[dict[str, Any]]:
+        """Specs of the other scorers of a dataset's tables and of the same environment: one decode pass serves all."""
+        needed = {
+            self.scorer_id(cell.selecting.scorer): cell.selecting.scorer
+            for name, table in self.config.tables.items()
+            if table.dataset == dataset
+            for cell in self.cells(name)
+            if cell.selecting.scorer
+        }
+        env = self.scorers[scorer].env
+        return [other.spec() for name, other in sorted(needed.items()) if name != scorer and other.env == env]
+
+    def env(self, scorer: str) -> str:
+        """The conda environment of a scorer."""
+        return f"../envs/{self.scorers[scorer].env}.yaml"
 
     # Paths
 

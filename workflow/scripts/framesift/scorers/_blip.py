@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from framesift.errors import InputError
 from framesift.models import pretrained
+from framesift.pictures import Pictures
 from framesift.scorers import Scorer
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MAX_WORDS = 50
 
@@ -34,14 +32,13 @@ class Blip(Scorer):
         model = pretrained(BlipForImageTextRetrieval, self.model, self.revision, dtype=getattr(torch, self.dtype))
         return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
 
-    def image_tokens(self, loaded: Any, images: list[np.ndarray]) -> Any:
-        """The vision model's tokens: shape (batch, tokens, width); the first one stands for the picture."""
-        import torch
+    def pictures(self, loaded: Any) -> Pictures:
+        return Pictures.of(loaded[1].image_processor)
 
-        model, processor = loaded
-        pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            return model.vision_model(pixel_values=pixels.to(model.device, model.dtype)).last_hidden_state
+    def image_tokens(self, loaded: Any, pixels: Any) -> Any:
+        """The vision model's tokens: shape (batch, tokens, width); the first one stands for the picture."""
+        model, _ = loaded
+        return model.vision_model(pixel_values=pixels.to(model.device, model.dtype)).last_hidden_state
 
     def text_tokens(self, loaded: Any, text: str) -> Any:
         """Token ids and attention mask of one text, shape (1, tokens)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from framesift.scorers import unit_length
+from framesift.encoders import cosines, unit_length
 from framesift.scorers._blip import Blip
 
 if TYPE_CHECKING:
@@ -17,12 +17,8 @@ class BlipItc(Blip):
     kind: Literal["blip_itc"] = "blip_itc"
     keeps_features: ClassVar[bool] = True
 
-    def features(self, loaded: Any, images: list[np.ndarray]) -> Any:
-        import torch
-
-        model, _ = loaded
-        with torch.inference_mode():
-            return unit_length(model.vision_proj(self.image_tokens(loaded, images)[:, 0]))
+    def features(self, loaded: Any, pixels: Any) -> Any:
+        return unit_length(loaded[0].vision_proj(self.image_tokens(loaded, pixels)[:, 0]))
 
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         import torch
@@ -30,7 +26,6 @@ class BlipItc(Blip):
         model, _ = loaded
         rows = []
         for text in texts:
-            with torch.inference_mode():
-                hidden = model.text_encoder(**self.text_tokens(loaded, text)).last_hidden_state
-                rows.append(unit_length(model.text_proj(hidden[:, 0])))
-        return (features @ torch.cat(rows).T).numpy()
+            hidden = model.text_encoder(**self.text_tokens(loaded, text)).last_hidden_state
+            rows.append(unit_length(model.text_proj(hidden[:, 0])))
+        return cosines(features, torch.cat(rows))

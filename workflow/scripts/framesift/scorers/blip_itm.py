@@ -25,26 +25,28 @@ class BlipItm(Blip):
         description="Token that begins a text: `enc`, as LAVIS trained it, or `cls`, as transformers' own forward has.",
     )
 
-    def features(self, loaded: Any, images: list[np.ndarray]) -> Any:
-        return self.image_tokens(loaded, images)
+    def features(self, loaded: Any, pixels: Any) -> Any:
+        return self.image_tokens(loaded, pixels)
 
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         import torch
+        from transformers import DynamicCache, EncoderDecoderCache
 
         model, _ = loaded
-        seen = torch.ones(features.shape[:2], dtype=torch.long, device=features.device)
         columns = []
+        # What the texts attend to in the pictures is projected for the first text, and serves the others too.
+        seen = EncoderDecoderCache(DynamicCache(), DynamicCache())
         for text in texts:
             tokens = self.text_tokens(loaded, text)
             if self.first_token == "enc":
                 tokens["input_ids"][:, 0] = encoder_token(loaded)
             batch = features.shape[0]
-            with torch.inference_mode():
-                hidden = model.text_encoder(
-                    input_ids=tokens["input_ids"].expand(batch, -1),
-                    attention_mask=tokens["attention_mask"].expand(batch, -1),
-                    encoder_hidden_states=features,
-                    encoder_attention_mask=seen,
-                ).last_hidden_state
-                columns.append(torch.softmax(model.itm_head(hidden[:, 0]).float(), dim=1)[:, 1])
+            seen.self_attention_cache = DynamicCache()
+            hidden = model.text_encoder(
+                input_ids=tokens["input_ids"].expand(batch, -1),
+                attention_mask=tokens["attention_mask"].expand(batch, -1),
+                encoder_hidden_states=features,
+                past_key_values=seen,
+            ).last_hidden_state
+            columns.append(torch.softmax(model.itm_head(hidden[:, 0]).float(), dim=1)[:, 1])
         return torch.stack(columns, dim=1).cpu().numpy()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from framesift.encoders import cosines, unit_length
 from framesift.models import pretrained
-from framesift.scorers import Scorer, unit_length
+from framesift.pictures import Pictures
+from framesift.scorers import Scorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 class Clip(Scorer):
     """Cosine between the projected embeddings of frame and text, as in AKS (feature_extract.py, `clip`).
 
-    Texts longer than the model's context (77 tokens) are cut at its end.
+    Texts longer than the model's context are cut at its end: 77 tokens, or 248 for a checkpoint of long-text CLIP.
     """
 
     kind: Literal["clip"] = "clip"
@@ -27,23 +29,21 @@ class Clip(Scorer):
         model = pretrained(CLIPModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
         return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
 
-    def features(self, loaded: Any, images: list[np.ndarray]) -> Any:
-        import torch
+    def pictures(self, loaded: Any) -> Pictures:
+        return Pictures.of(loaded[1].image_processor)
 
-        model, processor = loaded
-        pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            output = model.get_image_features(pixel_values=pixels.to(model.device, model.dtype))
-        return unit_length(output)
+    def features(self, loaded: Any, pixels: Any) -> Any:
+        model, _ = loaded
+        return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
 
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         import torch
 
         model, processor = loaded
+        context = model.config.text_config.max_position_embeddings
         # One text at a time: padding to a common length would make a score depend on the other questions.
         rows = []
         for text in texts:
-            tokens = processor.tokenizer(text, truncation=True, return_tensors="pt").to(model.device)
-            with torch.inference_mode():
-                rows.append(unit_length(model.get_text_features(**tokens)))
-        return (features @ torch.cat(rows).T).numpy()
+            tokens = processor.tokenizer(text, truncation=True, max_length=context, return_tensors="pt")
+            rows.append(unit_length(model.get_text_features(**tokens.to(model.device))))
+        return cosines(features, torch.cat(rows))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from framesift.encoders import cosines, unit_length
 from framesift.models import pretrained
-from framesift.scorers import Scorer, unit_length
+from framesift.pictures import Pictures
+from framesift.scorers import Scorer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,23 +29,23 @@ class Siglip(Scorer):
         model = pretrained(AutoModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
         return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
 
-    def features(self, loaded: Any, images: list[np.ndarray]) -> Any:
-        import torch
+    def pictures(self, loaded: Any) -> Pictures:
+        return Pictures.of(loaded[1].image_processor)
 
-        model, processor = loaded
-        pixels = processor.image_processor(images=images, return_tensors="pt")["pixel_values"]
-        with torch.inference_mode():
-            return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
+    def features(self, loaded: Any, pixels: Any) -> Any:
+        model, _ = loaded
+        return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
 
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         import torch
 
         model, processor = loaded
         context = model.config.text_config.max_position_embeddings
-        tokens = processor.tokenizer(
-            texts, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
-        ).to(model.device)
-        with torch.inference_mode():
+        rows = []
+        for text in texts:
+            tokens = processor.tokenizer(
+                text, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
+            )
             # no attention mask: the model was trained to see its padding
-            embedded = unit_length(model.get_text_features(input_ids=tokens["input_ids"]))
-        return (features @ embedded.T).numpy()
+            rows.append(unit_length(model.get_text_features(input_ids=tokens["input_ids"].to(model.device))))
+        return cosines(features, torch.cat(rows))

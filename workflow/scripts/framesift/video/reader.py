@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SPARING = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
 
 
-def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+def read_frames(
+    path: str | Path, stamps: Sequence[int], keyframes: Sequence[int], hwaccel: str | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
     """Decode the frames shown at `stamps`, in one pass through the file.
 
     What nobody asked for is not decoded where the stream allows it: the parts of the file up to the next key frame
@@ -32,6 +34,8 @@ def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int
         Ascending presentation time stamps, from the video's index.
     keyframes : sequence of int
         Ascending time stamps of the key frames, from the index.
+    hwaccel : str, optional
+        Decode on hardware that FFmpeg knows by this name; a codec it does not support is an error.
 
     Yields
     ------
@@ -46,13 +50,15 @@ def read_frames(path: str | Path, stamps: Sequence[int], keyframes: Sequence[int
         When a frame cannot be decoded.
     """
     import av
+    from av.codec.hwaccel import HWAccel
 
     if not stamps:
         return
     keys, wanted = list(keyframes), list(stamps)
     to_rgb = RgbConverter()
+    hardware = HWAccel(hwaccel, allow_software_fallback=False) if hwaccel else None
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), hwaccel=hardware) as container:
             stream = container.streams.video[0]
             stream.thread_type = "NONE"  # jobs, not threads, fill a machine; and a killed job leaves no thread behind
             may_spare = stream.codec_context.name in SPARING

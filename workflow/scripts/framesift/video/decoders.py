@@ -1,0 +1,107 @@
+"""Decoders that give the candidate frames of a video. `pyav` is ours; the others are checks and options."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Literal
+
+from framesift.errors import InputError, VideoError
+from framesift.video.reader import read_frames
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from framesift.videos import Video
+
+Decoder = Literal["pyav", "decord", "torchcodec", "nvdec"]
+
+
+def read_candidates(video: Video, decoder: str) -> Iterator[np.ndarray]:
+    """The candidate frames of a video, in order.
+
+    Yields
+    ------
+    ndarray of uint8, shape (height, width, 3)
+        RGB. The pixels of `nvdec` differ by rounding; the others give the same.
+
+    Raises
+    ------
+    VideoError
+        When a frame cannot be decoded.
+    """
+    yield from _READERS[decoder](video)
+
+
+def check_decoder(decoder: str) -> None:
+    """Refuse a decoder that cannot be used on this machine.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        if decoder == "nvdec":
+            import av
+
+            av.codec.hwaccel.HWAccel("cuda", allow_software_fallback=False)._initialize_hw_context(
+                av.codec.Codec("h264", "r")
+            )
+        else:
+            importlib.import_module({"pyav": "av"}.get(decoder, decoder))
+    except Exception as error:  # whatever a library that does not fit this machine raises
+        raise InputError(
+            f"cannot be used here ({str(error).splitlines()[0] if str(error) else type(error).__name__})",
+            field="decoder",
+            value=decoder,
+            hint="decoder: pyav works everywhere",
+        ) from None
+
+
+def _pyav(video: Video) -> Iterator[np.ndarray]:
+    for _, image in read_frames(video.path, video.stamps, video.keyframes):
+        yield image
+
+
+def _nvdec(video: Video) -> Iterator[np.ndarray]:
+    for _, image in read_frames(video.path, video.stamps, video.keyframes, hwaccel="cuda"):
+        yield image
+
+
+def _decord(video: Video) -> Iterator[np.ndarray]:
+    """One by one, as AKS reads; decord decodes ahead without bound, so the memory it takes grows with the video."""
+    import decord
+
+    try:
+        reader = decord.VideoReader(video.path, num_threads=1)
+        _check_count(video, "decord", len(reader))
+        for frame in video.frames:
+            yield reader[frame].asnumpy()
+    except (decord.DECORDError, RuntimeError) as error:
+        raise VideoError(f"decoding failed ({str(error).strip().splitlines()[-1]})") from None
+
+
+def _torchcodec(video: Video) -> Iterator[np.ndarray]:
+    from torchcodec.decoders import VideoDecoder
+
+    try:
+        reader = VideoDecoder(video.path, seek_mode="exact", dimension_order="NHWC", num_ffmpeg_threads=1)
+        _check_count(video, "torchcodec", len(reader))
+        for frame in video.frames:
+            yield reader.get_frame_at(frame).data.numpy()
+    except (RuntimeError, ValueError) as error:
+        raise VideoError(f"decoding failed ({str(error).strip().splitlines()[0]})") from None
+
+
+def _check_count(video: Video, decoder: str, count: int) -> None:
+    """Frames are found by their number here, so both must count alike."""
+    if count != video.n_frames:
+        raise VideoError(f"{decoder} counts {count} frames, its packets are {video.n_frames}")
+
+
+_READERS: dict[str, Callable[[Video], Iterator[np.ndarray]]] = {
+    "pyav": _pyav,
+    "decord": _decord,
+    "torchcodec": _torchcodec,
+    "nvdec": _nvdec,
+}
