@@ -11,6 +11,7 @@ import os
 import shutil
 import threading
 import time
+import traceback
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -180,6 +181,8 @@ class _Worker:
         ------
         VideoError
             As the decoder says.
+        RuntimeError
+            For a mistake in the program, which is not to be taken for a broken video.
         EOFError
             When the process has ended.
         """
@@ -246,11 +249,15 @@ def _work(connection: Connection, memory_name: str, forms: tuple[Pictures, ...],
                     del places  # arrays on the memory keep it from being closed
                     slot, free = (slot + 1) % slots, free - 1
                     connection.send("frame")
-            except (VideoError, MemoryError) as error:
-                connection.send(error if isinstance(error, VideoError) else VideoError("too large for memory"))
+            except VideoError as error:
+                connection.send(error)
+            except (EOFError, OSError):
+                raise
+            except Exception:
+                connection.send(RuntimeError(f"in the process that decodes:\n{traceback.format_exc()}"))
             else:
                 connection.send(None)
-    except (EOFError, BrokenPipeError, ConnectionResetError, KeyboardInterrupt):
+    except (EOFError, OSError, KeyboardInterrupt):
         pass  # the model's side has ended, or ends
 
 

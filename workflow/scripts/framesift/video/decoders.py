@@ -42,11 +42,10 @@ def check_decoder(decoder: str) -> None:
     """
     try:
         if decoder == "nvdec":
-            import av
+            from av.codec import Codec
+            from av.codec.hwaccel import HWAccel
 
-            av.codec.hwaccel.HWAccel("cuda", allow_software_fallback=False)._initialize_hw_context(
-                av.codec.Codec("h264", "r")
-            )
+            HWAccel("cuda", allow_software_fallback=False).create(Codec("h264", "r"))
         else:
             importlib.import_module({"pyav": "av"}.get(decoder, decoder))
     except Exception as error:  # whatever a library that does not fit this machine raises
