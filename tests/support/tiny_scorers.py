@@ -13,6 +13,8 @@ WORDS = [
     "[MASK]",
     *"what digit is on the red star ? , and a blue circle of who . !".split(),
 ]
+#: What SeViLA needs beside them; a "▁" alone is how T5 writes a space.
+T5_WORDS = [*WORDS, *"▁ yes no Frame Question Candidate : A B this Is good frame can".split()]
 LAYERS = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 #: Wide initial weights: with those of the library a random BLIP sees every picture alike.
 VISION = LAYERS | {"image_size": SIDE, "patch_size": PATCH, "initializer_range": 0.2}
@@ -26,16 +28,16 @@ def bert_tokenizer(folder: Path):
     return BertTokenizerFast(str(folder / "vocab.txt"))
 
 
-def word_tokenizer(end: bool):
+def word_tokenizer(end: bool, words: list[str] = WORDS, begin: str = "[CLS] "):
     """Words of one token; with `end`, [SEP] closes a text, as CLIP's end token does."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     if end:
         tokenizer.post_processor = processors.TemplateProcessing(
-            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+            single=f"{begin}$A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
         )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", bos_token="[CLS]", eos_token="[SEP]",
@@ -86,3 +88,77 @@ def write_blip(folder: Path, *, extra_tokens: int = 2) -> None:
     BlipForImageTextRetrieval(config).save_pretrained(folder)
     pictures = BlipImageProcessor(size={"height": SIDE, "width": SIDE})
     BlipProcessor(pictures, bert_tokenizer(folder)).save_pretrained(folder)
+
+
+def blip2_config(text: dict, **qformer):
+    from transformers import Blip2Config
+
+    return Blip2Config(
+        text_config=text,
+        vision_config=VISION,
+        qformer_config=LAYERS | {"vocab_size": len(WORDS) + 1, "initializer_range": 0.2} | qformer,
+        num_query_tokens=4,
+        image_text_hidden_size=16,
+    )
+
+
+def save_blip2(model, tokenizer, folder: Path) -> None:
+    """With queries that differ: a fresh model has none but zeros, and layer norms that do nothing."""
+    import torch
+    from transformers import Blip2Processor, BlipImageProcessor
+
+    model.query_tokens.data.normal_()
+    for parameter in model.vision_model.post_layernorm.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    processor = Blip2Processor(
+        BlipImageProcessor(size={"height": SIDE, "width": SIDE}), tokenizer, num_query_tokens=4
+    )  # adds the token <image>
+    model.config.image_token_index = processor.tokenizer.convert_tokens_to_ids("<image>")
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def write_blip2_itm(folder: Path) -> None:
+    import torch
+    from transformers import Blip2ForImageTextRetrieval
+
+    torch.manual_seed(0)
+    model = Blip2ForImageTextRetrieval(
+        blip2_config({"model_type": "opt", "hidden_size": 32}, use_qformer_text_input=True, max_position_embeddings=64)
+    )
+    model.itm_head.weight.data.normal_(std=0.3)
+    save_blip2(model, bert_tokenizer(folder), folder)
+
+
+def write_blip2_t5(folder: Path, seed: int = 0, words: list[str] = T5_WORDS) -> None:
+    import torch
+    from transformers import Blip2ForConditionalGeneration
+
+    text = {
+        "model_type": "t5",
+        "vocab_size": len(T5_WORDS) + 1,
+        **{"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2},
+        **{"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu", "tie_word_embeddings": False},
+        "decoder_start_token_id": 0,
+        "eos_token_id": 3,
+    }
+    torch.manual_seed(seed)
+    model = Blip2ForConditionalGeneration(blip2_config(text))
+    # as in FLAN-T5, words are read and said by different weights
+    model.language_model.lm_head.weight = torch.nn.Parameter(torch.randn(len(T5_WORDS) + 1, 32))
+    save_blip2(model, word_tokenizer(end=True, words=words, begin=""), folder)
+
+
+def write_dino(folder: Path, registers: int = 0) -> None:
+    import torch
+    from transformers import AutoConfig, AutoModel, BitImageProcessor
+
+    form = {name: value for name, value in VISION.items() if name != "intermediate_size"} | {"mlp_ratio": 2}
+    torch.manual_seed(0)
+    if registers:
+        config = AutoConfig.for_model("dinov2_with_registers", **form, num_register_tokens=registers)
+    else:
+        config = AutoConfig.for_model("dinov2", **form)
+    AutoModel.from_config(config).save_pretrained(folder)
+    crop = {"height": SIDE, "width": SIDE}
+    BitImageProcessor(size={"shortest_edge": SIDE + 8}, crop_size=crop).save_pretrained(folder)

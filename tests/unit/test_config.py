@@ -44,7 +44,7 @@ def test_the_default_configuration_is_right(raw):
         ("scorers", ["clip"], "scorers: is not usable|found: ['clip']|expected: a valid dictionary"),
         ("scorers.clip.batchsize", 3, "scorers.clip.batchsize: there is no such key|did you mean 'batch_size'?"),
         ("scorers.clip.kind", "clp", "scorers.clip.kind: there is no such kind|found: 'clp'|did you mean 'clip'?"),
-        ("scorers.clip.kind", None, "scorers.clip.kind: is required|expected: one of blip_itc, blip_itm, clip, siglip"),
+        ("scorers.clip.kind", None, "scorers.clip.kind: is required|expected: one of |blip_itc, blip_itm|siglip"),
         ("scorers.clip.model", None, "scorers.clip.model: is required"),
         ("scorers.clip.revision", "main", "scorers.clip.revision: checkpoint 'openai/|40 hexadecimal digits"),
         ("scorers.clip.revision", None, "scorers.clip.revision: checkpoint 'openai/|40 hexadecimal digits"),

@@ -16,7 +16,7 @@ from framesift.code import SCRIPTS
 from framesift.components import build
 from framesift.errors import InputError
 from framesift.questions import Question
-from framesift.scorers._blip import cleaned
+from framesift.scorers._captions import cleaned
 from framesift.scoring import Scoring, model_of
 from framesift.video.grid import CandidateGrid
 from framesift.videos import describe_video

@@ -1,8 +1,9 @@
 """Components: the parts a user chooses by name, each one file with one class.
 
-A family (`selectors`, `scorers`, `answerers`, `datasets`) is a package whose `__init__` defines a small contract.
-Each module in it that does not start with an underscore is one implementation: the module's name is the `kind` that
-a configuration names, the class's fields are its parameters. There is no list to keep: adding a file adds the kind.
+A family (`selectors`, `scorers`, `encoders`, `answerers`, `datasets`) is a package whose `__init__` defines a small
+contract. Each module in it that does not start with an underscore is one implementation: the module's name is the
+`kind` that a configuration names, the class's fields are its parameters. There is no list to keep: adding a file adds
+the kind.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from framesift.errors import InputError, did_you_mean
 from framesift.spec import not_in_spec, spec_of
 
-FAMILIES = ("datasets", "scorers", "selectors", "answerers")
+FAMILIES = ("datasets", "encoders", "scorers", "selectors", "answerers")
 
 
 class Component(BaseModel):

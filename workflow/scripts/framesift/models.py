@@ -21,6 +21,10 @@ class Checkpoint(Component):
         description="Commit of the hub repository (40 hexadecimal digits); none for a folder.",
     )
 
+    def files(self) -> list[str]:
+        """Files of weights besides the checkpoint's own."""
+        return []
+
     @field_validator("revision")
     @classmethod
     def _pinned(cls, revision: str | None, info: Any) -> str | None:

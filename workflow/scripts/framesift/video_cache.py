@@ -10,7 +10,6 @@ from framesift.cli import log
 from framesift.code import code_digest
 from framesift.encoders import Encoder
 from framesift.files import whole
-from framesift.models import model_digest
 from framesift.spec import canonical_json, spec_id
 from framesift.videos import Video
 
@@ -37,7 +36,7 @@ class VideoCache:
     def __init__(self, encoder: Encoder, grid: object, decoder: str, root: Path) -> None:
         self.identity: dict[str, Any] = {
             "scorer": encoder.spec(),
-            "weights": model_digest(encoder.model, encoder.revision),
+            "weights": encoder.weights(),
             "candidates": grid,
             "code": code_digest("framesift.scoring", encoder.module),
         }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.models import Checkpoint
+from framesift.models import Checkpoint, model_digest
 from framesift.spec import not_in_spec
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ class Encoder(Checkpoint):
 
     #: True where `features` are small vectors worth keeping, so that a new question needs no decoding.
     keeps_features: ClassVar[bool] = True
-    #: The conda environment it runs in: envs/{env}.yaml.
-    env: ClassVar[str] = "features"
-
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Precision of the model.")
-    batch_size: int = Field(default=64, ge=1, description="Frames per batch.", json_schema_extra=not_in_spec())
+    batch_size: int = Field(default=32, ge=1, description="Frames per batch.", json_schema_extra=not_in_spec())
+
+    def weights(self) -> str:
+        """What identifies the weights, wherever they lie."""
+        return model_digest(self.model, self.revision)
 
     @abstractmethod
     def load(self, device: str) -> Any:

@@ -1,29 +1,17 @@
-"""What the BLIP scorers share: checkpoint, pictures and texts as LAVIS treats them."""
+"""What the BLIP scorers share: checkpoint and pictures."""
 
 from __future__ import annotations
 
-import re
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from framesift.errors import InputError
 from framesift.models import pretrained
 from framesift.pictures import Pictures
-from framesift.scorers import Scorer
-
-MAX_WORDS = 50
+from framesift.scorers._captions import Captioned
 
 
-class Blip(Scorer):
+class Blip(Captioned):
     """A BLIP for retrieval (Li et al., ICML 2022), through transformers."""
-
-    text_cleaning: Literal["lavis", "none"] = Field(
-        default="lavis",
-        description='`lavis`: lower case, without . ! " ( ) * # : ; ~, at most 50 words, as LAVIS and so the release of'
-        " AKS clean texts; `none`: as they are.",
-    )
-    max_tokens: int = Field(default=35, ge=3, description="Longest text in tokens; the rest is cut.")
 
     def load(self, device: str) -> Any:
         import torch
@@ -39,20 +27,6 @@ class Blip(Scorer):
         """The vision model's tokens: shape (batch, tokens, width); the first one stands for the picture."""
         model, _ = loaded
         return model.vision_model(pixel_values=pixels.to(model.device, model.dtype)).last_hidden_state
-
-    def text_tokens(self, loaded: Any, text: str) -> Any:
-        """Token ids and attention mask of one text, shape (1, tokens)."""
-        model, processor = loaded
-        text = cleaned(text) if self.text_cleaning == "lavis" else text
-        return processor.tokenizer(text, truncation=True, max_length=self.max_tokens, return_tensors="pt").to(
-            model.device
-        )
-
-
-def cleaned(text: str) -> str:
-    """A caption as LAVIS's `blip_caption` processor makes it for evaluation."""
-    words = re.sub(r'[.!"()*#:;~]', " ", text.lower()).split()
-    return " ".join(words[:MAX_WORDS])
 
 
 def encoder_token(loaded: Any) -> int:
