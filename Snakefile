@@ -26,7 +26,8 @@ except InputError as error:
 wildcard_constraints:
     dataset="[a-z0-9_]+",
     table="[a-z0-9_]+",
-    scorer="[a-z0-9_]+-[0-9a-f]{12}",
+    scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
+    released="aks_outscores-[0-9a-f]{12}",
     selecting="[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
     answerer="[a-z0-9_]+-[0-9a-f]{12}",
     video="[A-Za-z0-9_-]+",

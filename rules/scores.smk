@@ -21,3 +21,29 @@ rule merge_scores:
     shell:
         "python workflow/scripts/merge_scores.py --spec {params.spec:q} --labels {input.labels:q}"
         " --out {output:q} {input.shards:q} 2> {log:q}"
+
+
+# The scores that AKS's authors released, in place of computed ones.
+rule import_outscores:
+    input:
+        labels="results/labels/{dataset}.json",
+        videos=lambda wc: plan.videos(wc.dataset),
+    output:
+        "results/scores/{dataset}/{released}.parquet",
+    log:
+        "logs/scores/{dataset}/{released}.log",
+    benchmark:
+        "benchmarks/scores/{dataset}/{released}.tsv"
+    conda:
+        "../envs/data.yaml"
+    resources:
+        folder=lambda wc: plan.scorers[wc.released].folder,
+    params:
+        spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.released])),
+        code=lambda wc: plan.code("import_outscores.py", plan.dataset(wc.dataset)),
+        kind=lambda wc: plan.dataset(wc.dataset).kind,
+    message:
+        "Taking the released scores of {wildcards.dataset} for {wildcards.released}"
+    shell:
+        "python workflow/scripts/import_outscores.py --spec {params.spec:q} --dataset {params.kind:q}"
+        " --labels {input.labels:q} --videos {input.videos:q} --folder {resources.folder:q} --out {output:q} 2> {log:q}"

@@ -72,7 +72,9 @@ def check(run: dict[str, dict], args: argparse.Namespace) -> None:
         exact = args.device == "cpu" and args.dtype == "float32"
         if args.decoder != "nvdec":
             assert theirs["pixels"] == run.get("D", theirs)["pixels"], "other pixels"
-        worst = max(abs(a - b) for x, y in zip(theirs["scores"], ours["scores"], strict=True) for a, b in zip(x, y))
+        worst = max(
+            abs(a - b) for x, y in zip(theirs["scores"], ours["scores"], strict=True) for a, b in zip(x, y, strict=True)
+        )
         agree = [best(x) == best(y) for x, y in zip(theirs["scores"], ours["scores"], strict=True)]
         print(
             f"largest difference of scores {worst:.1e}; the same {BUDGET} best frames in {sum(agree)} of {len(agree)}"
@@ -169,8 +171,13 @@ def reference(arm: str, args: argparse.Namespace):
     import decord
     import torch
     from PIL import Image
-    from transformers import BlipForImageTextRetrieval, BlipImageProcessorPil, CLIPImageProcessorPil, CLIPModel
-    from transformers import AutoTokenizer
+    from transformers import (
+        AutoTokenizer,
+        BlipForImageTextRetrieval,
+        BlipImageProcessorPil,
+        CLIPImageProcessorPil,
+        CLIPModel,
+    )
 
     classes = {
         "clip": (CLIPModel, CLIPImageProcessorPil),
@@ -215,7 +222,7 @@ def _scoring(args: argparse.Namespace):
     if args.scorer == "blip_itm":
         spec |= {"first_token": "cls", "text_cleaning": "none"}
     model = model_of(build("scorers", spec), {"rule": "index"}, args.decoder, args.cache, args.device)
-    model.form  # loads
+    assert model.form  # loads
     row = indexed(args)
     videos = [Video(**(vars(row) | {"video_id": f"v{n}", "digest": f"{n:064d}"})) for n in range(args.copies)]
 
@@ -286,31 +293,34 @@ def full_decode(arm: str, args: argparse.Namespace):
 
 
 def made_clip(folder: Path, seconds: int) -> Path:
-    """720p H.264 with B-frames: a seeded scene of drifting colours, moving patches and noise."""
+    """720p H.264 with three B-frames in four: a seeded scene under a moving camera, things moving in it, and noise."""
     import av
     import numpy as np
+    from PIL import Image
 
     path = folder / f"scene-{seconds}s.mp4"
     if path.is_file():
         return path
     rng = np.random.default_rng(0)
-    rows, columns = np.mgrid[0:720, 0:1280].astype(np.float32)
-    noise = rng.normal(0, 3, (8, 720, 1280, 1)).astype(np.float32)
-    patches = [
-        (rng.integers(0, 600), rng.integers(0, 1100), rng.integers(1, 9, 2), rng.integers(0, 256, 3)) for _ in range(12)
-    ]
+    scene = np.zeros((1080, 1920, 3))
+    for cells in (9, 30, 100, 400):  # coarse and fine structure
+        layer = Image.fromarray(rng.integers(0, 256, (cells, 2 * cells, 3), dtype=np.uint8))
+        scene += np.asarray(layer.resize((1920, 1080), Image.Resampling.BICUBIC), dtype=float) / 4
+    scene = ((scene - 128) * 1.6 + 128).clip(0, 255).astype(np.int16)
+    noise = rng.normal(0, 4, (16, 720, 1280, 1)).astype(np.int16)
+    things = [(*rng.integers(0, 700, 2), *rng.integers(-6, 7, 2), rng.integers(0, 256, 3)) for _ in range(12)]
     temporary = path.with_suffix(".part.mp4")
     with av.open(str(temporary), "w") as container:
         stream = container.add_stream("libx264", rate=30)
         stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
-        stream.options = {"crf": "26", "preset": "medium", "g": "250", "bf": "3", "threads": "0"}
+        stream.options = {"crf": "26", "preset": "medium", "g": "250", "bf": "3", "b_strategy": "0"}
         stream.codec_context.color_primaries = stream.codec_context.color_trc = stream.codec_context.colorspace = 1
         for t in range(30 * seconds):
-            waves = [np.sin(rows / (90 + 40 * c) + columns / (120 + 30 * c) + t / (20 + 5 * c)) for c in range(3)]
-            image = 128 + 70 * np.stack(waves, axis=-1) + noise[t % 8]
-            for top, left, (down, right), colour in patches:
-                y, x = (top + down * t) % 620, (left + right * t) % 1180
-                image[y : y + 100, x : x + 100] = colour + noise[(t + 3) % 8, :100, :100]
+            top, left = int(180 + 170 * np.sin(t / 70)), int(320 + 310 * np.sin(t / 110))
+            image = scene[top : top + 720, left : left + 1280] + noise[t % 16]
+            for y, x, down, right, colour in things:
+                y, x = (y + down * t) % 600, (x + right * t) % 1160
+                image[y : y + 120, x : x + 120] = (image[y : y + 120, x : x + 120] + 3 * colour) // 4
             frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())

@@ -106,6 +106,15 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                 expected=f"one of {', '.join(table.selectors)}",
                 hint=did_you_mean(table.baseline, table.selectors),
             )
+        for position, word in enumerate(table.scorers):
+            dataset = config.datasets[table.dataset].kind
+            if problem := config.scorers[word].refuses(dataset, config.candidates.rule):
+                raise InputError(
+                    problem,
+                    file=_file_of(("tables", name, "scorers", position), files),
+                    field=f"tables.{name}.scorers.{position}",
+                    value=word,
+                )
         needy = [word for word in table.selectors if config.selectors[word].needs_scores]
         if needy and not table.scorers:
             raise InputError(

@@ -19,7 +19,7 @@ from framesift.demo.config import video_ids
 from framesift.errors import InputError, did_you_mean
 from framesift.models import is_folder
 from framesift.notes import by_hand, downloaded
-from framesift.scorers import Scorer
+from framesift.scorers import ScoreSource
 from framesift.selectors import Selector
 from framesift.spec import canonical_json, plain, spec_id
 
@@ -32,7 +32,7 @@ class Selecting:
 
     selector: Selector
     budget: int
-    scorer: Scorer | None
+    scorer: ScoreSource | None
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Plan:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.candidates = plain(config.candidates.spec())
-        self.scorers: dict[str, Scorer] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
+        self.scorers: dict[str, ScoreSource] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
         self._video_states: dict[str, str] = {}
@@ -123,7 +123,7 @@ class Plan:
             "candidates": self.candidates,
         }
 
-    def score_spec(self, scorer: Scorer) -> dict[str, Any]:
+    def score_spec(self, scorer: ScoreSource) -> dict[str, Any]:
         return {"scorer": scorer.spec(), "candidates": self.candidates} | self._decoder()
 
     def _decoder(self) -> dict[str, Any]:
@@ -178,7 +178,7 @@ class Plan:
 
     # Ids
 
-    def scorer_id(self, scorer: Scorer) -> str:
+    def scorer_id(self, scorer: ScoreSource) -> str:
         return f"{scorer.kind}-{spec_id(self.score_spec(scorer))}"
 
     def selecting_id(self, selecting: Selecting) -> str:
@@ -218,7 +218,7 @@ class Plan:
         n = self.dataset(dataset).shards
         return [f"results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet" for shard in range(1, n + 1)]
 
-    def scores(self, dataset: str, scorer: Scorer) -> str:
+    def scores(self, dataset: str, scorer: ScoreSource) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
 
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:
@@ -292,15 +292,16 @@ class Plan:
         return [self._given(dataset, "evidence", file)] if file else []
 
     def weights(self, component: Any) -> list[str]:
-        """The files of a checkpoint folder; none for a checkpoint of the hub, which its revision pins."""
+        """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""
         if not is_folder(component.model):
-            return []
+            return component.files()
         folder = Path(component.model)
         if not folder.is_dir():
             raise InputError(
                 "there is no such folder", field="model", value=component.model, expected="a folder with a checkpoint"
             )
-        return sorted(file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+        own = (file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
+        return sorted([*own, *component.files()])
 
     @staticmethod
     def demo_file(name: str) -> str:

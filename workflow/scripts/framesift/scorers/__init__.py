@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from framesift.components import Component
 from framesift.encoders import Encoder
 from framesift.questions import Question
 
@@ -18,7 +19,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-class Scorer(Encoder):
+class ScoreSource(Component):
+    """Whatever scores can be taken from: a scorer, or files with scores."""
+
+    #: The conda environment in which it runs: envs/{env}.yaml.
+    env: ClassVar[str] = "features"
+
+    def refuses(self, dataset: str, rule: str) -> str | None:
+        """Why it has no scores for a kind of dataset and a rule of candidates; None where it has."""
+        return None
+
+
+class Scorer(Encoder, ScoreSource):
     """Contract of a scorer: an encoder with `scores`."""
 
     keeps_features: ClassVar[bool] = False
