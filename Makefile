@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
 VENV := .venv
+LAVIS_VENV := .venv-lavis
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
@@ -12,7 +13,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lint format lock docs demo-models clean help
+.PHONY: demo test lavis lint format lock docs demo-models bench-extract clean help
 
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +24,8 @@ demo: $(VENV)/demo.done      ## the whole chain on a synthetic world, to a table
 
 test: $(VENV)/test.done      ## every test
 	$(BIN)/python -m pytest
+
+lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; without it its tests are skipped
 
 lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy
 	$(BIN)/ruff check workflow tests
@@ -40,7 +43,7 @@ docs: $(VENV)/test.done      ## the configuration's schema and key table, from t
 	$(BIN)/python workflow/scripts/document_config.py
 
 lock: $(UV)                  ## new versions for envs/*.lock and envs/*.yaml, together
-	cd envs && for what in demo test; do \
+	cd envs && for what in demo test lavis; do \
 	  ../$(UV) pip compile --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet $$what.in --output-file $$what.lock || exit 1; done
 	$(BIN)/python envs/pin.py
@@ -48,6 +51,9 @@ lock: $(UV)                  ## new versions for envs/*.lock and envs/*.yaml, to
 demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them into resources/demo
 	$(SNAKEMAKE) --cores $(CORES) demo_models
 	cp -R results/demo_models/. resources/demo/
+
+bench-extract: $(VENV)/demo.done   ## what scoring costs, against the way of AKS's release (some 10 minutes)
+	$(BIN)/python workflow/scripts/bench_extract.py
 
 clean:              ## everything the workflow made, the installation excepted
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
@@ -63,4 +69,10 @@ $(VENV)/demo.done: envs/demo.lock | $(UV)
 
 $(VENV)/test.done: envs/test.lock $(VENV)/demo.done | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python -r envs/demo.lock -r envs/test.lock
+	touch $@
+
+# The lock is complete, so nothing is resolved again.
+$(LAVIS_VENV)/lavis.done: envs/lavis.lock | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(LAVIS_VENV)
+	$(UV) pip install --quiet --no-deps --python $(LAVIS_VENV)/bin/python -r envs/lavis.lock
 	touch $@

@@ -1,4 +1,7 @@
-"""Write the exact versions of envs/demo.lock into the `pip:` sections of envs/*.yaml (part of `make lock`)."""
+"""Write the locked versions into the `pip:` sections of envs/*.yaml (part of `make lock`).
+
+An env with a lock of its own (lavis.yaml, lavis.lock) takes that one's versions, all others those of demo.lock.
+"""
 
 import re
 import sys
@@ -8,10 +11,10 @@ ENVS = Path(__file__).resolve().parent
 PIN = re.compile(r"^(\s*- )([A-Za-z0-9_.-]+)==\S+$")
 
 
-def locked_versions() -> dict[str, str]:
-    """Versions of the lock for Python 3.11 on Linux, by lower-case name."""
+def locked_versions(lock: Path) -> dict[str, str]:
+    """Versions of a lock for Python 3.11 on Linux, by lower-case name."""
     versions: dict[str, str] = {}
-    for line in (ENVS / "demo.lock").read_text().splitlines():
+    for line in lock.read_text().splitlines():
         match = re.match(r"([A-Za-z0-9_.-]+)==(\S+)(?: ; (.*))?$", line)
         if match and "python_full_version >= '3.12'" not in (match[3] or ""):
             versions[match[1].lower()] = match[2]
@@ -30,8 +33,9 @@ def repinned(text: str, versions: dict[str, str]) -> str:
 
 
 def main() -> None:
-    versions = locked_versions()
     for file in sorted(ENVS.glob("*.yaml")):
+        own = file.with_suffix(".lock")
+        versions = locked_versions(own if own.exists() else ENVS / "demo.lock")
         text = repinned(file.read_text(), versions)
         if text != file.read_text():
             file.write_text(text)

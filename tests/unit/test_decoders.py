@@ -11,12 +11,24 @@ from framesift.video.decoders import check_decoder, read_candidates
 from framesift.video.grid import CandidateGrid
 from framesift.videos import Video, describe_video
 
+OPTIONS = {"crf": "20", "g": "50", "bf": "3", "threads": "1"}
+
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("decoders") / "v.mp4"
-    write_video(path, 130, 10, options={"crf": "20", "g": "50", "bf": "3", "threads": "1"})
+    write_video(path, 130, 10, options=OPTIONS)
     return describe_video(("v", path), CandidateGrid())
+
+
+def test_ten_bits_become_the_pixels_that_decord_gives(tmp_path):
+    pytest.importorskip("decord")
+    path = tmp_path / "v.mp4"
+    write_video(path, 60, 10, options=OPTIONS, pixels="yuv420p10le")
+    video = describe_video(("v", path), CandidateGrid())
+    theirs, ours = (list(read_candidates(video, decoder)) for decoder in ("decord", "pyav"))
+    assert len(ours) == 6
+    assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
 @pytest.mark.parametrize("decoder", ["decord", "torchcodec"])

@@ -140,7 +140,7 @@ def test_a_checkpoint_without_the_token_of_lavis(tmp_path, images):
     [
         ("What digit is on the Red Star?", "what digit is on the red star?"),
         ('He said: "go!" (twice) -- #1; ~2*3.', "he said go twice -- 1 2 3"),
-        ("  two\n lines  ", "two lines"),
+        ("  two \n lines  ", "two lines"),
         (" ".join(str(i) for i in range(60)), " ".join(str(i) for i in range(50))),
         ("", ""),
     ],

@@ -233,7 +233,17 @@ def test_a_remembered_video_is_not_read_again(clip, tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="needs ../shared/data")
-@pytest.mark.parametrize("name", ["dc_demo.mp4", "jobs.mp4", "sevila_demo1.mp4", "xU25MMA2N4aVtYay.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dc_demo.mp4",
+        "jobs.mp4",
+        "sevila_demo1.mp4",
+        "xU25MMA2N4aVtYay.mp4",
+        "h264_10bits.mp4",
+        "h265_10bits.mp4",
+    ],
+)
 def test_candidates_have_the_pixels_that_decord_gives(name):
     decord = pytest.importorskip("decord")
     index = index_video(REAL / name)

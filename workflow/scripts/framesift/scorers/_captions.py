@@ -33,6 +33,9 @@ class Captioned(Scorer):
 
 
 def cleaned(text: str) -> str:
-    """A caption as LAVIS's `blip_caption` processor makes it for evaluation."""
-    words = re.sub(r'[.!"()*#:;~]', " ", text.lower()).split()
-    return " ".join(words[:MAX_WORDS])
+    """A caption as LAVIS's `blip_caption` processor makes it for evaluation.
+
+    Words end at blanks and at runs of white space; a single tab or line break inside a text does not end one.
+    """
+    words = re.split(r"\s{2,}| |\n\Z", re.sub(r'[.!"()*#:;~]', " ", text.lower()))
+    return " ".join([word for word in words if word][:MAX_WORDS])

@@ -149,7 +149,8 @@ class RgbConverter:
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
         )
-        scale, rgb, sink = graph.add("scale"), graph.add("format", "rgb24"), graph.add("buffersink")
+        # bilinear, as decord: with 8 bits it makes no difference, with 10 it decides how colour planes are enlarged
+        scale, rgb, sink = graph.add("scale", "flags=bilinear"), graph.add("format", "rgb24"), graph.add("buffersink")
         for left, right in zip((source, scale, rgb), (scale, rgb, sink), strict=True):
             left.link_to(right)
         graph.configure()
