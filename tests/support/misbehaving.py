@@ -36,6 +36,10 @@ class Form:
             (self.folder / "done").touch()
         if what == "slow":
             time.sleep(0.05)
+        elif what == "measure":
+            status = Path("/proc/self/status").read_text().splitlines()
+            peak = next(line.split()[1] for line in status if line.startswith("VmHWM"))
+            (self.folder / "memory").write_text(peak)
         elif what:
             work(what)
         return image[60, ::40, :1].reshape(-1)[:4].reshape(1, 4, 1)

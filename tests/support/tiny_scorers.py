@@ -45,11 +45,11 @@ def word_tokenizer(end: bool, words: list[str] = WORDS, begin: str = "[CLS] "):
     )  # fmt: skip
 
 
-def write_clip(folder: Path) -> None:
+def write_clip(folder: Path, context: int = 12) -> None:
     import torch
     from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
 
-    text = LAYERS | {"vocab_size": len(WORDS), "max_position_embeddings": 12, "eos_token_id": 3, "bos_token_id": 2}
+    text = LAYERS | {"vocab_size": len(WORDS), "max_position_embeddings": context, "eos_token_id": 3, "bos_token_id": 2}
     torch.manual_seed(0)
     CLIPModel(CLIPConfig(text_config=text, vision_config=VISION, projection_dim=16)).save_pretrained(folder)
     pictures = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})

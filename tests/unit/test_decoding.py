@@ -144,6 +144,19 @@ def test_little_shared_memory(videos, monkeypatch):
         gathered([Task(videos[0], (0,))], [PLAIN])
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+    peaks = []
+    for minutes in (1, 60):
+        path = tmp_path / f"{minutes}.mp4"
+        write_video(path, minutes * 60 * 4, 4, (320, 240))  # an hour of candidates would take 800 MB
+        video = describe_video((path.stem, path), CandidateGrid())
+        _, ends = gathered([Task(video, (0,))], [Form(tmp_path, {320: "measure"})], workers=1)
+        assert ends == {path.stem: "end"}
+        peaks.append(int((tmp_path / "memory").read_text()))
+    assert peaks[1] < 1.2 * peaks[0]
+
+
 def test_nothing_is_left_when_the_consumer_stops(videos, tmp_path):
     before = set(os.listdir("/dev/shm"))
     frames = decode_all([Task(videos[0], (0,))], [Form(tmp_path, {160: "slow"})], 1, 60, "pyav")

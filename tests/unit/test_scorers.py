@@ -87,6 +87,15 @@ def test_clip_is_the_cosine_of_transformers(checkpoints, images):
     assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
 
 
+def test_clip_reads_long_texts_where_the_model_can(tmp_path, images):
+    tiny_scorers.write_clip(tmp_path / "short" / "clip")
+    tiny_scorers.write_clip(tmp_path / "long" / "clip", context=20)
+    texts = ["what digit is on the red star " * 2, "what digit is on the red star " * 2 + "and who"]
+    short, long = (scored(scorer("clip", tmp_path / name), images, texts) for name in ("short", "long"))
+    assert (short[:, 0] == short[:, 1]).all()
+    assert np.abs(long[:, 0] - long[:, 1]).min() > 1e-6
+
+
 def test_siglip_is_the_cosine_of_transformers(checkpoints, images):
     made = scorer("siglip", checkpoints)
     model, processor = made.load("cpu")

@@ -132,6 +132,11 @@ EDITS = {
     "another budget": (set_config("tables.tiny.budgets", [6]), ALL_SELECTIONS),
     "one more budget": (set_config("tables.tiny.budgets", [4, 6]), ALL_SELECTIONS),
     "a budget written as text": (set_config("tables.tiny.budgets", ["4"]), NOTHING),
+    "one scorer fewer, which was shown the same frames": (set_config("tables.tiny.scorers", ["demo_clip"]), TABLE_ONLY),
+    "another decoder of the frames that scorers see": (
+        set_config("decoder", "decord"),
+        {"score_frames": 2, "merge_scores": 2, "select_frames": 4, "evaluate": 4, "make_table": 1},
+    ),
     "one selector fewer": (set_config("tables.tiny.selectors", ["uniform", "topk"]), TABLE_ONLY),
     "the display name of a selector": (set_config("selectors.aks.label", "AKS (L=5)"), TABLE_ONLY),
     "the display name of the answerer": (set_config("answerers.demo_vlm.label", "tiny VLM"), TABLE_ONLY),

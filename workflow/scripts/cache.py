@@ -15,6 +15,7 @@ from pathlib import Path
 from framesift.cli import log, parser, run
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
+from framesift.encoders import Encoder
 from framesift.progress import size_text
 from framesift.video_cache import VideoCache, damaged
 
@@ -61,7 +62,9 @@ def check(args) -> None:
 def prune(args) -> None:
     plan = Plan(read_config(*args.config))
     used = {
-        VideoCache(scorer, plan.candidates, plan.config.decoder, args.cache).folder for scorer in plan.scorers.values()
+        VideoCache(scorer, plan.candidates, plan.config.decoder, args.cache).folder
+        for scorer in plan.scorers.values()
+        if isinstance(scorer, Encoder)
     }
     freed = 0
     for folder, files, size in folders(args.cache):
