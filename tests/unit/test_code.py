@@ -39,7 +39,7 @@ SELECT = ("select_frames.py", "framesift.selectors.aks")
         ("framesift/selectors/aks.py", '"""Judge and split', '"""Judge, then split'),
         ("framesift/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
         ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota  //  2,  depth + 1"),
-        ("framesift/selectors/topk.py", "[:budget]", "[: budget + 0]"),
+        ("framesift/selectors/topk.py", ", budget)", ", budget + 0)"),
         ("framesift/scorers/clip.py", "truncation=True", "truncation=False"),
         ("evaluate_selection.py", "import", "import"),
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +22,8 @@ class AKS(Selector):
     frame, and a quota of one is not split further: the sum is always the budget, and the result is that of the
     release wherever the release is well defined.
     """
+
+    source: ClassVar[str] = "arXiv 2502.21271, CVPR 2025"
 
     kind: Literal["aks"] = "aks"
     s_thr: float = Field(default=0.8, ge=0, description="Threshold of the judgement (`t1` in the release).")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from framesift.selectors import Candidates, Selector
+from framesift.selectors import Candidates, Selector, best
 
 
 class TopK(Selector):
     """The `budget` highest scores; of equal scores the earlier frame."""
 
+    source: ClassVar[str] = "TOP in arXiv 2502.21271"
+
     kind: Literal["topk"] = "topk"
 
     def select(self, candidates: Candidates, budget: int, rng: np.random.Generator) -> np.ndarray:
-        return np.argsort(-candidates.scores, kind="stable")[:budget]
+        return best(candidates.scores, budget)
