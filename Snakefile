@@ -27,6 +27,7 @@ wildcard_constraints:
     dataset="[a-z0-9_]+",
     table="[a-z0-9_]+",
     scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
+    encoder="[a-z0-9_]+-[0-9a-f]{12}",
     released="aks_outscores-[0-9a-f]{12}",
     selecting="[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
     answerer="[a-z0-9_]+-[0-9a-f]{12}",

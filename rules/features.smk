@@ -15,7 +15,7 @@ rule score_frames:
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}/{shard}-of-{n}.tsv"
     conda:
-        lambda wc: plan.env(wc.scorer)
+        lambda wc: plan.env(plan.scorers[wc.scorer])
     threads: 2  # half of them decode; on a GPU all do: give it as many as there are cores for it
     resources:
         gpu=1,
@@ -25,10 +25,48 @@ rule score_frames:
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
         code=lambda wc: plan.code("score_frames.py", plan.scorers[wc.scorer]),
         # looking at `threads` keeps this from causing reruns: what other scorers there are changes no score
-        also=lambda wc, threads: plan.spec(plan.companions(wc.dataset, wc.scorer)),
+        also=lambda wc, threads: plan.spec(
+            plan.companions(wc.dataset, plan.scorers[wc.scorer])
+        ),
     message:
         "Scoring {wildcards.dataset} with {wildcards.scorer}, shard {wildcards.shard} of {wildcards.n}"
     shell:
         "python workflow/scripts/score_frames.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
-        " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores --out {output:q} 2> {log:q}"
+        " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
+        " --out {output:q} 2> {log:q}"
+
+
+# Embeddings for selectors. They stay in the same cache; the file says where, and holds those of the questions.
+rule embed_frames:
+    input:
+        labels="results/labels/{dataset}.json",
+        videos=lambda wc: plan.videos(wc.dataset),
+        shards=lambda wc: plan.shards(wc.dataset),
+        weights=lambda wc: plan.weights(plan.encoders[wc.encoder]),
+    output:
+        "results/embeddings/{dataset}/{encoder}/{shard}-of-{n}.safetensors",
+    log:
+        "logs/embeddings/{dataset}/{encoder}/{shard}-of-{n}.log",
+    benchmark:
+        "benchmarks/embeddings/{dataset}/{encoder}/{shard}-of-{n}.tsv"
+    conda:
+        lambda wc: plan.env(plan.encoders[wc.encoder])
+    threads: 2
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        batch=lambda wc: plan.encoders[wc.encoder].batch_size,
+    params:
+        spec=lambda wc: plan.spec(plan.embed_spec(plan.encoders[wc.encoder])),
+        code=lambda wc: plan.code("embed_frames.py", plan.encoders[wc.encoder]),
+        also=lambda wc, threads: plan.spec(
+            plan.companions(wc.dataset, plan.encoders[wc.encoder])
+        ),
+    message:
+        "Embedding {wildcards.dataset} with {wildcards.encoder}, shard {wildcards.shard} of {wildcards.n}"
+    shell:
+        "python workflow/scripts/embed_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
+        " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
+        " --out {output:q} 2> {log:q}"

@@ -6,6 +6,9 @@ rule select_frames:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         scores=lambda wc: plan.scores_needed(wc.dataset, plan.selectings[wc.selecting]),
+        embeddings=lambda wc: plan.embeddings_needed(
+            wc.dataset, plan.selectings[wc.selecting]
+        ),
     output:
         "results/selections/{dataset}/{selecting}.json",
     log:
@@ -20,8 +23,11 @@ rule select_frames:
             "select_frames.py", plan.selectings[wc.selecting].selector
         ),
         scores=lambda wc, input: ["--scores", *input.scores] if input.scores else [],
+        embeddings=lambda wc, input: (
+            ["--embeddings", *input.embeddings] if input.embeddings else []
+        ),
     message:
         "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"
     shell:
         "python workflow/scripts/select_frames.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} {params.scores:q} --out {output:q} 2> {log:q}"
+        " --videos {input.videos:q} {params.scores:q} {params.embeddings:q} --out {output:q} 2> {log:q}"

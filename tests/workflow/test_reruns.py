@@ -103,7 +103,9 @@ def add_selector(use):
 
     def edit(project):
         text = (project.folder / LIBRARY / "selectors" / "topk.py").read_text()
-        text = text.replace("TopK", "Bottom").replace('"topk"', '"bottom"').replace("best(candidates", "best(-candidates")
+        text = (
+            text.replace("TopK", "Bottom").replace('"topk"', '"bottom"').replace("best(candidates", "best(-candidates")
+        )
         (project.folder / LIBRARY / "selectors" / "bottom.py").write_text(text)
         if use:
             project.config["selectors"] = {"bottom": {"kind": "bottom"}}

@@ -17,7 +17,8 @@ from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.encoders import Encoder
 from framesift.progress import size_text
-from framesift.video_cache import VideoCache, damaged
+from framesift.tensors import read_tensors
+from framesift.video_cache import VideoCache
 
 
 def main() -> None:
@@ -52,7 +53,7 @@ def show(args) -> None:
 
 
 def check(args) -> None:
-    bad = [file for _, files, _ in folders(args.cache) for file in files if damaged(file)]
+    bad = [file for _, files, _ in folders(args.cache) for file in files if read_tensors(file) is None]
     for file in bad:
         print(f"damaged: {file}")
     log.info("%d damaged files; a run makes them anew", len(bad))

@@ -3,6 +3,7 @@
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
 from framesift.components import build
+from framesift.embeddings import Embeddings
 from framesift.questions import read_questions
 from framesift.scores import read_scores
 from framesift.selection import select_frames, write_selection
@@ -14,6 +15,9 @@ def main() -> None:
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
     options.add_argument("--scores", metavar="FILE.parquet", help="from merge_scores.py, for selectors that need them")
+    options.add_argument(
+        "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed_frames.py, for selectors that need them"
+    )
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 
@@ -22,6 +26,7 @@ def main() -> None:
         read_questions(args.labels),
         read_videos(args.videos),
         read_scores(args.scores) if args.scores else None,
+        Embeddings(args.embeddings) if args.embeddings else None,
         selector,
         args.spec["budget"],
         args.spec.get("seed", 0),

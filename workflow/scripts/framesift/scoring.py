@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.cli import log
+from framesift.cli import add_compute_options, log
+from framesift.components import build, kinds
 from framesift.decoding import Task, decode_all
 from framesift.encoders import Encoder
 from framesift.errors import InputError, VideoError
+from framesift.files import read_json
+from framesift.models import pick_device
 from framesift.pictures import Pictures
-from framesift.questions import Question
+from framesift.questions import Question, read_questions
 from framesift.scorers import Scorer
 from framesift.scores import QuestionScores
+from framesift.spec import canonical_json
+from framesift.video.decoders import check_decoder
 from framesift.video_cache import VideoCache
-from framesift.videos import Video
+from framesift.videos import Video, read_videos
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,13 +146,22 @@ class Model:
             return _by_text(texts, self.encoder.scores(self.loaded, torch.from_numpy(features), texts))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What a model knows of a video: scores by text, or why there are none."""
+
+    video: Video
+    error: str | None
+    scores: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
 class Scoring:
-    """Scores of videos by one scorer; while frames are decoded, other scorers that lack the video see them too.
+    """A model sees videos; while frames are decoded, other models that lack the video see them too.
 
     Parameters
     ----------
     models : sequence of Model
-        The scorer, then its companions.
+        The one whose results are wanted, then its companions.
     decoder : str
     workers : int
         Videos that are decoded at a time, each in a process of its own.
@@ -158,9 +176,24 @@ class Scoring:
     def score(
         self, videos: Iterable[Video], questions: Mapping[str, Sequence[Question]]
     ) -> Iterator[list[QuestionScores]]:
-        """Scores of all questions of each video, in the order in which videos are finished.
+        """Scores of all questions of each video; a video that cannot be decoded gives rows with the error."""
+        scorer = self.models[0].encoder
+        assert isinstance(scorer, Scorer)
+        for seen in self.see(videos, questions):
+            frames = seen.video.frames if seen.error is None else []
+            yield [
+                QuestionScores(
+                    question.question_id,
+                    seen.video.video_id,
+                    seen.error,
+                    frames,
+                    seen.scores[scorer.query(question)].tolist() if seen.error is None else [],
+                )
+                for question in questions[seen.video.video_id]
+            ]
 
-        A video that cannot be decoded gives rows with the error.
+    def see(self, videos: Iterable[Video], questions: Mapping[str, Sequence[Question]]) -> Iterator[Seen]:
+        """Make sure that the cache holds what is wanted of each video; those it holds already come first.
 
         Parameters
         ----------
@@ -172,11 +205,11 @@ class Scoring:
         for video in videos:
             asked = questions[video.video_id]
             if video.error is not None:
-                yield _failed(video, asked, video.error)
+                yield Seen(video, video.error)
             elif (known := self.models[0].known(video, asked)) is None:
                 unseen.append(video)
             else:
-                yield self._rows(video, asked, known)
+                yield Seen(video, None, known)
         if not unseen:
             return
         self._load(unseen, questions)
@@ -214,9 +247,9 @@ class Scoring:
             if known is None:
                 reason = reason or "its scores vanished from the cache"
                 log.warning("video %s is left out: %s", video.video_id, reason)
-                yield _failed(video, asked, reason)
+                yield Seen(video, reason)
             else:
-                yield self._rows(video, asked, known)
+                yield Seen(video, None, known)
 
     def _load(self, unseen: Sequence[Video], questions: Mapping[str, Sequence[Question]]) -> None:
         """Load what there is work for. A companion that cannot be loaded stops its own job, not this one."""
@@ -242,16 +275,6 @@ class Scoring:
                 yield Task(video, lacking)
             else:
                 progress.leave_out(video)
-
-    def _rows(self, video: Video, asked: Sequence[Question], known: Mapping[str, np.ndarray]) -> list[QuestionScores]:
-        scorer = self.models[0].encoder
-        assert isinstance(scorer, Scorer)
-        return [
-            QuestionScores(
-                question.question_id, video.video_id, None, video.frames, known[scorer.query(question)].tolist()
-            )
-            for question in asked
-        ]
 
 
 class _Viewing:
@@ -316,10 +339,6 @@ class _Progress:
         log.info("%d of %d videos, %d of %d frames, %.1f frames/s, %.1f min left", *counts, speed, left)
 
 
-def _failed(video: Video, asked: Iterable[Question], error: str) -> list[QuestionScores]:
-    return [QuestionScores(question.question_id, video.video_id, error, [], []) for question in asked]
-
-
 def _key(text: str) -> str:
     """Name of a text's scores in a cache file."""
     return "scores/" + hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -335,3 +354,58 @@ def _by_text(texts: Sequence[str], scores: np.ndarray) -> dict[str, np.ndarray]:
 def model_of(encoder: Encoder, grid: object, decoder: str, cache: Path, device: str) -> Model:
     """An encoder with its place in the cache."""
     return Model(encoder, VideoCache(encoder, grid, decoder, cache), device)
+
+
+# What score_frames.py and embed_frames.py share
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A job: its videos in the order in which it sees them, their questions, and what sees them."""
+
+    scoring: Scoring
+    videos: list[Video]
+    questions: dict[str, list[Question]]
+
+
+def add_shard_options(options: ArgumentParser) -> None:
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    options.add_argument("--shards", required=True, metavar="FILE.json", help="from assign_shards.py")
+    options.add_argument("--shard", required=True, type=int, help="number of the shard, from 1")
+    options.add_argument("--also", default=[], type=json.loads, metavar="JSON", help="specs of other scorers")
+    options.add_argument("--batch-size", type=int, help="frames per batch (default: the model's)")
+    options.add_argument("--timeout", type=float, default=120, help="seconds that the next frame of a video may take")
+    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each finished video")
+    add_compute_options(options)
+
+
+def shard_of(args: Namespace, encoder: Encoder) -> Shard:
+    """The job that the options of a program describe."""
+    import torch
+
+    device = pick_device(args.device)
+    decoder = args.spec.get("decoder", "pyav")
+    check_decoder(decoder)
+    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
+    workers = args.threads if device == "cuda" else max(1, args.threads // 2)
+    torch.set_num_threads(max(1, args.threads - workers))
+    if args.batch_size:
+        encoder = encoder.model_copy(update={"batch_size": args.batch_size})
+    cache, grid = Path(args.cache), args.spec["candidates"]
+    models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *_built(args.also))]
+    shards = read_json(args.shards)
+    questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
+    questions.sort(key=lambda question: question.video_id)
+    asked = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}
+    videos = read_videos(args.videos)
+    # Jobs of one shard begin at different videos, so that those running side by side meet instead of doing the same.
+    order = sorted(asked)
+    mine = canonical_json(encoder.spec())
+    start = sorted([mine, *map(canonical_json, args.also)]).index(mine) * len(order) // len(models)
+    scoring = Scoring(models, decoder=decoder, workers=workers, timeout=args.timeout)
+    return Shard(scoring, [videos[video] for video in order[start:] + order[:start]], asked)
+
+
+def _built(specs: Iterable[dict[str, Any]]) -> list[Encoder]:
+    return [build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec) for spec in specs]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from framesift.embeddings import Embeddings
 from framesift.errors import InputError
 from framesift.files import read_json, write_json
 from framesift.questions import Question
@@ -49,6 +51,7 @@ def select_frames(
     questions: Sequence[Question],
     videos: Mapping[str, Video],
     scores: Mapping[str, QuestionScores] | None,
+    embeddings: Embeddings | None,
     selector: Selector,
     budget: int,
     seed: int,
@@ -60,15 +63,19 @@ def select_frames(
     dict
         By question id, in the order of `questions`.
     """
-    return {
-        question.question_id: _select_one(question, videos, scores, selector, budget, seed) for question in questions
+    by_video = sorted(questions, key=lambda question: question.video_id)  # embeddings are read once a video
+    chosen = {
+        question.question_id: _select_one(question, videos, scores, embeddings, selector, budget, seed)
+        for question in by_video
     }
+    return {question.question_id: chosen[question.question_id] for question in questions}
 
 
 def _select_one(
     question: Question,
     videos: Mapping[str, Video],
     scores: Mapping[str, QuestionScores] | None,
+    embeddings: Embeddings | None,
     selector: Selector,
     budget: int,
     seed: int,
@@ -88,12 +95,17 @@ def _select_one(
                 "scores and video table disagree about the candidate frames", field=f"question {question.question_id}"
             )
         values = np.asarray(row.scores, dtype=np.float64)
-    try:
-        choice = choose(
-            selector, Candidates(np.asarray(video.times), values), budget, question_rng(seed, question.question_id)
+    candidates = Candidates(np.asarray(video.times), values)
+    if embeddings is not None:
+        if error := embeddings.error(video.video_id):
+            return Selected(video_id=video.video_id, error=f"embeddings: {error}")
+        candidates = replace(
+            candidates, embeddings=embeddings.frames(video.video_id), query=embeddings.query(question.question_id)
         )
-    except ScoreError as error:
-        return Selected(video_id=video.video_id, error=f"scores: {error}", candidates=len(video.frames))
+    try:
+        choice = choose(selector, candidates, budget, question_rng(seed, question.question_id))
+    except ScoreError as unusable:
+        return Selected(video_id=video.video_id, error=f"scores: {unusable}", candidates=len(video.frames))
     return Selected(
         video_id=video.video_id,
         note=choice.note,

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from framesift.components import implementation, kinds
 from framesift.config.models import Config
+from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
+from framesift.scorers import TwoTowers
 
 Path_ = tuple[str | int, ...]
 
@@ -115,6 +117,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                     field=f"tables.{name}.scorers.{position}",
                     value=word,
                 )
+        _check_embeddings(config, name, files)
         needy = [word for word in table.selectors if config.selectors[word].needs_scores]
         if needy and not table.scorers:
             raise InputError(
@@ -123,6 +126,44 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                 field=f"tables.{name}.scorers",
                 expected=f"at least one of {', '.join(config.scorers) or '(none is configured)'}",
             )
+
+
+def _check_embeddings(config: Config, name: str, files: Sequence[str | Path]) -> None:
+    """Selectors that need embeddings need something that makes them, and reads questions if they need that."""
+    table = config.tables[name]
+    needy = [word for word in table.selectors if config.selectors[word].needs_embeddings]
+    reading = [word for word in needy if config.selectors[word].needs_query]
+    if not needy:
+        return
+    known = {**config.scorers, **config.encoders}
+    keeping = [word for word, one in known.items() if isinstance(one, Encoder) and one.keeps_features]
+    for word in [table.encoder] if table.encoder else table.scorers:
+        field = f"tables.{name}.{'encoder' if table.encoder else 'scorers'}"
+        file = _file_of(("tables", name), files)
+        if word not in keeping:
+            raise InputError(
+                f"selector {needy[0]!r} needs embeddings, and {word!r} keeps none",
+                file=file,
+                field=field,
+                value=word,
+                expected=f"one of {', '.join(keeping)}",
+                hint=f"name one of them as tables.{name}.encoder",
+            )
+        if reading and not isinstance(known[word], TwoTowers):
+            raise InputError(
+                f"selector {reading[0]!r} needs the embedding of the question, and {word!r} cannot read",
+                file=file,
+                field=field,
+                value=word,
+                expected="a scorer with embeddings of texts: clip, siglip or blip_itc",
+            )
+    if not table.encoder and not table.scorers:
+        raise InputError(
+            f"selector {needy[0]!r} needs embeddings, but the table names neither encoder nor scorer",
+            file=_file_of(("tables", name), files),
+            field=f"tables.{name}.encoder",
+            expected=f"one of {', '.join(keeping)}",
+        )
 
 
 def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) -> InputError:

@@ -14,6 +14,7 @@ from framesift.video.grid import CandidateGrid
 if TYPE_CHECKING:
     from framesift.answerers import Answerer as AnyAnswerer
     from framesift.datasets import Dataset as AnyDataset
+    from framesift.encoders import Encoder as AnyEncoder
     from framesift.scorers import Scorer as AnyScorer
     from framesift.selectors import Selector as AnySelector
 
@@ -32,6 +33,7 @@ def _any_of(family: str) -> Any:
 
 if not TYPE_CHECKING:
     AnyDataset, AnyScorer, AnySelector, AnyAnswerer = map(_any_of, ("datasets", "scorers", "selectors", "answerers"))
+    AnyEncoder = _any_of("encoders")
 
 
 class Section(BaseModel):
@@ -44,6 +46,11 @@ class Table(Section):
     dataset: Name = Field(description="Name of a dataset.")
     answerers: tuple[Name, ...] = Field(min_length=1, description="Names of the video LLMs that answer.")
     scorers: tuple[Name, ...] = Field(default=(), description="Names of scorers, for the selectors that need scores.")
+    encoder: Name | None = Field(
+        default=None,
+        description="Name of an encoder, or of a scorer that keeps embeddings (`clip`, `siglip`, `blip_itc`), for the"
+        " selectors that need embeddings; without it, each scorer's own.",
+    )
     selectors: tuple[Name, ...] = Field(min_length=1, description="Names of selectors; the baseline is one of them.")
     budgets: tuple[Budget, ...] = Field(min_length=1, description="Frames the answerer may see.")
     baseline: Name = Field(default="uniform", description="The selector that differences are taken to.")
@@ -76,6 +83,7 @@ class Config(Section):
     )
     datasets: dict[Name, AnyDataset] = Field(default={}, description="Datasets by name.")
     scorers: dict[Name, AnyScorer] = Field(default={}, description="Scorers by name.")
+    encoders: dict[Name, AnyEncoder] = Field(default={}, description="Encoders by name.")
     selectors: dict[Name, AnySelector] = Field(default={}, description="Selectors by name.")
     answerers: dict[Name, AnyAnswerer] = Field(default={}, description="Video LLMs by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")

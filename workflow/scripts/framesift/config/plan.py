@@ -16,6 +16,7 @@ from framesift.components import Component
 from framesift.config.models import Config, Table
 from framesift.datasets import Dataset, VideoFolder
 from framesift.demo.config import video_ids
+from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
 from framesift.models import is_folder
 from framesift.notes import by_hand, downloaded
@@ -28,11 +29,12 @@ DEMO_DIR = Path("results/demo")
 
 @dataclass(frozen=True)
 class Selecting:
-    """One selector at one budget, with the scorer it needs."""
+    """One selector at one budget, with the scorer and the encoder it needs."""
 
     selector: Selector
     budget: int
     scorer: ScoreSource | None
+    encoder: Encoder | None
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ class Plan:
         self.config = config
         self.candidates = plain(config.candidates.spec())
         self.scorers: dict[str, ScoreSource] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
+        self.encoders: dict[str, Encoder] = {
+            self.encoder_id(encoder): encoder
+            for encoder in (*config.encoders.values(), *config.scorers.values())
+            if isinstance(encoder, Encoder) and encoder.keeps_features
+        }
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
         self._video_states: dict[str, str] = {}
@@ -88,7 +95,7 @@ class Plan:
         return [name for name, file in files.items() if file.is_file() or file.is_relative_to(DEMO_DIR)]
 
     def cells(self, name: str) -> list[Cell]:
-        """The rows of a table. A selector without need of scores has one row, whatever the scorers."""
+        """The rows of a table. A selector that needs nothing of a scorer has one row, whatever the scorers."""
         config, table = self.config, self.table(name)
         cells = []
         for answerer in table.answerers:
@@ -96,10 +103,24 @@ class Plan:
             for budget in table.budgets:
                 for selector_name in table.selectors:
                     selector = config.selectors[selector_name]
-                    for scorer in table.scorers if selector.needs_scores else (None,):
-                        selecting = Selecting(selector, budget, config.scorers[scorer] if scorer else None)
+                    per_scorer = selector.needs_scores or (selector.needs_embeddings and not table.encoder)
+                    for scorer in table.scorers if per_scorer else (None,):
+                        selecting = Selecting(
+                            selector,
+                            budget,
+                            config.scorers[scorer] if scorer and selector.needs_scores else None,
+                            self._encoder(table, scorer) if selector.needs_embeddings else None,
+                        )
                         cells.append(Cell(answerer, answering, selector_name, scorer, selecting))
         return cells
+
+    def _encoder(self, table: Table, scorer: str | None) -> Encoder:
+        """Whose embeddings a selector gets; `load_config` has checked that there are some."""
+        name = table.encoder or scorer
+        assert name is not None
+        encoder = self.config.encoders.get(name) or self.config.scorers[name]
+        assert isinstance(encoder, Encoder)
+        return encoder
 
     def dataset(self, name: str) -> Dataset:
         return self.config.datasets[name]
@@ -126,6 +147,9 @@ class Plan:
     def score_spec(self, scorer: ScoreSource) -> dict[str, Any]:
         return {"scorer": scorer.spec(), "candidates": self.candidates} | self._decoder()
 
+    def embed_spec(self, encoder: Encoder) -> dict[str, Any]:
+        return {"encoder": encoder.spec(), "candidates": self.candidates} | self._decoder()
+
     def _decoder(self) -> dict[str, Any]:
         """The decoder, where it is not the usual one."""
         return {"decoder": self.config.decoder} if self.config.decoder != "pyav" else {}
@@ -137,7 +161,9 @@ class Plan:
             "candidates": self.candidates,
             "scorer": selecting.scorer.spec() if selecting.scorer else None,
         }
-        if selecting.scorer:
+        if selecting.encoder:
+            spec["encoder"] = selecting.encoder.spec()
+        if selecting.scorer or selecting.encoder:
             spec |= self._decoder()
         return spec | ({"seed": self.config.seed} if selecting.selector.random else {})
 
@@ -181,27 +207,34 @@ class Plan:
     def scorer_id(self, scorer: ScoreSource) -> str:
         return f"{scorer.kind}-{spec_id(self.score_spec(scorer))}"
 
+    def encoder_id(self, encoder: Encoder) -> str:
+        return f"{encoder.kind}-{spec_id(self.embed_spec(encoder))}"
+
     def selecting_id(self, selecting: Selecting) -> str:
         return f"{selecting.selector.kind}-{selecting.budget}-{spec_id(self.select_spec(selecting))}"
 
     def answering_id(self, dataset: str, answering: Answering) -> str:
         return f"{answering.answerer.kind}-{spec_id(self.answer_spec(dataset, answering))}"
 
-    def companions(self, dataset: str, scorer: str) -> list[dict[str, Any]]:
-        """Specs of the other scorers of a dataset's tables and of the same environment: one decode pass serves all."""
+    def companions(self, dataset: str, encoder: Encoder) -> list[dict[str, Any]]:
+        """Specs of the other scorers and encoders that the tables of a dataset need in the same environment.
+
+        One decode pass serves all of them.
+        """
         needed = {
-            self.scorer_id(cell.selecting.scorer): cell.selecting.scorer
+            canonical_json(one.spec()): one
             for name, table in self.config.tables.items()
             if table.dataset == dataset
             for cell in self.cells(name)
-            if cell.selecting.scorer
+            for one in (cell.selecting.scorer, cell.selecting.encoder)
+            if isinstance(one, Encoder) and one.env == encoder.env
         }
-        env = self.scorers[scorer].env
-        return [other.spec() for name, other in sorted(needed.items()) if name != scorer and other.env == env]
+        return [one.spec() for text, one in sorted(needed.items()) if text != canonical_json(encoder.spec())]
 
-    def env(self, scorer: str) -> str:
-        """The conda environment of a scorer."""
-        return f"../envs/{self.scorers[scorer].env}.yaml"
+    @staticmethod
+    def env(encoder: Encoder) -> str:
+        """The conda environment of a scorer or encoder."""
+        return f"../envs/{encoder.env}.yaml"
 
     # Paths
 
@@ -224,6 +257,13 @@ class Plan:
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:
         """The scores that a selection reads: one file, or none."""
         return [self.scores(dataset, selecting.scorer)] if selecting.scorer else []
+
+    def embeddings_needed(self, dataset: str, selecting: Selecting) -> list[str]:
+        """The embeddings that a selection reads: the files of all shards, or none."""
+        if not selecting.encoder:
+            return []
+        folder, n = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}", self.dataset(dataset).shards
+        return [f"{folder}/{shard}-of-{n}.safetensors" for shard in range(1, n + 1)]
 
     def selection(self, dataset: str, selecting: Selecting) -> str:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"

@@ -22,6 +22,8 @@ class Encoder(Checkpoint):
 
     #: True where `features` are small vectors worth keeping, so that a new question needs no decoding.
     keeps_features: ClassVar[bool] = True
+    #: The conda environment in which it runs: envs/{env}.yaml.
+    env: ClassVar[str] = "features"
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Precision of the model.")
     batch_size: int = Field(default=32, ge=1, description="Frames per batch.", json_schema_extra=not_in_spec())
 

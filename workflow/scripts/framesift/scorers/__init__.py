@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from framesift.components import Component
-from framesift.encoders import Encoder
+from framesift.encoders import Encoder, cosines
 from framesift.questions import Question
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 class ScoreSource(Component):
     """Whatever scores can be taken from: a scorer, or files with scores."""
-
-    #: The conda environment in which it runs: envs/{env}.yaml.
-    env: ClassVar[str] = "features"
 
     def refuses(self, dataset: str, rule: str) -> str | None:
         """Why it has no scores for a kind of dataset and a rule of candidates; None where it has."""
@@ -53,3 +50,17 @@ class Scorer(Encoder, ScoreSource):
             return question.question
         letters = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))
         return " ".join([question.question, *letters])
+
+
+class TwoTowers(Scorer):
+    """A scorer that compares an embedding of the frame with one of the text; both are worth keeping."""
+
+    keeps_features: ClassVar[bool] = True
+
+    @abstractmethod
+    def text_features(self, loaded: Any, text: str) -> Any:
+        """The embedding of a text: float32 of length 1 on the CPU, shape (1, dimensions)."""
+
+    def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
+        # One text at a time: a common batch, or common padding, would make a score depend on the other questions.
+        return cosines(features, [self.text_features(loaded, text)[0] for text in texts])

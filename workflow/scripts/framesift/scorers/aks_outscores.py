@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -28,8 +28,6 @@ class AksOutscores(ScoreSource):
         description="Where its files lie, laid out as in the release; what is missing is fetched there.",
         json_schema_extra=not_in_spec(),
     )
-
-    env: ClassVar[str] = "data"
 
     def refuses(self, dataset: str, rule: str) -> str | None:
         if dataset not in LABELS:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
-from framesift.encoders import cosines, unit_length
+from framesift.encoders import unit_length
 from framesift.models import pretrained
 from framesift.pictures import Pictures
-from framesift.scorers import Scorer
-
-if TYPE_CHECKING:
-    import numpy as np
+from framesift.scorers import TwoTowers
 
 
-class Clip(Scorer):
+class Clip(TwoTowers):
     """Cosine between the projected embeddings of frame and text, as in AKS (feature_extract.py, `clip`).
 
     Texts longer than the model's context are cut at its end: 77 tokens, or 248 for a checkpoint of long-text CLIP.
     """
 
     kind: Literal["clip"] = "clip"
-    keeps_features: ClassVar[bool] = True
 
     def load(self, device: str) -> Any:
         import torch
@@ -36,14 +32,8 @@ class Clip(Scorer):
         model, _ = loaded
         return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
 
-    def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
-        import torch
-
+    def text_features(self, loaded: Any, text: str) -> Any:
         model, processor = loaded
         context = model.config.text_config.max_position_embeddings
-        # One text at a time: padding to a common length would make a score depend on the other questions.
-        rows = []
-        for text in texts:
-            tokens = processor.tokenizer(text, truncation=True, max_length=context, return_tensors="pt")
-            rows.append(unit_length(model.get_text_features(**tokens.to(model.device))))
-        return cosines(features, torch.cat(rows))
+        tokens = processor.tokenizer(text, truncation=True, max_length=context, return_tensors="pt")
+        return unit_length(model.get_text_features(**tokens.to(model.device)))

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
-from framesift.encoders import cosines, unit_length
+from framesift.encoders import unit_length
 from framesift.models import pretrained
 from framesift.pictures import Pictures
-from framesift.scorers import Scorer
-
-if TYPE_CHECKING:
-    import numpy as np
+from framesift.scorers import TwoTowers
 
 
-class Siglip(Scorer):
+class Siglip(TwoTowers):
     """Cosine between the embeddings of frame and text; the model's sigmoid keeps their order.
 
     Texts are padded to the model's context (64 tokens), as in training, and cut at its end.
     """
 
     kind: Literal["siglip"] = "siglip"
-    keeps_features: ClassVar[bool] = True
 
     def load(self, device: str) -> Any:
         import torch
@@ -36,16 +32,11 @@ class Siglip(Scorer):
         model, _ = loaded
         return unit_length(model.get_image_features(pixel_values=pixels.to(model.device, model.dtype)))
 
-    def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
-        import torch
-
+    def text_features(self, loaded: Any, text: str) -> Any:
         model, processor = loaded
         context = model.config.text_config.max_position_embeddings
-        rows = []
-        for text in texts:
-            tokens = processor.tokenizer(
-                text, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
-            )
-            # no attention mask: the model was trained to see its padding
-            rows.append(unit_length(model.get_text_features(input_ids=tokens["input_ids"].to(model.device))))
-        return cosines(features, torch.cat(rows))
+        tokens = processor.tokenizer(
+            text, padding="max_length", truncation=True, max_length=context, return_tensors="pt"
+        )
+        # no attention mask: the model was trained to see its padding
+        return unit_length(model.get_text_features(input_ids=tokens["input_ids"].to(model.device)))

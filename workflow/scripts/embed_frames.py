@@ -1,0 +1,40 @@
+"""Embed the candidate frames of one shard of videos, and their questions where the encoder can read.
+
+The embeddings of frames are kept in the cache, which scorers of the same kind share; the file says where they are.
+"""
+
+from framesift.cli import log, parser, run
+from framesift.components import build, kinds
+from framesift.embeddings import write_embeddings
+from framesift.scorers import TwoTowers
+from framesift.scoring import add_shard_options, shard_of
+
+
+def main() -> None:
+    options = parser(__doc__, spec="encoder, candidate grid and decoder")
+    add_shard_options(options)
+    options.add_argument("--out", required=True, metavar="FILE.safetensors")
+    args = options.parse_args()
+
+    import torch
+
+    spec = args.spec["encoder"]
+    encoder = build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec)
+    shard = shard_of(args, encoder)
+    model = shard.scoring.models[0]
+    videos = {
+        one.video.video_id: {"error": one.error} if one.error else {"file": model.cache.path(one.video).as_posix()}
+        for one in shard.scoring.see(shard.videos, shard.questions)
+    }
+    queries = {}
+    if isinstance(encoder, TwoTowers):
+        with torch.inference_mode():
+            for question in (question for asked in shard.questions.values() for question in asked):
+                vector = encoder.text_features(model.loaded, encoder.query(question))
+                queries[question.question_id] = vector[0].numpy()
+    write_embeddings(args.out, videos, queries, args.spec)
+    log.info("%s: %d videos, %d left out", args.out, len(videos), sum("error" in video for video in videos.values()))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,45 @@
+"""Files of tensors that are checked when they are read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framesift.files import whole
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
+    """Write tensors as safetensors, with their digest in the metadata."""
+    from safetensors.numpy import save_file
+
+    with whole(path) as temporary:
+        save_file(dict(tensors), temporary, metadata={**metadata, "digest": _digest(tensors)})
+
+
+def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
+    """Tensors and metadata of a file; None where it is not what was written, or not there."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            metadata = dict(file.metadata() or {})
+    except (SafetensorError, ValueError, OSError):
+        return None
+    return (tensors, metadata) if metadata.get("digest") == _digest(tensors) else None
+
+
+def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
+    import numpy as np
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
+        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+    return digest.hexdigest()
