@@ -1,4 +1,40 @@
-# Tables: selections and answers -> one row per answerer x method x scorer x budget.
+# Tables: selections -> measures without a language model; with answers -> one row per answerer x method x scorer x
+# budget.
+
+
+rule measure_selections:
+    input:
+        labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
+        videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
+        evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
+        embeddings=lambda wc: plan.measured_embeddings(wc.table),
+        selections=lambda wc: [
+            cell["selection"] for cell in plan.measure_spec(wc.table)["selections"]
+        ],
+    output:
+        measures="results/measures/{table}.csv",
+        overlaps="results/measures/{table}_overlaps.csv",
+    log:
+        "logs/measures/{table}.log",
+    benchmark:
+        "benchmarks/measures/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.measure_spec(wc.table)),
+        code=plan.code("measure_selections.py"),
+        evidence=lambda wc, input: (
+            ["--evidence", *input.evidence] if input.evidence else []
+        ),
+        embeddings=lambda wc, input: (
+            ["--embeddings", *input.embeddings] if input.embeddings else []
+        ),
+    message:
+        "Measuring the selections of {wildcards.table}"
+    shell:
+        "python workflow/scripts/measure_selections.py --spec {params.spec:q} --labels {input.labels:q}"
+        " --videos {input.videos:q} {params.evidence:q} {params.embeddings:q}"
+        " --out {output.measures:q} --overlaps-out {output.overlaps:q} 2> {log:q}"
 
 
 rule make_table:

@@ -38,7 +38,7 @@ SELECT = ("select_frames.py", "framesift.selectors.aks")
         ("framesift/selectors/aks.py", "# start, end, quota, depth", "# other words"),
         ("framesift/selectors/aks.py", '"""Judge and split', '"""Judge, then split'),
         ("framesift/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
-        ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota  //  2,  depth + 1"),
+        ("framesift/selectors/aks.py", "level >= depth or", "level  >=  depth  or"),
         ("framesift/selectors/topk.py", ", budget)", ", budget + 0)"),
         ("framesift/scorers/clip.py", "truncation=True", "truncation=False"),
         ("evaluate_selection.py", "import", "import"),
@@ -53,11 +53,11 @@ def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("framesift/selectors/aks.py", "quota // 2, depth + 1", "quota // 2, depth + 2"),
+        ("framesift/selectors/aks.py", "level >= depth or", "level > depth or"),
         ("framesift/selectors/aks.py", "default=0.8", "default=0.9"),
         ("framesift/selectors/__init__.py", "n <= budget", "n < budget"),
         ("framesift/video/grid.py", "max(1, int(index.fps))", "int(index.fps)"),
-        ("select_frames.py", 'args.spec.get("seed", 0)', 'args.spec.get("seed", 1)'),
+        ("select_frames.py", 'spec.get("seed", 0)', 'spec.get("seed", 1)'),
     ],
 )
 def test_edits_that_may(library, file, old, new):

@@ -1,41 +1,117 @@
-"""Choose the frames of every question of a dataset with one selector at one budget."""
+"""Choose the frames of every question with one selector at one budget.
+
+In the workflow, --spec says how. By hand, a method is named; scores are the workflow's, or lists as AKS has them:
+
+  python workflow/scripts/select_frames.py --list-methods
+  python workflow/scripts/select_frames.py --scores scores.json --frames frames.json --method aks --set s_thr=0.6
+    --budget 64 --out selected_frames.json
+  python workflow/scripts/select_frames.py --labels LABELS.json --videos VIDEOS.parquet --scores SCORES.parquet
+    --method topk --budget 32 --out selection.json
+"""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from typing import Any
 
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
-from framesift.components import build
+from framesift.components import build, implementation, kinds
 from framesift.embeddings import Embeddings
+from framesift.errors import InputError
+from framesift.files import write_text
+from framesift.positional import select_lists
 from framesift.questions import read_questions
 from framesift.scores import read_scores
 from framesift.selection import select_frames, write_selection
+from framesift.selectors import Selector
+from framesift.spec import read_spec
 from framesift.videos import read_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec="selector, budget, seed, and what the scores come from")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
-    options.add_argument("--scores", metavar="FILE.parquet", help="from merge_scores.py, for selectors that need them")
-    options.add_argument(
-        "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed_frames.py, for selectors that need them"
-    )
-    options.add_argument("--out", required=True, metavar="FILE.json")
-    args = options.parse_args()
-
-    selector = build("selectors", args.spec["selector"])
+    args = _options().parse_args()
+    if args.list_methods:
+        print("\n\n".join(_described(kind) for kind in kinds("selectors")))
+        return
+    spec = args.spec or _spec_by_hand(args)
+    selector = build("selectors", spec["selector"])
+    if args.frames:
+        chosen = select_lists(args.scores, args.frames, selector, spec["budget"], spec["seed"])
+        write_text(args.out, json.dumps(chosen))
+        log.info("%s: %d questions, %d to %d frames", args.out, len(chosen), *_extent(map(len, chosen)))
+        return
+    if not (args.labels and args.videos):
+        raise InputError("are needed", field="--labels and --videos", hint="or --frames, for lists as AKS has them")
     selection = select_frames(
         read_questions(args.labels),
         read_videos(args.videos),
         read_scores(args.scores) if args.scores else None,
         Embeddings(args.embeddings) if args.embeddings else None,
         selector,
-        args.spec["budget"],
-        args.spec.get("seed", 0),
+        spec["budget"],
+        spec.get("seed", 0),
     )
     excluded = {question_id: choice.error for question_id, choice in selection.items() if choice.error}
     for question_id, error in excluded.items():
         log.warning("question %s is excluded: %s", question_id, error)
-    write_selection(args.out, selection, {"spec": args.spec, "code": code_digest("select_frames.py", selector.module)})
+    write_selection(args.out, selection, {"spec": spec, "code": code_digest("select_frames.py", selector.module)})
     log.info("%s: %d questions, %d excluded", args.out, len(selection), len(excluded))
+
+
+def _options() -> ArgumentParser:
+    options = parser(__doc__)
+    options.add_argument("--spec", type=read_spec, metavar="JSON", help="selector, budget, seed, ...; or @FILE")
+    options.add_argument("--method", metavar="KIND", help="without --spec: the kind of selector")
+    options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the method")
+    options.add_argument("--budget", type=int, help="number of frames (with --method)")
+    options.add_argument("--seed", type=int, default=0, help="for methods that draw random numbers (with --method)")
+    options.add_argument("--labels", metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--videos", metavar="FILE.parquet", help="from index_videos.py")
+    options.add_argument("--scores", metavar="FILE", help="from merge_scores.py; with --frames, scores.json of AKS")
+    options.add_argument("--frames", metavar="FILE.json", help="frames.json of AKS: lists in, lists out")
+    options.add_argument(
+        "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed_frames.py, for selectors that need them"
+    )
+    options.add_argument("--list-methods", action="store_true", help="every method with its parameters and source")
+    options.add_argument("--out", metavar="FILE.json", required="--list-methods" not in sys.argv)
+    return options
+
+
+def _spec_by_hand(args: Namespace) -> dict[str, Any]:
+    if not args.method or not args.budget or args.budget < 1:
+        raise InputError("are needed", field="--method and --budget", hint="see --list-methods")
+    settings = {}
+    for text in args.set:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise InputError("is no setting", field="--set", value=text, expected="KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return {"selector": {"kind": args.method, **settings}, "budget": args.budget, "seed": args.seed}
+
+
+def _described(kind: str) -> str:
+    cls = implementation("selectors", kind)
+    assert issubclass(cls, Selector)
+    needs = [what for what in ("scores", "embeddings", "query") if getattr(cls, f"needs_{what}")]
+    lines = [
+        f"{kind}    needs {', '.join(needs) or 'nothing but times'}{'; draws random numbers' if cls.random else ''}",
+        f"    {(cls.__doc__ or '').strip().splitlines()[0]}",
+    ]
+    if cls.source:
+        lines.append(f"    source: {cls.source}")
+    for name, field in cls.model_fields.items():
+        if name not in ("kind", "label"):
+            lines.append(f"    {name} = {json.dumps(field.default)}: {field.description}")
+    return "\n".join(lines)
+
+
+def _extent(numbers) -> tuple[int, int]:
+    known = list(numbers)
+    return min(known, default=0), max(known, default=0)
 
 
 if __name__ == "__main__":

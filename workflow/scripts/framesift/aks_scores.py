@@ -48,7 +48,7 @@ def from_lists(
     InputError
         For files of another form, of another number of questions, or whose lists differ in length.
     """
-    scores, frames = _lists(scores_file), _lists(frames_file)
+    scores, frames = read_lists(scores_file), read_lists(frames_file)
     for file, lists in ((scores_file, scores), (frames_file, frames)):
         if len(lists) != len(questions):
             raise InputError(
@@ -73,7 +73,8 @@ def from_lists(
     return rows
 
 
-def _lists(path: str | Path) -> list[list]:
+def read_lists(path: str | Path) -> list[list]:
+    """A list a question, as it stands in the file."""
     content = read_json(path)
     if not isinstance(content, list) or not all(isinstance(item, list) for item in content):
         raise InputError("is not in AKS's layout", file=path, expected="a list of lists, one a question")

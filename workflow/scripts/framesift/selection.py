@@ -95,7 +95,7 @@ def _select_one(
                 "scores and video table disagree about the candidate frames", field=f"question {question.question_id}"
             )
         values = np.asarray(row.scores, dtype=np.float64)
-    candidates = Candidates(np.asarray(video.times), values)
+    candidates = Candidates(np.asarray(video.times), values, question=question.question)
     if embeddings is not None:
         if error := embeddings.error(video.video_id):
             return Selected(video_id=video.video_id, error=f"embeddings: {error}")

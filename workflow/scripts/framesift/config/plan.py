@@ -198,6 +198,24 @@ class Plan:
             ],
         }
 
+    def measure_spec(self, name: str) -> dict[str, Any]:
+        """The selections of a table, each once."""
+        spec = self.table_spec(name)
+        keys = ("method", "scorer", "budget", "selection")
+        selections = {canonical_json([cell[key] for key in keys]): cell for cell in spec["cells"]}
+        return {
+            "baseline": spec["baseline"],
+            "selections": [{key: cell[key] for key in keys} for cell in selections.values()],
+        }
+
+    def measured_embeddings(self, name: str) -> list[str]:
+        """Embeddings for redundancy, where a selection of the table needs some anyway: those of the first."""
+        dataset = self.table(name).dataset
+        needed = [
+            self.embeddings_needed(dataset, cell.selecting) for cell in self.cells(name) if cell.selecting.encoder
+        ]
+        return needed[0] if needed else []
+
     @staticmethod
     def _label(component: Component | None, name: str | None) -> str:
         return (component.label if component else None) or name or ""

@@ -34,12 +34,15 @@ class Candidates:
         What an encoder sees in each frame; unit vectors from the encoders of this library.
     query : float64 array, shape (dimensions,), or empty
         The question's embedding by the same encoder.
+    question : str
+        Its text.
     """
 
     times: np.ndarray
     scores: np.ndarray = field(default_factory=_nothing)
     embeddings: np.ndarray = field(default_factory=_nothing)
     query: np.ndarray = field(default_factory=_nothing)
+    question: str = ""
 
     def __len__(self) -> int:
         return len(self.times)
@@ -148,6 +151,7 @@ def select(
     timestamps: Any = None,
     embeddings: Any = None,
     query: Any = None,
+    question: str = "",
     fps: float = 1.0,
     budget: int,
     seed: int = 0,
@@ -164,6 +168,8 @@ def select(
         Seconds; by default candidates are ``1 / fps`` seconds apart.
     embeddings : array-like, shape (n, dimensions), optional
     query : array-like, shape (dimensions,), optional
+    question : str, optional
+        Its text, for methods that look at it.
     fps : float
         Candidates a second, where there are no timestamps.
     budget : int
@@ -185,14 +191,16 @@ def select(
     ScoreError
         For input that the method needs and that is missing or unusable.
     """
-    arrays = [
-        np.asarray(value if value is not None else (), float) for value in (timestamps, scores, embeddings, query)
-    ]
-    n = max(len(array) for array in arrays[:3])
-    if not len(arrays[0]):
-        arrays[0] = np.arange(n) / fps
+    times, values, frames, text = (
+        np.asarray(given if given is not None else (), float) for given in (timestamps, scores, embeddings, query)
+    )
+    if not len(times):
+        times = np.arange(max(len(values), len(frames))) / fps
     return choose(
-        build("selectors", {"kind": method, **params}), Candidates(*arrays), budget, np.random.default_rng(seed)
+        build("selectors", {"kind": method, **params}),
+        Candidates(times, values, frames, text, question),
+        budget,
+        np.random.default_rng(seed),
     ).positions
 
 

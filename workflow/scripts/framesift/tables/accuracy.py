@@ -10,6 +10,7 @@ from framesift.cli import log
 from framesift.errors import InputError, did_you_mean
 from framesift.questions import Evidence, Question
 from framesift.tables.cells import Cell, CellSpec, TableSpec
+from framesift.tables.columns import SELECTION
 from framesift.tables.guards import IDENTICAL, identical_answers
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
 
@@ -115,6 +116,7 @@ def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: i
             **_counts(cell, n_total),
             **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
             **_frames(cell),
+            **dict.fromkeys(SELECTION),
             "flag": flags.get(cell.spec.identity),
         }
         for grouping, members in groups.items():

@@ -23,6 +23,9 @@ _MEASURES = (
     "evidence_recall",
 )
 
+#: What a selection is worth without its answers (`framesift.measures`).
+SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
+
 #: Columns of the table; one `accuracy[group]` for each group of `group_by` follows.
 TABLE = (
     *_IDENTITY,
@@ -35,6 +38,7 @@ TABLE = (
     "frames_mean",
     "frames_min",
     "frames_max",
+    *SELECTION,
     "flag",
 )
 GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)

@@ -1,0 +1,41 @@
+"""Write a selection in the layout of AKS, WFS-SB or KFS-Bench.
+
+By hand:
+  python workflow/scripts/export_selection.py --format aks --selection results/selections/ID.json
+    --labels results/labels/videomme.json --out selected_frames.json
+"""
+
+from framesift.cli import log, parser, run
+from framesift.files import read_json, write_text
+from framesift.labels import originals
+from framesift.questions import read_questions
+from framesift.released_selections import FORMATS, as_text, to_aks, to_kfs_bench, to_wfs_sb
+from framesift.selection import read_selection
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--format", required=True, choices=FORMATS)
+    options.add_argument("--selection", required=True, metavar="FILE.json", help="from select_frames.py")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument(
+        "--floats", action="store_true", help="aks: write 30.0 for 30, as its files of VideoMME have it"
+    )
+    options.add_argument("--out", required=True, metavar="FILE.json")
+    args = options.parse_args()
+
+    questions, selection = read_questions(args.labels), read_selection(args.selection)
+    content: list
+    if args.format == "aks":
+        content = to_aks(selection, questions, args.floats)
+    elif args.format == "wfs_sb":
+        content = to_wfs_sb(selection, questions, originals(read_json(args.labels)))
+    else:
+        content = to_kfs_bench(selection, questions)
+    write_text(args.out, as_text(args.format, content))
+    empty = sum(not (choice.frames or choice.times) for choice in selection.values())
+    log.info("%s: %d questions, %d of the selection without frames", args.out, len(content), empty)
+
+
+if __name__ == "__main__":
+    run(main)
