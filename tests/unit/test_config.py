@@ -50,7 +50,11 @@ def test_the_default_configuration_is_right(raw):
         ("scorers.clip.revision", None, "scorers.clip.revision: checkpoint 'openai/|40 hexadecimal digits"),
         ("scorers.demo_clip.revision", "0" * 40, "scorers.demo_clip.revision: a folder has no revision"),
         ("selectors.aks.s_thr", "big", "selectors.aks.s_thr: is not usable|found: 'big'|expected: a valid number"),
-        ("selectors.aks.t3", 0.8, "selectors.aks.t3: there is no such key|one of kind, label, variant, s_thr, max_depth"),
+        (
+            "selectors.aks.t3",
+            0.8,
+            "selectors.aks.t3: there is no such key|one of kind, label, variant, s_thr",
+        ),
         ("selectors.Mine", {"kind": "topk"}, "selectors.Mine: is not usable|'^[a-z0-9]"),
         ("tables.demo.budgets", [0], "tables.demo.budgets[0]: is not usable|found: 0|greater than or equal to 1"),
         ("tables.demo.selectors", ["unifrom"], "tables.demo.selectors[0]: there is no selector|mean 'uniform'?"),

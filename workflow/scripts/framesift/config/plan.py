@@ -109,7 +109,9 @@ class Plan:
                             selector,
                             budget,
                             config.scorers[scorer] if scorer and selector.needs_scores else None,
-                            self._encoder(table, scorer) if selector.needs_embeddings else None,
+                            self._encoder(table, scorer)
+                            if selector.needs_embeddings or (selector.takes_embeddings and table.encoder)
+                            else None,
                         )
                         cells.append(Cell(answerer, answering, selector_name, scorer, selecting))
         return cells

@@ -73,6 +73,8 @@ class Selector(Component):
     needs_scores: ClassVar[bool] = True
     #: Whether it reads embeddings of the frames.
     needs_embeddings: ClassVar[bool] = False
+    #: Whether it reads them where there are some: where the table names an encoder.
+    takes_embeddings: ClassVar[bool] = False
     #: Whether it reads the embedding of the question.
     needs_query: ClassVar[bool] = False
     #: Whether `select` draws from the generator it is given. Only then does the seed belong to its spec.
