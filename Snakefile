@@ -29,7 +29,8 @@ wildcard_constraints:
     scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
     encoder="[a-z0-9_]+-[0-9a-f]{12}",
     released="aks_outscores-[0-9a-f]{12}",
-    selecting="[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
+    selecting="(?!imported)[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
+    imported="imported-[0-9]+-[0-9a-f]{12}",
     answerer="[a-z0-9_]+-[0-9a-f]{12}",
     video="[A-Za-z0-9_-]+",
 

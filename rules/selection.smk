@@ -31,3 +31,34 @@ rule select_frames:
     shell:
         "python workflow/scripts/select_frames.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} {params.scores:q} {params.embeddings:q} --out {output:q} 2> {log:q}"
+
+
+# A selection that others published, in place of one made here.
+rule import_selection:
+    input:
+        labels="results/labels/{dataset}.json",
+        videos=lambda wc: plan.videos(wc.dataset),
+        original=lambda wc: plan.imported(wc.dataset, plan.selectings[wc.imported])[
+            "original"
+        ],
+        selection=lambda wc: plan.imported(wc.dataset, plan.selectings[wc.imported])[
+            "selection"
+        ],
+    output:
+        "results/selections/{dataset}/{imported}.json",
+    log:
+        "logs/selections/{dataset}/{imported}.log",
+    benchmark:
+        "benchmarks/selections/{dataset}/{imported}.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        kind=lambda wc: plan.dataset(wc.dataset).kind,
+        format=lambda wc: plan.selectings[wc.imported].selector.format,
+        code=lambda wc: plan.code("import_selection.py", plan.dataset(wc.dataset)),
+    message:
+        "Taking the published selection {wildcards.imported} for {wildcards.dataset}"
+    shell:
+        "python workflow/scripts/import_selection.py --format {params.format} --dataset {params.kind}"
+        " --original {input.original:q} --selection {input.selection:q} --videos {input.videos:q}"
+        " --labels {input.labels:q} --out {output:q} 2> {log:q}"

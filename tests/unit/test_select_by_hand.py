@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from framesift.code import SCRIPTS
-from framesift.components import kinds
 from framesift.errors import InputError
 from framesift.questions import NORMALISED
 from framesift.scores import QuestionScores, write_scores
 from framesift.selection import read_selection
-from framesift.selectors import ScoreError, select
+from framesift.selectors import ScoreError, methods, select
 from framesift.videos import Video, write_videos
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
@@ -132,7 +131,7 @@ def test_every_method_is_listed_with_its_parameters():
     done = tool("--list-methods")
     assert done.returncode == 0, done.stderr
     blocks = {block.split()[0]: block for block in done.stdout.split("\n\n")}
-    assert set(blocks) == set(kinds("selectors"))
+    assert set(blocks) == set(methods())
     assert "s_thr = 0.8: Threshold" in blocks["aks"]
     assert "source: arXiv 2502.21271" in blocks["aks"]
     assert "needs nothing but times" in blocks["uniform"]

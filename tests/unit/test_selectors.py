@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from framesift.components import build, implementation, kinds
-from framesift.selectors import Candidates, ScoreError, choose, question_rng, spread
+from framesift.selectors import Candidates, ScoreError, choose, methods, question_rng, select, spread
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
 scores = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200)
@@ -27,7 +27,7 @@ def candidates(values):
     return Candidates(np.arange(len(values), dtype=float), values, vectors[frames], vectors[-1])
 
 
-@pytest.mark.parametrize("kind", kinds("selectors"))
+@pytest.mark.parametrize("kind", methods())
 @settings(deadline=None)
 @given(values=scores, budget=st.integers(1, 4) | st.integers(1, 70), seed=st.integers(0, 5))
 def test_every_selector_gives_exactly_the_budget_in_time_order(kind, values, budget, seed):
@@ -115,3 +115,44 @@ def test_generators_depend_on_seed_and_question_alone():
     draws = {(seed, name): question_rng(seed, name).integers(1 << 60) for seed in (0, 1) for name in ("a", "b")}
     assert len(set(draws.values())) == 4
     assert draws[0, "a"] == question_rng(0, "a").integers(1 << 60)
+
+
+PATHOLOGICAL = json.loads((GOLDEN.parent / "aks_pathological.json").read_text())["cases"]
+#: What is no input of a selector: lists of frames that do not belong to the scores.
+ABOUT_FRAMES = ("fn_shorter", "fn_longer", "fn_unsorted_dups")
+
+
+@pytest.mark.parametrize("kind", methods())
+@pytest.mark.parametrize(
+    "case", [case for case in PATHOLOGICAL if case["name"] not in ABOUT_FRAMES], ids=lambda c: c["name"]
+)
+def test_every_selector_has_an_outcome_for_every_odd_input(kind, case):
+    """Exactly the budget, or an error that says why: never a short, repeated or silently arbitrary selection."""
+    values, budget = case["input"]["s"], case["input"].get("B", 64)
+    selector = build("selectors", {"kind": kind})
+    n = len(values)
+    vectors = np.random.default_rng(0).standard_normal((max(n, 1), 16))[:n]
+    query = np.random.default_rng(1).standard_normal(16)
+
+    def chosen():
+        return select(kind, scores=values, embeddings=vectors, query=query, timestamps=np.arange(n), budget=budget)
+
+    flat = np.asarray(values, dtype=float)
+    if budget < 1:
+        with pytest.raises(ValueError, match="at least one frame"):
+            chosen()
+    elif n > budget and flat.ndim > 1:
+        with pytest.raises(ScoreError, match="not a list"):
+            chosen()
+    elif n > budget and selector.needs_scores and not np.all(np.isfinite(flat)):
+        with pytest.raises(ScoreError, match="NaN or infinite"):
+            chosen()
+    else:
+        positions = chosen()
+        assert len(positions) == min(budget, n)
+        assert np.all(np.diff(positions) > 0)
+
+
+def test_times_must_ascend():
+    with pytest.raises(ScoreError, match="no ascending list"):
+        select("topk", scores=[1, 2, 3], timestamps=[0, 2, 1], budget=2)

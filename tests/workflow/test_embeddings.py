@@ -109,3 +109,24 @@ def test_embeddings_that_were_pruned_are_missed_with_a_hint(project):
     log = next((project.folder / "logs" / "selections").rglob("alike-*.log")).read_text()
     assert "the embeddings of a video are gone or damaged" in log
     assert "--forcerun embed_frames" in log
+
+
+def test_a_published_selection_becomes_a_row(project):
+    """AKS's list of lists, in the order of the labels, for a table that names it among its selectors."""
+    records = json.loads((project.folder / "results" / "labels" / "tiny.json").read_text())
+    lists = [[0, 4, 8, 12] if number % 2 else [4, 8, 12, 16] for number in range(len(records))]
+    (project.folder / "data" / "selected.json").write_text(json.dumps(lists))
+    project.config["selectors"]["published"] = {
+        "kind": "imported",
+        "format": "aks",
+        "selection": "data/selected.json",
+        "original": "data/labels.parquet",
+    }
+    table = project.config["tables"]["tiny"]
+    table |= {"selectors": ["uniform", "published"], "scorers": []}
+    table.pop("encoder", None)
+    project.run("results/measures/tiny.csv")
+    assert list(frames(selections(project)["imported"]).values()) == lists
+    project.config["selectors"]["published"]["selection"] = "data/nothing.json"
+    failed = project.snakemake("--dry-run", "results/measures/tiny.csv", check=False)
+    assert "there is no such file" in failed.stdout + failed.stderr

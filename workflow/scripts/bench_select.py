@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from framesift.components import build, kinds
-from framesift.selectors import Candidates, choose, question_rng
+from framesift.components import build
+from framesift.selectors import Candidates, choose, methods, question_rng
 
 QUESTIONS = 2700
 #: Seconds that the questions of a benchmark may take; log-determinants may take longer.
@@ -31,7 +31,7 @@ def main() -> None:
     options.add_argument("--dimensions", type=int, default=512)
     options.add_argument("--budget", type=int, default=64)
     options.add_argument("--questions", type=int, default=30, help="measured of each method (default: 30)")
-    options.add_argument("--methods", nargs="+", default=list(kinds("selectors")))
+    options.add_argument("--methods", nargs="+", default=list(methods()))
     args = options.parse_args()
 
     print(f"by hand, AKS, {QUESTIONS} questions, files read and written: {by_hand(args):.1f} s (limit 10 s)")
@@ -51,7 +51,7 @@ def curve(rng: np.random.Generator, n: int) -> np.ndarray:
 
 
 def measured(method: str, args: argparse.Namespace) -> float:
-    """Median seconds a question."""
+    """Mean seconds a question."""
     selector = build("selectors", {"kind": method})
     times = []
     for number in range(args.questions):
@@ -69,7 +69,7 @@ def measured(method: str, args: argparse.Namespace) -> float:
         start = time.perf_counter()
         choose(selector, candidates, args.budget, question_rng(0, str(number)))
         times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.fmean(times)
 
 
 def by_hand(args: argparse.Namespace) -> float:

@@ -16,7 +16,7 @@ from typing import Any
 
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
-from framesift.components import build, implementation, kinds
+from framesift.components import build, implementation
 from framesift.embeddings import Embeddings
 from framesift.errors import InputError
 from framesift.files import write_text
@@ -24,7 +24,7 @@ from framesift.positional import select_lists
 from framesift.questions import read_questions
 from framesift.scores import read_scores
 from framesift.selection import select_frames, write_selection
-from framesift.selectors import Selector
+from framesift.selectors import Selector, methods
 from framesift.spec import read_spec
 from framesift.videos import read_videos
 
@@ -32,7 +32,7 @@ from framesift.videos import read_videos
 def main() -> None:
     args = _options().parse_args()
     if args.list_methods:
-        print("\n\n".join(_described(kind) for kind in kinds("selectors")))
+        print("\n\n".join(_described(kind) for kind in methods()))
         return
     spec = args.spec or _spec_by_hand(args)
     selector = build("selectors", spec["selector"])

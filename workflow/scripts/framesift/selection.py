@@ -106,6 +106,8 @@ def _select_one(
         choice = choose(selector, candidates, budget, question_rng(seed, question.question_id))
     except ScoreError as unusable:
         return Selected(video_id=video.video_id, error=f"scores: {unusable}", candidates=len(video.frames))
+    if not len(choice.positions):
+        return Selected(video_id=video.video_id, error="the released form chose no frame", candidates=len(video.frames))
     return Selected(
         video_id=video.video_id,
         note=choice.note,

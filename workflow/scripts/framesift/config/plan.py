@@ -21,7 +21,8 @@ from framesift.errors import InputError, did_you_mean
 from framesift.models import is_folder
 from framesift.notes import by_hand, downloaded
 from framesift.scorers import ScoreSource
-from framesift.selectors import Selector
+from framesift.selectors import SelectionSource
+from framesift.selectors.imported import Imported
 from framesift.spec import canonical_json, plain, spec_id
 
 DEMO_DIR = Path("results/demo")
@@ -31,7 +32,7 @@ DEMO_DIR = Path("results/demo")
 class Selecting:
     """One selector at one budget, with the scorer and the encoder it needs."""
 
-    selector: Selector
+    selector: SelectionSource
     budget: int
     scorer: ScoreSource | None
     encoder: Encoder | None
@@ -193,6 +194,7 @@ class Plan:
                     "method": self._label(cell.selecting.selector, cell.selector_name),
                     "scorer": self._label(cell.selecting.scorer, cell.scorer_name) if cell.selecting.scorer else None,
                     "budget": cell.selecting.budget,
+                    "released": not cell.selecting.selector.fair,
                     "selection": self.selection(table.dataset, cell.selecting),
                     "answers": self.answers(table, cell),
                 }
@@ -273,6 +275,12 @@ class Plan:
 
     def scores(self, dataset: str, scorer: ScoreSource) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
+
+    def imported(self, dataset: str, selecting: Selecting) -> dict[str, str]:
+        """The files of a selection that is not made here, by what they are."""
+        selector = selecting.selector
+        assert isinstance(selector, Imported)
+        return {name: self._there(getattr(selector, name), f"selectors: {name}") for name in ("original", "selection")}
 
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:
         """The scores that a selection reads: one file, or none."""
@@ -379,6 +387,12 @@ class Plan:
                 hint=f"set datasets.{dataset}.data_dir (and {field}, relative to it) in your configuration",
             )
         return file.as_posix()
+
+    @staticmethod
+    def _there(file: str, field: str) -> str:
+        if not Path(file).is_file():
+            raise InputError("there is no such file", field=field, value=file)
+        return file
 
     # For the rules
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from framesift.components import Component, build
+from framesift.components import Component, build, implementation, kinds
 
 
 def _nothing() -> np.ndarray:
@@ -61,13 +61,8 @@ class Choice:
     note: str | None = None
 
 
-class Selector(Component):
-    """Contract of a selector: `select`, and what it needs.
-
-    A selector that reproduces a published one has a field ``variant``: ``fair`` keeps to the protocol (exactly
-    min(budget, candidates) distinct frames, in time order), ``released`` does what the released code does, with its
-    flaws: fewer frames, frames twice, an order of its own.
-    """
+class SelectionSource(Component):
+    """Whatever selections can be taken from: a selector, or a file with a selection."""
 
     #: Whether `select` reads scores. A selector without is run once, whatever the scorer.
     needs_scores: ClassVar[bool] = True
@@ -81,6 +76,20 @@ class Selector(Component):
     random: ClassVar[bool] = False
     #: Where the method was published, in a word.
     source: ClassVar[str] = ""
+
+    @property
+    def fair(self) -> bool:
+        """Whether it gives exactly min(budget, candidates) distinct frames."""
+        return getattr(self, "variant", "fair") != "released"
+
+
+class Selector(SelectionSource):
+    """Contract of a selector: `select`, and what it needs.
+
+    A selector that reproduces a published one has a field ``variant``: ``fair`` keeps to the protocol (exactly
+    min(budget, candidates) distinct frames, in time order), ``released`` does what the released code does, with its
+    flaws: fewer frames, frames twice, an order of its own.
+    """
 
     @abstractmethod
     def select(self, candidates: Candidates, budget: int, rng: np.random.Generator) -> np.ndarray | Choice:
@@ -102,10 +111,10 @@ class Selector(Component):
             Positions among the candidates. Of a fair selector exactly `budget`, distinct, in any order.
         """
 
-    @property
-    def fair(self) -> bool:
-        """Whether it gives exactly min(budget, candidates) distinct frames."""
-        return getattr(self, "variant", "fair") != "released"
+
+def methods() -> list[str]:
+    """The kinds of selectors that choose, which those that read a file do not."""
+    return [kind for kind in kinds("selectors") if issubclass(implementation("selectors", kind), Selector)]
 
 
 #: The field of selectors that have a released form.
@@ -126,9 +135,13 @@ def choose(selector: Selector, candidates: Candidates, budget: int, rng: np.rand
     Raises
     ------
     ScoreError
-        For scores or embeddings that are missing, NaN or infinite.
+        For scores or embeddings that are missing, NaN or infinite, and times that do not ascend.
+    ValueError
+        For a budget below 1.
     """
     n = len(candidates)
+    if budget < 1:
+        raise ValueError(f"a budget is at least one frame, not {budget}")
     if selector.fair and n <= budget:
         return Choice(np.arange(n))
     _check(selector, candidates)
@@ -213,6 +226,10 @@ def _choice(given: np.ndarray | Choice) -> Choice:
 
 def _check(selector: Selector, candidates: Candidates) -> None:
     n = len(candidates)
+    if candidates.times.ndim != 1 or not np.all(np.diff(candidates.times) >= 0):
+        raise ScoreError("times are no ascending list")
+    if candidates.scores.ndim != 1:
+        raise ScoreError(f"scores are an array of shape {candidates.scores.shape}, not a list")
     needed = {
         "scores": (selector.needs_scores, candidates.scores, n),
         "embeddings": (selector.needs_embeddings, candidates.embeddings, n),

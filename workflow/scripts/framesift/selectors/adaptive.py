@@ -12,7 +12,7 @@ from framesift.selectors import Candidates, Choice, Selector, best, completed, s
 
 #: Words of questions that no moment answers, only the whole video.
 WHOLE = re.compile(
-    r"\bhow (often|many times|frequently|long)\b|\bthroughout\b|\boverall\b|\bmain(ly)?\b|\bmost of the (video|time)\b"
+    r"\bhow (often|many times|frequently)\b|\bthroughout\b|\boverall\b|\bmain(ly)?\b|\bmost of the (video|time)\b"
     r"|\b(entire|whole) video\b|\bsummar(y|ize|ise|izes|ises)\b|\bvideo (mainly |mostly )?about\b|\bgenerally\b",
     re.IGNORECASE,
 )

@@ -112,7 +112,7 @@ def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: i
         baseline = baselines.get(cell.spec.identity)
         row = {
             **_identity(cell.spec),
-            "protocol": spec.protocol,
+            "protocol": f"{spec.protocol}, selector as released" if cell.spec.released else spec.protocol,
             **_counts(cell, n_total),
             **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
             **_frames(cell),

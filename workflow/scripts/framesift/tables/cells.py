@@ -25,6 +25,7 @@ class CellSpec(BaseModel):
     method: str
     scorer: str | None = None
     budget: int = Field(ge=1)
+    released: bool = False
     selection: str
     answers: tuple[str, ...] = Field(min_length=1)
 
