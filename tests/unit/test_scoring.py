@@ -14,6 +14,7 @@ from framesift.components import build
 from framesift.decoding import decode_all
 from framesift.errors import InputError
 from framesift.questions import Question
+from framesift.scorers.blip_itm import BlipItm
 from framesift.scorers.clip import Clip
 from framesift.scoring import Scoring, model_of
 from framesift.video.grid import CandidateGrid
@@ -132,6 +133,27 @@ def test_a_companion_that_cannot_be_loaded_stops_nothing(checkpoints, videos, as
     assert "a companion is left to its own job" in caplog.text
     with pytest.raises(InputError, match="cannot be loaded"):
         list(Scoring(models[1:], decoder="pyav", workers=1, timeout=60).score(videos[:1], asked))
+
+
+def test_a_companion_that_needs_too_much_memory_stops_nothing(
+    checkpoints, videos, asked, tmp_path, monkeypatch, caplog
+):
+    features, seen = BlipItm.features, []
+
+    def in_no_memory(self, loaded, pixels):
+        seen.append(len(pixels))
+        if len(seen) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return features(self, loaded, pixels)
+
+    monkeypatch.setattr(BlipItm, "features", in_no_memory)
+    rows = run(checkpoints, tmp_path, videos, asked, "clip", "blip_itm", workers=1)
+    assert rows == run(checkpoints, tmp_path / "alone", videos, asked, "clip")
+    assert caplog.text.count("a companion is left to its own job") == 1
+    monkeypatch.undo()
+    assert run(checkpoints, tmp_path, videos, asked, "blip_itm") == run(
+        checkpoints, tmp_path / "alone", videos, asked, "blip_itm"
+    )
 
 
 @pytest.mark.parametrize("kind", ["clip", "blip_itm"])

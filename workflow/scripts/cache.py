@@ -64,7 +64,7 @@ def prune(args) -> None:
     plan = Plan(read_config(*args.config))
     used = {
         VideoCache(scorer, plan.candidates, plan.config.decoder, args.cache).folder
-        for scorer in plan.scorers.values()
+        for scorer in (*plan.scorers.values(), *plan.encoders.values())
         if isinstance(scorer, Encoder)
     }
     freed = 0

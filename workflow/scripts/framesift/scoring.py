@@ -7,6 +7,7 @@ import json
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -51,6 +52,7 @@ class Model:
         self.encoder, self.cache, self.device = encoder, cache, device
         self.batch_size = encoder.batch_size  # smaller once memory was too small for it
         self.seconds = 0.0
+        self.given_up = False
 
     @cached_property
     def loaded(self) -> Any:
@@ -230,12 +232,14 @@ class Scoring:
                 watching[video.video_id] = [_Viewing(self.models[i], task, questions) for i in task.forms]
             if pictures is not None:
                 for viewing, picture in zip(watching[video.video_id], pictures, strict=True):
-                    viewing.add(picture)
+                    with self._companions_aside(viewing.model):
+                        viewing.add(picture)
                 progress.frame()
                 continue
             try:
                 for viewing in watching.pop(video.video_id):
-                    viewing.finish()
+                    with self._companions_aside(viewing.model):
+                        viewing.finish()
             except VideoError as error:
                 errors[video.video_id] = str(error)
             progress.video()
@@ -252,17 +256,27 @@ class Scoring:
                 yield Seen(video, None, known)
 
     def _load(self, unseen: Sequence[Video], questions: Mapping[str, Sequence[Question]]) -> None:
-        """Load what there is work for. A companion that cannot be loaded stops its own job, not this one."""
-        needed = [self.models[0]]
-        needed[0].form  # noqa: B018 (loads)
-        for model in self.models[1:]:
-            try:
+        """Load what there is work for."""
+        needed = []
+        for model in self.models:
+            with self._companions_aside(model):
                 if any(model.known(video, questions[video.video_id]) is None for video in unseen):
                     model.form  # noqa: B018 (loads)
                     needed.append(model)
-            except InputError as error:
-                log.warning("a companion is left to its own job: %s", error)
         self.models = needed
+
+    @contextmanager
+    def _companions_aside(self, model: Model) -> Iterator[None]:
+        """What a companion cannot do (its checkpoint, the memory it needs) stops its own job, not this one."""
+        import torch
+
+        try:
+            yield
+        except (InputError, torch.OutOfMemoryError) as error:
+            if model is self.models[0]:
+                raise
+            model.given_up = True
+            log.warning("a companion is left to its own job: %s", error)
 
     def _tasks(
         self, unseen: Iterable[Video], questions: Mapping[str, Sequence[Question]], progress: _Progress
@@ -270,7 +284,9 @@ class Scoring:
         """What is still to be seen of each video, found out late: another job may have seen it meanwhile."""
         for video in unseen:
             asked = questions[video.video_id]
-            lacking = tuple(i for i, model in enumerate(self.models) if model.known(video, asked) is None)
+            lacking = tuple(
+                i for i, model in enumerate(self.models) if not model.given_up and model.known(video, asked) is None
+            )
             if lacking:
                 yield Task(video, lacking)
             else:
@@ -291,12 +307,16 @@ class _Viewing:
         self.parts: list[np.ndarray] = []
 
     def add(self, picture: np.ndarray) -> None:
+        if self.model.given_up:
+            return
         self.batch[self.filled] = picture
         self.filled += 1
         if self.filled == len(self.batch):
             self._see()
 
     def finish(self) -> None:
+        if self.model.given_up:
+            return
         self._see()
         self.model.finish(self.video, self.texts, self.parts)
 
@@ -393,7 +413,8 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     if args.batch_size:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
-    models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *_built(args.also))]
+    companions = [build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec) for spec in args.also]
+    models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *companions)]
     shards = read_json(args.shards)
     questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
     questions.sort(key=lambda question: question.video_id)
@@ -401,11 +422,7 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     videos = read_videos(args.videos)
     # Jobs of one shard begin at different videos, so that those running side by side meet instead of doing the same.
     order = sorted(asked)
-    mine = canonical_json(encoder.spec())
-    start = sorted([mine, *map(canonical_json, args.also)]).index(mine) * len(order) // len(models)
+    mine, *others = (canonical_json(model.encoder.spec()) for model in models)
+    start = sorted([mine, *others]).index(mine) * len(order) // len(models)
     scoring = Scoring(models, decoder=decoder, workers=workers, timeout=args.timeout)
     return Shard(scoring, [videos[video] for video in order[start:] + order[:start]], asked)
-
-
-def _built(specs: Iterable[dict[str, Any]]) -> list[Encoder]:
-    return [build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec) for spec in specs]

@@ -239,9 +239,9 @@ class Plan:
         return f"{answering.answerer.kind}-{spec_id(self.answer_spec(dataset, answering))}"
 
     def companions(self, dataset: str, encoder: Encoder) -> list[dict[str, Any]]:
-        """Specs of the other scorers and encoders that the tables of a dataset need in the same environment.
+        """The other scorers and encoders that the tables of a dataset need in the same environment.
 
-        One decode pass serves all of them.
+        One decode pass serves all of them. Their specs come with the size of their batches, which is none of the spec.
         """
         needed = {
             canonical_json(one.spec()): one
@@ -251,7 +251,8 @@ class Plan:
             for one in (cell.selecting.scorer, cell.selecting.encoder)
             if isinstance(one, Encoder) and one.env == encoder.env
         }
-        return [one.spec() for text, one in sorted(needed.items()) if text != canonical_json(encoder.spec())]
+        needed.pop(canonical_json(encoder.spec()), None)
+        return [one.spec() | {"batch_size": one.batch_size} for _, one in sorted(needed.items())]
 
     @staticmethod
     def env(encoder: Encoder) -> str:
