@@ -16,7 +16,6 @@ import argparse
 import hashlib
 import json
 import multiprocessing
-import os
 import resource
 import statistics
 import sys
@@ -143,8 +142,6 @@ def _arm(arm: str, args: argparse.Namespace, answer) -> None:
     result |= next(run, {})
     answer.send(result)
     answer.close()
-    if arm == "R":
-        os._exit(0)  # decord's threads do not end by themselves
 
 
 def cpu() -> float:
