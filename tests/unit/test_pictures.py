@@ -40,7 +40,7 @@ def test_pictures_are_those_of_the_processor(name, height, width, seed):
     prepared = form.prepare(image)
     assert prepared.shape == form.shape
     assert prepared.dtype == np.uint8
-    ours = form.normalised(prepared[None], "cpu").numpy()
+    ours = form.normalised(np.stack([prepared]), "cpu").numpy()
     theirs = processor(images=[image], return_tensors="np")["pixel_values"]
     assert ours.shape == theirs.shape
     assert ours.dtype == np.float32
