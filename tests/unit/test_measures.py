@@ -73,6 +73,13 @@ def test_what_is_not_known_is_not_measured():
     assert (nothing["n"], nothing["excluded"], nothing["frames_mean"]) == (0, 1, None)
 
 
+def test_frames_that_are_no_candidates_have_no_redundancy(embeddings):
+    odd = {"a": Selected(video_id="v", frames=[0, 15, 90], times=[0.0, 1.5, 9.0], candidates=10)}
+    row = measure(odd, None, ["a"], Known({"v": VIDEO}, EVIDENCE, {}, embeddings))
+    assert row["redundancy"] is None
+    assert row["largest_gap"] == pytest.approx(0.75)
+
+
 def test_overlaps_are_symmetric():
     matrix = overlaps({"one": SELECTION, "other": BASELINE})
     assert matrix == pytest.approx(np.array([[1, 7 / 12], [7 / 12, 1]]))

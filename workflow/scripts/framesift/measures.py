@@ -134,6 +134,8 @@ def _redundancy(one: Selected, known: Known) -> float | None:
     if known.embeddings is None or known.embeddings.error(one.video_id):
         return None
     places = {frame: place for place, frame in enumerate(known.videos[one.video_id].frames)}
+    if not all(frame in places for frame in one.frames):  # a published selection may have frames that are no candidates
+        return None
     return neighbour_similarity(known.embeddings.frames(one.video_id)[[places[frame] for frame in one.frames]])
 
 
