@@ -1,27 +1,18 @@
-"""What the BLIP scorers share: checkpoint and pictures."""
+"""What the BLIP scorers share."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from framesift.encoders._transformers import OfTransformers
 from framesift.errors import InputError
-from framesift.models import pretrained
-from framesift.pictures import Pictures
 from framesift.scorers._captions import Captioned
 
 
-class Blip(Captioned):
+class Blip(Captioned, OfTransformers):
     """A BLIP for retrieval (Li et al., ICML 2022), through transformers."""
 
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoProcessor, BlipForImageTextRetrieval
-
-        model = pretrained(BlipForImageTextRetrieval, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
+    architecture: ClassVar[str] = "BlipForImageTextRetrieval"
 
     def image_tokens(self, loaded: Any, pixels: Any) -> Any:
         """The vision model's tokens: shape (batch, tokens, width); the first one stands for the picture."""

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.models import pretrained
-from framesift.pictures import Pictures
+from framesift.encoders._transformers import OfTransformers
 from framesift.scorers._captions import CLEANING, LENGTH, Captioned
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-class Blip2Itm(Captioned):
+class Blip2Itm(Captioned, OfTransformers):
     """Probability that text and frame match (ITM head), as in WFS-SB and AdaRD-Key, through transformers.
 
     The image tokens of a batch are computed once; the Q-Former sees them again with each text, since its queries
     attend to text and picture alike.
     """
+
+    architecture: ClassVar[str] = "Blip2ForImageTextRetrieval"
 
     kind: Literal["blip2_itm"] = "blip2_itm"
     text_cleaning: Literal["lavis", "none"] = Field(default="none", description=CLEANING)
@@ -29,16 +30,6 @@ class Blip2Itm(Captioned):
         description=LENGTH + " 512 are all that the model has positions for, and what transformers' processor keeps;"
         " LAVIS keeps 32.",
     )
-
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoProcessor, Blip2ForImageTextRetrieval
-
-        model = pretrained(Blip2ForImageTextRetrieval, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         """The vision model's tokens: shape (batch, tokens, width)."""

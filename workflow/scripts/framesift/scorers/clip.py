@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.encoders import unit_length
-from framesift.models import pretrained
-from framesift.pictures import Pictures
+from framesift.encoders._transformers import OfTransformers
 from framesift.scorers import TwoTowers
 
 
-class Clip(TwoTowers):
+class Clip(TwoTowers, OfTransformers):
     """Cosine between the projected embeddings of frame and text, as in AKS (feature_extract.py, `clip`).
 
     Texts longer than the model's context are cut at its end: 77 tokens, or 248 for a checkpoint of long-text CLIP.
     """
 
+    architecture: ClassVar[str] = "CLIPModel"
+
     kind: Literal["clip"] = "clip"
-
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoProcessor, CLIPModel
-
-        model = pretrained(CLIPModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         model, _ = loaded

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from framesift.encoders._transformers import OfTransformers
 from framesift.errors import InputError
 from framesift.files import file_digest
-from framesift.models import pretrained
-from framesift.pictures import Pictures
 from framesift.questions import Question
 from framesift.scorers import Scorer
 from framesift.scorers._captions import cleaned
@@ -23,7 +22,7 @@ ASKED = ". Is this a good frame can answer the question?"
 MAX_TOKENS = {"released": 77, "fixed": 512}
 
 
-class Sevila(Scorer):
+class Sevila(Scorer, OfTransformers):
     """How readily BLIP-2 FLAN-T5 says that a frame is good for answering a question, as in AKS (`sevila`).
 
     The language model reads "Frame: ", the frame as the Q-Former sees it, and the prompt. `released` scores as the
@@ -37,6 +36,8 @@ class Sevila(Scorer):
     one just skips that, its Q-Former stays without training, and its scores are another thing than these. The
     localizer that SeViLA trained is in `sevila_pretrained.pth`.
     """
+
+    architecture: ClassVar[str] = "Blip2ForConditionalGeneration"
 
     kind: Literal["sevila"] = "sevila"
     dtype: Literal["float32", "bfloat16"] = Field(
@@ -69,16 +70,10 @@ class Sevila(Scorer):
         return f"{own} {localizer_digest(self.localizer)}" if self.localizer else own
 
     def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoProcessor, Blip2ForConditionalGeneration
-
-        model = pretrained(Blip2ForConditionalGeneration, self.model, self.revision, dtype=getattr(torch, self.dtype))
+        model, processor = super().load(device)
         if self.localizer:
             load_localizer(model, self.localizer)
-        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
+        return model, processor
 
     def query(self, question: Question) -> str:
         prompt = self._prompt(question)

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.encoders import unit_length
-from framesift.models import pretrained
-from framesift.pictures import Pictures
+from framesift.encoders._transformers import OfTransformers
 from framesift.scorers import TwoTowers
 
 
-class Siglip(TwoTowers):
+class Siglip(TwoTowers, OfTransformers):
     """Cosine between the embeddings of frame and text; the model's sigmoid keeps their order.
 
     Texts are padded to the model's context (64 tokens), as in training, and cut at its end.
     """
 
+    architecture: ClassVar[str] = "AutoModel"
+
     kind: Literal["siglip"] = "siglip"
-
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoModel, AutoProcessor
-
-        model = pretrained(AutoModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(AutoProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         model, _ = loaded
