@@ -4,10 +4,9 @@ The embeddings of frames are kept in the cache, which scorers of the same kind s
 """
 
 from framesift.cli import log, parser, run
-from framesift.components import build, kinds
 from framesift.embeddings import write_embeddings
 from framesift.scorers import TwoTowers
-from framesift.scoring import add_shard_options, shard_of
+from framesift.scoring import add_shard_options, encoder_of, shard_of
 
 
 def main() -> None:
@@ -18,8 +17,7 @@ def main() -> None:
 
     import torch
 
-    spec = args.spec["encoder"]
-    encoder = build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec)
+    encoder = encoder_of(args.spec["encoder"])
     shard = shard_of(args, encoder)
     model = shard.scoring.models[0]
     videos = {

@@ -7,11 +7,10 @@ from framesift.cli import log, parser, run
 from framesift.code import code_digest
 from framesift.evidence import evidence_in_seconds
 from framesift.files import write_json
-from framesift.measures import Known, measure, read_scenes
+from framesift.measures import Known, annotated_scenes
 from framesift.questions import read_questions
-from framesift.selection import read_selection
 from framesift.tables import columns
-from framesift.tables.accuracy import baseline_of, groups_of, make_rows, timing_rows
+from framesift.tables.accuracy import groups_of, make_rows, timing_rows
 from framesift.tables.cells import read_cells, read_table_spec
 from framesift.videos import read_videos
 
@@ -38,14 +37,8 @@ def main() -> None:
     evidence = evidence_in_seconds(questions, videos, args.evidence)
     groups = groups_of(questions, evidence)
     cells = read_cells(spec.in_order(), questions, evidence, spec.evidence_tolerance)
-    rows, group_rows = make_rows(spec, cells, groups, len(questions))
-    baselines = baseline_of(spec, cells)
-    known = Known(videos, evidence, read_scenes(args.evidence), embeddings=None)
-    for row, cell in zip(rows, cells, strict=True):
-        baseline = baselines.get(cell.spec.identity)
-        selection, other = (read_selection(one.spec.selection) if one else None for one in (cell, baseline))
-        numbers = measure(selection, other, [question.question_id for question in questions], known)
-        row |= {name: numbers[name] for name in columns.SELECTION}
+    known = Known(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
+    rows, group_rows = make_rows(spec, cells, groups, len(questions), known)
 
     shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []
     columns.write_csv(args.out, [*columns.TABLE, *shown], rows)

@@ -3,7 +3,7 @@
 from framesift.cli import log, parser, run
 from framesift.embeddings import Embeddings
 from framesift.evidence import evidence_in_seconds
-from framesift.measures import COLUMNS, Known, measure, overlaps, read_scenes
+from framesift.measures import COLUMNS, Known, annotated_scenes, measure, overlaps
 from framesift.questions import read_questions
 from framesift.selection import read_selection
 from framesift.tables import columns
@@ -27,7 +27,7 @@ def main() -> None:
     known = Known(
         videos=videos,
         evidence=evidence,
-        scenes=read_scenes(args.evidence),
+        scenes=annotated_scenes(args.evidence),
         embeddings=Embeddings(args.embeddings) if args.embeddings else None,
     )
     groups = {"": {"": [question.question_id for question in questions]}} | groups_of(questions, evidence)

@@ -48,16 +48,7 @@ def from_lists(
     InputError
         For files of another form, of another number of questions, or whose lists differ in length.
     """
-    scores, frames = read_lists(scores_file), read_lists(frames_file)
-    for file, lists in ((scores_file, scores), (frames_file, frames)):
-        if len(lists) != len(questions):
-            raise InputError(
-                "has another number of questions than the labels",
-                file=file,
-                value=len(lists),
-                expected=str(len(questions)),
-                hint="lists are matched by position: give the very label file the scores were made from, whole",
-            )
+    scores, frames = (lists_of(file, questions, "the scores were") for file in (scores_file, frames_file))
     rows = {}
     for position, (question, values, indices) in enumerate(zip(questions, scores, frames, strict=True)):
         place = f"entry {position} (question {question.question_id})"
@@ -79,6 +70,20 @@ def read_lists(path: str | Path) -> list[list]:
     if not isinstance(content, list) or not all(isinstance(item, list) for item in content):
         raise InputError("is not in AKS's layout", file=path, expected="a list of lists, one a question")
     return content
+
+
+def lists_of(path: str | Path, questions: Sequence[Question], made: str) -> list[list]:
+    """`read_lists`, and a list for each of the questions."""
+    lists = read_lists(path)
+    if len(lists) != len(questions):
+        raise InputError(
+            "has another number of questions than the labels",
+            file=path,
+            value=len(lists),
+            expected=str(len(questions)),
+            hint=f"lists are matched by position: give the very label file {made} made from, whole",
+        )
+    return lists
 
 
 def _number(value: Any, path: str | Path, place: str) -> float:

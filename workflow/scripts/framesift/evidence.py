@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from framesift.errors import InputError
 from framesift.files import read_csv, read_json
-from framesift.questions import Evidence, Question, seconds_of
+from framesift.metrics.kfs import Scenes, scenes_of
+from framesift.questions import Evidence, Question
 from framesift.videos import Video
 
 
@@ -22,7 +24,10 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
         For a file of another form, or a span that ends before it starts.
     """
     if Path(path).suffix == ".csv":
-        return _read_scenes(path)
+        return {
+            question_id: Evidence.of_moments(spans=tuple(sorted(chain.from_iterable(scenes))), moments=len(scenes))
+            for question_id, scenes in read_scenes(path).items()
+        }
     content = read_json(path)
     if not isinstance(content, dict):
         raise InputError("is no evidence file", file=path, expected='{question_id: {"kind": ..., "spans": [[t0, t1]]}}')
@@ -37,29 +42,28 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
     return evidence
 
 
-def _read_scenes(path: str | Path) -> dict[str, Evidence]:
-    """KFS-Bench: a row a segment; the segments of a scene are one moment.
+def read_scenes(path: str | Path) -> dict[str, Scenes]:
+    """Scenes by question id from the CSV that KFS-Bench publishes; its segments are checked, each named by its record.
 
-    As in its own evaluation, an end stands for all of that second.
+    Raises
+    ------
+    InputError
+        For a column that is missing, a time in another form, or a segment that ends before it starts.
     """
     columns = ("id", "scene_id", "start", "end")
-    spans: dict[str, list[tuple[float, float]]] = {}
-    scenes: dict[str, set[str]] = {}
-    for number, row in enumerate(read_csv(path), start=1):
-        if missing := [column for column in columns if column not in row]:
-            raise InputError("is missing", file=path, field=f"column {missing[0]!r}", expected=", ".join(columns))
-        try:
-            start, end = seconds_of(row["start"]), seconds_of(row["end"]) + 1
-            if start > end:
-                raise ValueError("a segment must not end before it starts")
-        except ValueError as error:
-            raise InputError(str(error), file=path, field=f"record {number}") from None
-        spans.setdefault(row["id"], []).append((start, end))
-        scenes.setdefault(row["id"], set()).add(row["scene_id"])
-    return {
-        question_id: Evidence.of_moments(spans=tuple(sorted(segments)), moments=len(scenes[question_id]))
-        for question_id, segments in spans.items()
-    }
+    number = 0
+
+    def rows() -> Iterator[dict[str, str]]:
+        nonlocal number
+        for number, row in enumerate(read_csv(path), start=1):  # noqa: B007 (an error names the row that was last)
+            if missing := [column for column in columns if column not in row]:
+                raise InputError("is missing", file=path, field=f"column {missing[0]!r}", expected=", ".join(columns))
+            yield row
+
+    try:
+        return scenes_of(rows())
+    except ValueError as error:
+        raise InputError(str(error), file=path, field=f"record {number}") from None
 
 
 def evidence_in_seconds(

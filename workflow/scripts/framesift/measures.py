@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from framesift.embeddings import Embeddings
-from framesift.errors import InputError
-from framesift.files import read_csv
+from framesift.evidence import read_scenes
 from framesift.metrics.coverage import largest_gap, mean_distance
 from framesift.metrics.evidence import evidence_recall
-from framesift.metrics.kfs import Scenes, kfs_means, scenes_of
+from framesift.metrics.kfs import Scenes, kfs_means
 from framesift.metrics.overlap import jaccard
 from framesift.metrics.redundancy import neighbour_similarity
 from framesift.questions import Evidence
@@ -70,14 +69,9 @@ class Known:
     embeddings: Embeddings | None
 
 
-def read_scenes(path: str | Path | None) -> dict[str, Scenes]:
+def annotated_scenes(path: str | Path | None) -> dict[str, Scenes]:
     """Scenes from an evidence file, where it is the CSV that KFS-Bench publishes."""
-    if path is None or Path(path).suffix != ".csv":
-        return {}
-    try:
-        return scenes_of(read_csv(path))
-    except (ValueError, KeyError) as error:
-        raise InputError(str(error), file=path) from None
+    return read_scenes(path) if path is not None and Path(path).suffix == ".csv" else {}
 
 
 def measure(

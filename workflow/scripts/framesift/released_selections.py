@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from framesift.aks_scores import read_lists
+from framesift.aks_scores import lists_of
 from framesift.datasets import Dataset
 from framesift.errors import InputError
 from framesift.files import read_json
@@ -57,15 +57,7 @@ def from_aks(path: str | Path, questions: Sequence[Question]) -> dict[str, list[
     InputError
         For a file of another form or of another number of questions, or a value that is no frame number.
     """
-    content = read_lists(path)
-    if len(content) != len(questions):
-        raise InputError(
-            "has another number of questions than the labels",
-            file=path,
-            value=len(content),
-            expected=str(len(questions)),
-            hint="lists are matched by position: give the very label file the selection was made from, whole",
-        )
+    content = lists_of(path, questions, "the selection was")
     return {
         question.question_id: _frames(frames, path, f"entry {position} (question {question.question_id})")
         for position, (question, frames) in enumerate(zip(questions, content, strict=True))

@@ -70,8 +70,8 @@ class Model:
 
     def known(self, video: Video, questions: Iterable[Question]) -> dict[str, np.ndarray] | None:
         """Scores by text, from the cache; None where the frames must be seen for them."""
-        tensors = self.cache.read(video)
-        missing = [text for text in self.texts(questions) if _key(text) not in tensors]
+        tensors, texts = self.cache.read(video), self.texts(questions)
+        missing = [text for text in texts if _key(text) not in tensors]
         if self.encoder.keeps_features:
             if "features" not in tensors:
                 return None
@@ -80,7 +80,7 @@ class Model:
                 self.cache.write(video, tensors)
         elif missing:
             return None
-        return {text: tensors[_key(text)] for text in self.texts(questions)}
+        return {text: tensors[_key(text)] for text in texts}
 
     def see(self, images: np.ndarray, texts: list[str]) -> list[np.ndarray]:
         """Features of a batch of pictures where they are kept, else their scores; in parts, each (frames, ...).
@@ -400,6 +400,11 @@ def add_shard_options(options: ArgumentParser) -> None:
     add_compute_options(options)
 
 
+def encoder_of(spec: dict[str, Any]) -> Encoder:
+    """The encoder or scorer that a spec describes."""
+    return build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec)
+
+
 def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     """The job that the options of a program describe."""
     import torch
@@ -413,8 +418,7 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     if args.batch_size:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
-    companions = [build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec) for spec in args.also]
-    models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *companions)]
+    models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *map(encoder_of, args.also))]
     shards = read_json(args.shards)
     questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
     questions.sort(key=lambda question: question.video_id)

@@ -37,7 +37,7 @@ def with_key_tables(manual: str) -> str:
 def key_tables() -> str:
     """One markdown table a section, each key with its type, default and meaning."""
     parts = ["### Top level\n", *_table("", Config, skip=(*FAMILIES, "tables", "demo"))]
-    for family in (family for family in FAMILIES if family in Config.model_fields):
+    for family in FAMILIES:
         for kind in kinds(family):
             cls = implementation(family, kind)
             parts += [f"\n### {family}.*name*, `kind: {kind}`\n", f"{_summary(cls)}\n", *_table(f"{family}.*.", cls)]

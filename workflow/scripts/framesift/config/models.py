@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from framesift.components import implementation, kinds
+from framesift.components import FAMILIES, implementation, kinds
 from framesift.demo.config import DemoTraining, DemoWorld
 from framesift.video.decoders import Decoder
 from framesift.video.grid import CandidateGrid
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from framesift.answerers import Answerer as AnyAnswerer
     from framesift.datasets import Dataset as AnyDataset
     from framesift.encoders import Encoder as AnyEncoder
-    from framesift.scorers import Scorer as AnyScorer
-    from framesift.selectors import Selector as AnySelector
+    from framesift.scorers import ScoreSource as AnyScorer
+    from framesift.selectors import SelectionSource as AnySelector
 
 #: Names the user gives to configured things; some become parts of file names.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -32,8 +32,7 @@ def _any_of(family: str) -> Any:
 
 
 if not TYPE_CHECKING:
-    AnyDataset, AnyScorer, AnySelector, AnyAnswerer = map(_any_of, ("datasets", "scorers", "selectors", "answerers"))
-    AnyEncoder = _any_of("encoders")
+    AnyDataset, AnyEncoder, AnyScorer, AnySelector, AnyAnswerer = map(_any_of, FAMILIES)
 
 
 class Section(BaseModel):

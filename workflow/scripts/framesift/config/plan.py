@@ -277,7 +277,7 @@ class Plan:
     def scores(self, dataset: str, scorer: ScoreSource) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
 
-    def imported(self, dataset: str, selecting: Selecting) -> dict[str, str]:
+    def imported(self, selecting: Selecting) -> dict[str, str]:
         """The files of a selection that is not made here, by what they are."""
         selector = selecting.selector
         assert isinstance(selector, Imported)

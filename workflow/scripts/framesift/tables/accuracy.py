@@ -8,6 +8,8 @@ from typing import Any
 
 from framesift.cli import log
 from framesift.errors import InputError, did_you_mean
+from framesift.measures import Known
+from framesift.measures import measure as measure_selection
 from framesift.questions import Evidence, Question
 from framesift.tables.cells import Cell, CellSpec, TableSpec
 from framesift.tables.columns import SELECTION
@@ -79,7 +81,9 @@ def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
     return found
 
 
-def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int) -> tuple[list[Row], list[Row]]:
+def make_rows(
+    spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int, known: Known
+) -> tuple[list[Row], list[Row]]:
     """Rows of the table and rows of its groups, as numbers; None where there is nothing to measure.
 
     Parameters
@@ -91,6 +95,8 @@ def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: i
         From `groups_of`.
     n_total : int
         Questions of the dataset.
+    known : Known
+        What the selections are measured with.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def make_rows(spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: i
             **_counts(cell, n_total),
             **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
             **_frames(cell),
-            **dict.fromkeys(SELECTION),
+            **_selected(cell, baseline, known),
             "flag": flags.get(cell.spec.identity),
         }
         for grouping, members in groups.items():
@@ -205,6 +211,12 @@ def _frames(cell: Cell) -> Row:
         "frames_min": min(given, default=None),
         "frames_max": max(given, default=None),
     }
+
+
+def _selected(cell: Cell, baseline: Cell | None, known: Known) -> Row:
+    """What the selection is worth without its answers, on all its questions."""
+    numbers = measure_selection(cell.selection, baseline.selection if baseline else None, cell.selection, known)
+    return {name: numbers[name] for name in SELECTION}
 
 
 def _flags(cells: Sequence[Cell]) -> dict[tuple, str]:

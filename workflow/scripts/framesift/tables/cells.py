@@ -141,9 +141,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cell:
-    """A row to be: its spec, and by question id the outcome of every question that was not excluded."""
+    """A row to be: its spec, its selection, and by question id the outcome of every question not excluded."""
 
     spec: CellSpec
+    selection: Mapping[str, Selected]
     outcomes: dict[str, Outcome]
 
 
@@ -200,7 +201,7 @@ def _read_cell(
             recall=evidence_recall(selected.times, spans, tolerance),
             seconds=answer.seconds,
         )
-    return Cell(spec, outcomes)
+    return Cell(spec, selection, outcomes)
 
 
 def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:
