@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
+from framesift.components import build
+
 SIDE, PATCH = 32, 16
 WORDS = [
     "[PAD]",
@@ -162,3 +166,39 @@ def write_dino(folder: Path, registers: int = 0) -> None:
     AutoModel.from_config(config).save_pretrained(folder)
     crop = {"height": SIDE, "width": SIDE}
     BitImageProcessor(size={"shortest_edge": SIDE + 8}, crop_size=crop).save_pretrained(folder)
+
+
+# Scoring with them
+
+
+def random_images(n: int) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(n)]
+
+
+def scorer(kind, checkpoints, **fields):
+    return build("scorers", {"kind": kind, "model": str(checkpoints / kind.split("_")[0]), **fields})
+
+
+def features_of(made, loaded, images):
+    form = made.pictures(loaded)
+    return made.features(loaded, form.normalised(np.stack([form.prepare(image) for image in images]), "cpu"))
+
+
+def scored(made, images, texts, batch=7, loaded=None):
+    """Scores of images for texts, in batches: shape (images, texts)."""
+    import torch
+
+    loaded = loaded or made.load("cpu")
+    with torch.inference_mode():
+        parts = [
+            made.scores(loaded, features_of(made, loaded, images[i : i + batch]), texts)
+            for i in range(0, len(images), batch)
+        ]
+    return np.concatenate(parts)
+
+
+def by_pillow(cls, processor, images):
+    """Pictures as transformers' own Pillow processor with the settings of an image processor makes them."""
+    made = cls(**{name: value for name, value in processor.to_dict().items() if "processor" not in name})
+    return made(images=images, return_tensors="pt")["pixel_values"]

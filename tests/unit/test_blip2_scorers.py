@@ -10,17 +10,12 @@ from framesift.components import FAMILIES, build, kinds
 from framesift.errors import InputError
 from framesift.questions import Question
 from framesift.video_cache import VideoCache
+from tiny_scorers import by_pillow, features_of, random_images, scored, scorer
 
 TEXTS = ["What digit is on the red star?", "who is on a blue circle", "red"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Models as small as these wait for their threads more than they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -35,33 +30,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(5)]
-
-
-def scorer(kind, checkpoints, **fields):
-    return build("scorers", {"kind": kind, "model": str(checkpoints / kind.split("_")[0]), **fields})
-
-
-def features_of(made, loaded, images):
-    form = made.pictures(loaded)
-    return made.features(loaded, form.normalised(np.stack([form.prepare(image) for image in images]), "cpu"))
-
-
-def scored(made, images, texts, batch=5, loaded=None):
-    loaded = loaded or made.load("cpu")
-    with torch.inference_mode():
-        parts = [
-            made.scores(loaded, features_of(made, loaded, images[i : i + batch]), texts)
-            for i in range(0, len(images), batch)
-        ]
-    return np.concatenate(parts)
-
-
-def by_pillow(cls, processor, images):
-    """Pictures as transformers' own Pillow processor with the same settings makes them."""
-    made = cls(**{name: value for name, value in processor.to_dict().items() if "processor" not in name})
-    return made(images=images, return_tensors="pt")["pixel_values"]
+    return random_images(5)
 
 
 @pytest.mark.parametrize(

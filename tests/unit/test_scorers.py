@@ -13,13 +13,13 @@ from transformers import BlipImageProcessorPil, CLIPImageProcessorPil, SiglipIma
 import tiny_scorers
 from barcode import image_of, write_video
 from framesift.code import SCRIPTS
-from framesift.components import build
 from framesift.errors import InputError
 from framesift.questions import Question
 from framesift.scorers._captions import cleaned
 from framesift.scoring import Scoring, model_of
 from framesift.video.grid import CandidateGrid
 from framesift.videos import describe_video
+from tiny_scorers import by_pillow, random_images, scored, scorer
 
 TEXTS = ["What digit is on the red star?", "who is on a blue circle", "red"]
 KINDS = ("clip", "siglip", "blip_itm", "blip_itc")
@@ -36,38 +36,13 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    generator = np.random.default_rng(0)
-    return [generator.integers(0, 256, (48, 64, 3), dtype=np.uint8) for _ in range(7)]
-
-
-def scorer(kind, checkpoints, **fields):
-    return build("scorers", {"kind": kind, "model": str(checkpoints / kind.split("_")[0]), **fields})
-
-
-def scored(made, images, texts=TEXTS, batch=7):
-    loaded = made.load("cpu")
-    form = made.pictures(loaded)
-    prepared = np.stack([form.prepare(image) for image in images])
-    with torch.inference_mode():
-        parts = [
-            made.scores(loaded, made.features(loaded, form.normalised(prepared[i : i + batch], "cpu")), texts)
-            for i in range(0, len(images), batch)
-        ]
-    return np.concatenate(parts)
-
-
-def by_pillow(cls, processor, images):
-    """Pictures as transformers' own Pillow processor with the same settings makes them."""
-    made = cls(
-        **{name: value for name, value in processor.image_processor.to_dict().items() if "processor" not in name}
-    )
-    return made(images=images, return_tensors="pt")["pixel_values"]
+    return random_images(7)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_score_as_single_frames_and_questions_do(kind, checkpoints, images):
     made = scorer(kind, checkpoints)
-    together = scored(made, images)
+    together = scored(made, images, TEXTS)
     assert together.shape == (7, 3)
     assert together.dtype == np.float32
     alone = np.concatenate([scored(made, images, [text], batch=1) for text in TEXTS], axis=1)
@@ -81,10 +56,12 @@ def test_clip_is_the_cosine_of_transformers(checkpoints, images):
     model, processor = made.load("cpu")
     inputs = processor.tokenizer(TEXTS, return_tensors="pt", padding=True)
     theirs = (
-        model(**inputs, pixel_values=by_pillow(CLIPImageProcessorPil, processor, images)).logits_per_image
+        model(
+            **inputs, pixel_values=by_pillow(CLIPImageProcessorPil, processor.image_processor, images)
+        ).logits_per_image
         / model.logit_scale.exp()
     )
-    assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
+    assert np.abs(scored(made, images, TEXTS) - theirs.detach().numpy()).max() < 1e-5
 
 
 def test_clip_reads_long_texts_where_the_model_can(tmp_path, images):
@@ -100,10 +77,10 @@ def test_siglip_is_the_cosine_of_transformers(checkpoints, images):
     made = scorer("siglip", checkpoints)
     model, processor = made.load("cpu")
     inputs = processor.tokenizer(TEXTS, return_tensors="pt", padding="max_length", max_length=12, truncation=True)
-    pixels = by_pillow(SiglipImageProcessorPil, processor, images)
+    pixels = by_pillow(SiglipImageProcessorPil, processor.image_processor, images)
     theirs = model(input_ids=inputs["input_ids"], pixel_values=pixels).logits_per_image
     theirs = (theirs - model.logit_bias) / model.logit_scale.exp()
-    assert np.abs(scored(made, images) - theirs.detach().numpy()).max() < 1e-5
+    assert np.abs(scored(made, images, TEXTS) - theirs.detach().numpy()).max() < 1e-5
 
 
 def blip_of_transformers(made, images, text, *, itm, first=None):
@@ -111,7 +88,7 @@ def blip_of_transformers(made, images, text, *, itm, first=None):
     tokens = processor.tokenizer(text, return_tensors="pt")
     if first is not None:
         tokens["input_ids"][:, 0] = first
-    pixels = by_pillow(BlipImageProcessorPil, processor, images)
+    pixels = by_pillow(BlipImageProcessorPil, processor.image_processor, images)
     many = {name: value.expand(len(images), -1) for name, value in tokens.items() if name != "token_type_ids"}
     one = {name: value for name, value in tokens.items() if name != "token_type_ids"}
     with torch.inference_mode():
@@ -127,7 +104,7 @@ def test_blip_matching_is_that_of_transformers(first_token, token, checkpoints, 
 
 
 def test_the_first_token_matters(checkpoints, images):
-    both = [scored(scorer("blip_itm", checkpoints, first_token=name), images) for name in ("enc", "cls")]
+    both = [scored(scorer("blip_itm", checkpoints, first_token=name), images, TEXTS) for name in ("enc", "cls")]
     assert np.abs(both[0] - both[1]).max() > 1e-4
 
 
@@ -140,8 +117,8 @@ def test_blip_contrast_is_that_of_transformers(checkpoints, images):
 def test_a_checkpoint_without_the_token_of_lavis(tmp_path, images):
     tiny_scorers.write_blip(tmp_path / "of" / "blip", extra_tokens=0)
     with pytest.raises(InputError, match=r"has no \[ENC\] token(.|\n)*set first_token: cls"):
-        scored(scorer("blip_itm", tmp_path / "of"), images)
-    assert scored(scorer("blip_itm", tmp_path / "of", first_token="cls"), images).shape == (7, 3)
+        scored(scorer("blip_itm", tmp_path / "of"), images, TEXTS)
+    assert scored(scorer("blip_itm", tmp_path / "of", first_token="cls"), images, TEXTS).shape == (7, 3)
 
 
 @pytest.mark.parametrize(

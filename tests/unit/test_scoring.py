@@ -23,13 +23,7 @@ from framesift.videos import Video, describe_video
 TEXTS = ["what digit is on the red star ?", "who is on a blue circle", "red", "the red circle of a star"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads may sum in another order, which changes the last digit of a score."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
