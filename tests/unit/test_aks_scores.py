@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -178,7 +179,17 @@ def test_released_scores_in_the_workflow(tmp_path, monkeypatch):
     (tmp_path / "my.yaml").write_text(json.dumps(config))
 
     def plan():
-        command = ["snakemake", "-n", "results/tables/t.csv", "--quiet", "rules", "--configfile", tmp_path / "my.yaml"]
+        command = [
+            sys.executable,
+            "-m",
+            "snakemake",
+            "-n",
+            "results/tables/t.csv",
+            "--quiet",
+            "rules",
+            "--configfile",
+            tmp_path / "my.yaml",
+        ]
         return subprocess.run(command, cwd=root, capture_output=True, text=True)
 
     done = plan()
