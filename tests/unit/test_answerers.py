@@ -57,4 +57,3 @@ def test_every_file_of_a_hub_checkpoint_is_of_the_pinned_commit(tmp_path, monkey
     assert model.pretrained == str(tmp_path)
     assert str(model.model.dtype) == "torch.bfloat16"
     assert model.model.config._attn_implementation == "sdpa"
-    assert model.given == []

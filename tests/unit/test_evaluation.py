@@ -17,7 +17,7 @@ import barcode
 import tiny_llava
 from benchmarks import REPOSITORIES
 from framesift import answering
-from framesift.answerers import Answerer, Given
+from framesift.answerers import Given, LocalAnswerer, Reply
 from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
 from framesift.answering import Asker, Wanted
 from framesift.answers import Answer, read_answers
@@ -261,7 +261,7 @@ def test_a_processor_that_drops_a_frame_fails_the_job(network, job, monkeypatch)
         return inputs
 
     monkeypatch.setattr(LlavaOnevisionProcessor, "__call__", dropping)
-    with pytest.raises(RuntimeError, match=r"4 frames became a tensor of shape \(1, 3\)"):
+    with pytest.raises(RuntimeError, match="4 frames became a tensor of 3 pictures"):
         job()
     assert network.frames == []
 
@@ -403,7 +403,7 @@ def test_a_column_that_the_task_reads_is_asked_for_before_the_model_is(world, jo
         world.folder = folder
 
 
-class Parrot(Answerer):
+class Parrot(LocalAnswerer):
     """A simple model, without a network: it says what it was given."""
 
     chat = False
@@ -415,17 +415,17 @@ class Parrot(Answerer):
         return LlavaOnevisionHf.__module__
 
     def load(self, device):
-        def generate_until(requests):
-            [request] = requests
-            text, generation, visual, *_ = request.args
-            generation["changed"] = True
+        def answer(asked):
+            text, generation, visual, *_ = asked.request.args
+            assert asked.text == text
+            generation["changed"] = asked.generation["changed"] = True
             [frames] = visual(None)
+            assert frames is asked.frames
             assert [image.size for image in frames] == [(160, 120)] * len(frames)
-            model.given.append(Given(frames.frames[self.skips :], frames.times[self.skips :]))
-            return [f"{text} {frames.fps} {frames.n_frames} {len(frames)}"]
+            given = Given(frames.frames[self.skips :], frames.times[self.skips :], "digest")
+            return Reply(f"{text} {frames.fps} {frames.n_frames} {len(frames)}", given)
 
-        model = SimpleNamespace(given=[], generate_until=generate_until)
-        return model
+        return SimpleNamespace(answer=answer)
 
 
 class Request:

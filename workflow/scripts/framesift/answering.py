@@ -17,12 +17,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from framesift.answerers import Answerer
+from framesift.answerers import Answerer, Asked, Model
 from framesift.code import code_digest
 from framesift.errors import VideoError
 from framesift.journal import Journal
 from framesift.lmms_task import Frames
-from framesift.models import model_digest
 from framesift.spec import canonical_json, spec_id
 from framesift.video.reader import read_frames
 
@@ -86,7 +85,7 @@ class Asker:
         self.device = device
         self.identity = {
             "answerer": answerer.spec(),
-            "weights": model_digest(answerer.model, answerer.revision),
+            "weights": answerer.weights(),
             "code": code_digest(__name__, answerer.module),
             "versions": {name: version(name) for name in ("lmms-eval", "torch", "transformers")},
         }
@@ -95,10 +94,10 @@ class Asker:
         self.made = 0
 
     @cached_property
-    def loaded(self) -> Any:
+    def loaded(self) -> Model:
         start = time.monotonic()
         model = self.answerer.load(self.device)
-        log.info("%s loaded on %s in %.1f s", self.answerer.model, self.device, time.monotonic() - start)
+        log.info("%s loaded on %s in %.1f s", self.answerer.kind, self.device, time.monotonic() - start)
         return model
 
     def as_lmms(self) -> Any:
@@ -161,23 +160,22 @@ class Asker:
     def _generate(self, arguments: _Arguments, wanted: Wanted) -> dict[str, Any]:
         """Ask the real model; the record for the journal."""
         model = self.loaded
-        model.task_dict = arguments.documents
-        model.given.clear()
         start = time.monotonic()
-        [result] = model.generate_until([arguments.request_with_frames()])
+        reply = model.answer(arguments.asked())
         seconds = time.monotonic() - start
-        question_id = arguments.frames.question_id
-        if len(model.given) != 1 or model.given[0].frames != wanted.frames or model.given[0].times != wanted.times:
+        question_id, given = arguments.frames.question_id, reply.given
+        if given.frames != wanted.frames or given.times != wanted.times:
             raise RuntimeError(
-                f"question {question_id}: the model was given {[given.frames for given in model.given]},"
-                f" not the selected frames {wanted.frames}"
+                f"question {question_id}: the model was given {given.frames}, not the selected frames {wanted.frames}"
             )
         return {
             "question_id": question_id,
             "video": wanted.digest,
-            "frames": model.given[0].frames,
-            "times": model.given[0].times,
-            "response": result if isinstance(result, str) else result.text,
+            "frames": given.frames,
+            "times": given.times,
+            "pixels": given.pixels,
+            "response": reply.text,
+            "usage": reply.usage,
             "seconds": round(seconds, 3),
         }
 
@@ -210,13 +208,14 @@ class _Arguments:
             for message in self._media
         ]
 
-    def request_with_frames(self) -> Any:
-        """The request for the real model: what was made once is handed over, so it gets these very frames."""
+    def asked(self) -> Asked:
+        """What the model gets. What was made of the document once is handed over, so it gets these very frames."""
         request = copy.copy(self._request)
         generation = copy.deepcopy(self.generation)
         middle = (self._made, generation) if self._chat else (generation, self._made)
         request.arguments = (self.text, *middle, *self._request.args[3:])
-        return request
+        messages = self._media if self._chat else None
+        return Asked(self.frames, self.text, messages, generation, request, self.documents)
 
     def _made(self, document: Any) -> Any:
         return self._media

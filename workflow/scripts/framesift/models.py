@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,51 @@ def model_digest(model: str, revision: str | None) -> str:
     if not Path(model).is_dir():
         raise InputError("there is no such folder", field="model", value=model, expected="a folder with a checkpoint")
     return tree_digest(model)
+
+
+def local_checkpoint(component: Checkpoint) -> str:
+    """The folder of a checkpoint, fetched first where it is one of the hub.
+
+    For libraries that look at the newest commit of a repository whatever revision they are given.
+    """
+    from framesift.errors import InputError
+
+    if is_folder(component.model):
+        return component.model
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(
+            component.model,
+            revision=component.revision,
+            allow_patterns=["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"],
+        )
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"cannot be fetched: {str(error).splitlines()[0]}",
+            field="model",
+            value=f"{component.model}@{component.revision}",
+            hint="check the network, HF_HUB_OFFLINE and HF_TOKEN",
+        ) from error
+
+
+@contextmanager
+def loading(component: Checkpoint, expected: str) -> Iterator[None]:
+    """Turn what libraries raise for an unsuitable checkpoint into one clear error."""
+    from framesift.errors import InputError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError) as error:  # KeyError: a type of model that the library does not know
+        if isinstance(error, InputError):
+            raise
+        text = str(error).strip() or repr(error)
+        raise InputError(
+            f"cannot be loaded: {type(error).__name__}: {text.splitlines()[0]}",
+            field="model",
+            value=component.model,
+            expected=expected,
+        ) from error
 
 
 def pick_device(device: str) -> str:
