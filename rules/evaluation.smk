@@ -1,4 +1,4 @@
-# Evaluation: a selection + an answerer -> answers, through lmms-eval as it is published.
+# Evaluation: a selection + an answerer -> answers, through lmms-eval as it is published; then what they are worth.
 # (The program is not called evaluate.py: lmms-eval imports a library of that name.)
 # Each answer is kept in results/cache as soon as it is given, so no job ever repeats more than one question.
 
@@ -16,22 +16,88 @@ rule evaluate:
     benchmark:
         "benchmarks/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.tsv"
     conda:
-        "../envs/evaluate.yaml"
+        lambda wc: plan.env(plan.answerers[wc.answerer].answerer)
+    threads: 2  # half of them decode ahead; on a GPU all do
     resources:
-        gpu=1,
+        gpu=lambda wc: plan.gpus(plan.answerers[wc.answerer].answerer),
         mem_mb=16000,
     params:
         spec=lambda wc: plan.spec(
-            plan.answer_spec(wc.dataset, plan.answerers[wc.answerer])
+            plan.answer_spec(
+                wc.dataset, plan.answerers[wc.answerer], plan.selectings[wc.selecting]
+            )
         ),
         code=lambda wc: plan.code(
             "evaluate_selection.py",
             plan.answerers[wc.answerer].answerer,
             plan.dataset(wc.dataset),
         ),
+        subtitles=lambda wc: plan.subtitles(wc.dataset, plan.answerers[wc.answerer]),
+        # looking at `threads` keeps these from causing reruns: they change no answer
+        connection=lambda wc, threads: plan.spec(
+            plan.answerers[wc.answerer].answerer.connection()
+        ),
+        also=lambda wc, threads: plan.spec(
+            plan.also_answered(
+                wc.dataset, plan.answerers[wc.answerer], plan.selectings[wc.selecting]
+            )
+        ),
     message:
         "Answering {wildcards.dataset} with {wildcards.answerer} on {wildcards.selecting}"
     shell:
         "python workflow/scripts/evaluate_selection.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} --selection {input.selection:q} --chunk {wildcards.chunk} --chunks {wildcards.n}"
+        " --videos {input.videos:q} --selection {input.selection:q} {params.subtitles:q}"
+        " --chunk {wildcards.chunk} --chunks {wildcards.n} --also {params.also:q}"
+        " --connection {params.connection:q}"
         " --threads {threads} --cache results/cache/answers --out {output:q} 2> {log:q}"
+
+
+# A finished run of lmms-eval, whoever did it, as answers.
+rule import_run:
+    input:
+        unpack(lambda wc: plan.run_files(wc.run)),
+        labels="results/labels/{dataset}.json",
+    output:
+        "results/answers/{dataset}/runs/{run}.json",
+    log:
+        "logs/answers/{dataset}/runs/{run}.log",
+    benchmark:
+        "benchmarks/answers/{dataset}/runs/{run}.tsv"
+    conda:
+        "../envs/data.yaml"
+    params:
+        results=lambda wc, input: (
+            ["--results", input.results] if "results" in input.keys() else []
+        ),
+        code=plan.code("import_run.py"),
+    message:
+        "Taking the finished run {wildcards.run} for {wildcards.dataset}"
+    shell:
+        "python workflow/scripts/import_run.py --samples {input.samples:q} {params.results:q}"
+        " --labels {input.labels:q} --out {output:q} 2> {log:q}"
+
+
+# One job a table: our parser and the task's own metric on all its answers, and the judge of open ones.
+rule judge_answers:
+    input:
+        labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
+        answers=lambda wc: plan.answers_of(wc.table),
+    output:
+        "results/judged/{table}.json",
+    log:
+        "logs/judged/{table}.log",
+    benchmark:
+        "benchmarks/judged/{table}.tsv"
+    conda:
+        "../envs/evaluate.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.judge_spec(wc.table)),
+        code=lambda wc: plan.code(
+            "judge_answers.py", plan.dataset(plan.table(wc.table).dataset)
+        ),
+        connection=lambda wc, threads: plan.spec(plan.judge_connection(wc.table)),
+    message:
+        "Judging the answers of {wildcards.table}"
+    shell:
+        "python workflow/scripts/judge_answers.py --spec {params.spec:q} --labels {input.labels:q}"
+        " --connection {params.connection:q} --cache results/cache/judged --out {output:q} 2> {log:q}"

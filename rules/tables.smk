@@ -43,16 +43,16 @@ rule make_table:
         videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
         evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
         selections=lambda wc: [
-            cell["selection"] for cell in plan.table_spec(wc.table)["cells"]
-        ],
-        answers=lambda wc: [
-            file
+            cell["selection"]
             for cell in plan.table_spec(wc.table)["cells"]
-            for file in cell["answers"]
+            if cell["selection"]
         ],
+        answers=lambda wc: plan.answers_of(wc.table),
+        judged="results/judged/{table}.json",
     output:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
+        timings="results/tables/{table}_timings.csv",
     log:
         "logs/tables/{table}.log",
     benchmark:
@@ -69,5 +69,5 @@ rule make_table:
         "Making the table {wildcards.table}"
     shell:
         "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q} --videos {input.videos:q}"
-        " {params.evidence:q}"
-        " --out {output.table:q} --groups-out {output.groups:q} 2> {log:q}"
+        " --judged {input.judged:q} {params.evidence:q}"
+        " --out {output.table:q} --groups-out {output.groups:q} --timings-out {output.timings:q} 2> {log:q}"

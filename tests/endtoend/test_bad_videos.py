@@ -153,7 +153,7 @@ def test_equal_scores_give_uniform_frames_and_say_so(project, rows):
 def test_the_answers_tell_why_a_question_is_left_out(project):
     plan = Plan(Config.model_validate(_merged(project)))
     cell = plan.cells("tiny")[0]
-    (path,) = plan.answers(plan.table("tiny"), cell)
+    (path,) = plan.answers("tiny", cell.answering, cell.selecting)
     answers = read_answers(project.folder / path)
     assert {name.removesuffix("-1") for name, answer in answers.items() if answer.error} == set(BROKEN)
     assert "the file is empty" in answers["empty-1"].error

@@ -15,7 +15,7 @@ from tiny import TABLE, make_project
 
 PROGRAMS = (
     *("convert_labels", "index_videos", "assign_shards", "score_frames"),
-    *("merge_scores", "select_frames", "evaluate_selection", "make_table"),
+    *("merge_scores", "select_frames", "evaluate_selection", "judge_answers", "make_table"),
 )
 
 #: Stands before `python` in PATH. Each program is killed the first time it is called: as soon as it has kept a first

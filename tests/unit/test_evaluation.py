@@ -11,25 +11,26 @@ from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import barcode
 import tiny_llava
-from benchmarks import REPOSITORIES
 from framesift import answering
 from framesift.answerers import Given, LocalAnswerer, Reply
 from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
-from framesift.answering import Asker, Wanted
+from framesift.answering import Asker, Put
 from framesift.answers import Answer, read_answers
 from framesift.code import SCRIPTS
-from framesift.components import build
 from framesift.datasets.videomme import VideoMME
 from framesift.errors import InputError
-from framesift.evaluation import chunk_of, run_task, wanted_frames
+from framesift.evaluation import chunk_of, wanted_frames
 from framesift.files import read_json, write_json
 from framesift.journal import Journal
 from framesift.labels import convert
-from framesift.lmms_task import ID_COLUMN, Frames, frames_only
+from framesift.lmms_task import Frames, frames_only
+from framesift.prefetch import Wanted
+from framesift.protocols import Showing
 from framesift.questions import Question
 from framesift.selection import Selected, write_selection
 from framesift.video.grid import CandidateGrid
@@ -110,8 +111,8 @@ def program():
 def job(world, program, tmp_path, monkeypatch):
     """Run evaluate_selection.py in this process: job(name, chosen=..., excluded=..., model=...) gives the answers."""
 
-    def run(out="answers", *, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
-        command = arguments(world, tmp_path, out, chosen, excluded, model, videos, chunk, chunks)
+    def run(out="answers", **given):
+        command = arguments(world, tmp_path, out, **given)
         monkeypatch.setattr(sys, "argv", ["evaluate_selection.py", *command])
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         program.main()
@@ -120,7 +121,10 @@ def job(world, program, tmp_path, monkeypatch):
     return run
 
 
-def arguments(world, folder, out, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1"):
+def arguments(
+    world, folder, out, *, chosen=CHOSEN, excluded=(), model="model", videos=None, chunk="1", chunks="1", also=(),
+    **asked,
+):  # fmt: skip
     selection = {
         question_id: Selected(video_id=video, error="scores: NaN")
         if question_id in excluded
@@ -134,12 +138,13 @@ def arguments(world, folder, out, chosen=CHOSEN, excluded=(), model="model", vid
     }
     write_selection(folder / f"selection-{out}.json", selection, {})
     answerer = {"kind": "llava_onevision_hf", "model": str(world.folder / model), "dtype": "float32"}
-    spec = {"answerer": answerer, "dataset": {"kind": "videomme"}, "protocol": "fair"}
+    spec = {"answerer": answerer, "dataset": {"kind": "videomme"}, "protocol": "fair", **asked}
     options = {
         "spec": json.dumps(spec), "labels": world.folder / "labels.json",
         "videos": videos or world.folder / "videos.parquet", "selection": folder / f"selection-{out}.json",
         "cache": folder / "cache", "chunk": chunk, "chunks": chunks, "out": folder / f"{out}.json",
         "device": "cpu", "threads": 1,
+        "also": json.dumps([[str(folder / f"selection-{name}.json"), spec] for name in also]),
     }  # fmt: skip
     return [text for name, value in options.items() for text in (f"--{name}", str(value))]
 
@@ -159,68 +164,10 @@ def test_exactly_the_selected_frames_reach_the_network(world, network, job, tmp_
     assert made_by["spec"]["protocol"] == "fair"
 
 
-def test_the_tasks_own_parser_judges_and_nothing_is_guessed(network, job):
-    network.says = ["A", "The answer is (C).", "???", ""]
-    answers = job()
-    assert [answer.response for answer in answers.values()] == network.says
-    assert [answer.parsed for answer in answers.values()] == ["A", "C", None, None]
-    assert [answer.correct for answer in answers.values()] == [True, False, False, False]
-    assert [answer.answer for answer in answers.values()] == [*"ABCD"]
-
-
-#: Two questions of each benchmark that lmms-eval can ask, and the prompt of the first.
-ASKED = {
-    "longvideobench": "What?\nA. a\nB. b\nC. c\nAnswer with the option's letter from the given choices directly.\n",
-    "mlvu": "What?\n(A) a\n(B) b\n(C) c\n(D) d\n\nOnly give the best option.\nBest option: (",
-    "custom": "Select the best answer",
-}
-
-
-@pytest.mark.parametrize("kind", ASKED)
-def test_the_tasks_of_other_benchmarks(kind, tmp_path):
-    """The prompt is the benchmark's own, its parser reads the answers, and none is guessed where it finds none."""
-    from lmms_eval.api.model import lmms
-
-    if kind == "custom":
-        record = {"question": "What?", "options": ["a", "b", "c"], "answer": "A", "video": "v", "n": 1}
-        write_json(tmp_path / "labels.json", [record, {**record, "n": 2}])
-        dataset = build("datasets", {"kind": kind, "data_dir": ".", "labels": ".", "columns": {"question_id": "n"}})
-    else:
-        repository = REPOSITORIES[kind]()
-        dataset = build("datasets", {"kind": kind})
-        (tmp_path / dataset.labels.name).write_bytes(repository[dataset.labels.as_posix()])
-    labels = tmp_path / ("labels.json" if kind == "custom" else dataset.labels.name)
-    records = convert(dataset, labels)[:2]
-    questions = [Question(**record["normalised"]) for record in records]
-    prompts = []
-
-    class Model(lmms):
-        is_simple = False
-
-        def generate_until(self, requests):
-            for request in requests:
-                task, split = request.args[4:6]
-                messages = request.args[1](self.task_dict[task][split][request.args[3]])
-                prompts.append(messages[0]["content"][-1]["text"])
-            return ["(B", "No idea whatsoever, sorry."]
-
-        loglikelihood = generate_until_multi_round = None
-
-    documents = [
-        {**dataset.document(record, question), ID_COLUMN: question.question_id}
-        for record, question in zip(records, questions, strict=True)
-    ]
-    asker = SimpleNamespace(answerer=SimpleNamespace(chat=True, max_new_tokens=None), as_lmms=Model)
-    judged = run_task(dataset.lmms_task, documents, asker)
-    parsed = [judged[question.question_id][dataset.lmms_task.prediction] or None for question in questions]
-    assert parsed == ["B", None]
-    assert prompts[0].startswith(ASKED[kind])
-
-
 def test_an_excluded_question_is_not_asked(network, job):
     answers = job(excluded=["1-1"])
     assert len(network.frames) == 3
-    assert answers["1-1"] == Answer(video_id="ten_fps", answer="A", error="scores: NaN")
+    assert answers["1-1"] == Answer(video_id="ten_fps", error="scores: NaN")
 
 
 def test_without_a_question_to_ask_no_model_is_needed(network, job, monkeypatch):
@@ -294,9 +241,9 @@ def test_only_the_changed_question_is_asked_again(network, job):
 def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, change):
     job()
     model = "model"
+    asked = {}
     if change == "prompt":
-        task = VideoMME.lmms_task
-        monkeypatch.setattr(VideoMME, "lmms_task", task.model_copy(update={"prompt": {"post_prompt": "Which letter?"}}))
+        asked = {"prompt": {"pre_prompt": "", "post_prompt": "\nWhich letter?"}}
     elif change == "weights":
         model = "other"
         tiny_llava.write_checkpoint(world.folder / model, seed=1)
@@ -304,7 +251,7 @@ def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, c
         monkeypatch.setattr(answering, "code_digest", lambda *roots: "another")
     else:
         monkeypatch.setattr(answering, "version", lambda name: "another")
-    job("changed", model=model)
+    job("changed", model=model, **asked)
     assert len(network.frames) == 2 * len(CHOSEN)
 
 
@@ -372,7 +319,7 @@ def test_there_is_no_chunk_zero():
 
 
 QUESTION = Question(question_id="q", video_id="v", question="?", options=("a", "b"), answer="A")
-VIDEO = Video("v", "v.mp4", frames=[0, 10], stamps=[0, 100], times=[0.0, 1.0], keyframes=[0])
+VIDEO = Video("v", "v.mp4", n_frames=11, frames=[0, 10], stamps=[0, 100], times=[0.0, 1.0], keyframes=[0])
 
 
 @pytest.mark.parametrize(
@@ -380,14 +327,14 @@ VIDEO = Video("v", "v.mp4", frames=[0, 10], stamps=[0, 100], times=[0.0, 1.0], k
     [
         ({}, "not in the selection"),
         ({"q": Selected(video_id="w", frames=[0])}, "not with the video"),
-        ({"q": Selected(video_id="v", frames=[0, 11], times=[0, 1])}, "frame 11 is not a candidate"),
+        ({"q": Selected(video_id="v", frames=[0, 11], times=[0, 1])}, "v has frames 0 to 10, not 11"),
         ({"q": Selected(video_id="v", frames=[10, 0], times=[1, 0])}, "no frames in time order"),
         ({"q": Selected(video_id="v")}, "no frames in time order"),
     ],
 )
 def test_a_selection_that_does_not_belong_is_refused(selection, message):
     with pytest.raises(InputError, match=message):
-        wanted_frames([QUESTION], selection, {"v": VIDEO})
+        wanted_frames([QUESTION], selection, {"v": VIDEO}, Showing())
 
 
 def test_a_column_that_the_task_reads_is_asked_for_before_the_model_is(world, job, tmp_path, monkeypatch):
@@ -446,18 +393,140 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
         path=video.path, digest=video.digest, fps=10.0, n_frames=120, keyframes=video.keyframes,
         frames=video.frames[:2], times=video.times[:2], stamps=video.stamps[:2],
     )  # fmt: skip
-    asker = Asker(Parrot(model=str(world.folder / "model"), skips=skips), {"q": wanted}, tmp_path, "job", "cpu")
+    asker = Asker(Parrot(model=str(world.folder / "model"), skips=skips), tmp_path, "job", "cpu")
     request = Request("which?", {"max_new_tokens": 16}, frames_only, 0, "task", "test")
-    documents = {"task": {"test": [{"framesift_id": "q"}]}}
+
+    def ask():
+        put = Put(request, {"task": {"test": [{"framesift_id": "q"}]}}, chat=False)
+        return asker.ask([put], {"q": wanted})["q"].text
+
     if skips:
         with pytest.raises(RuntimeError, match="not the selected frames"):
-            asker.ask(request, documents)
+            ask()
         assert len(asker.journal) == 0
         return
-    assert asker.ask(request, documents) == "which? 10.0 120 2"
-    assert asker.ask(request, documents) == "which? 10.0 120 2"
-    assert asker.made == 1
+    assert ask() == ask() == "which? 10.0 120 2"
+    assert asker.timing.asked == 1
     assert request.args[1] == {"max_new_tokens": 16}
+
+
+def test_what_another_job_answers_meanwhile_is_not_asked(world, tmp_path):
+    asker = Asker(Parrot(model=str(world.folder / "model")), tmp_path, "job", "cpu")
+    other = Journal(asker.journal.path.parent, "other")
+    other.add("key", {"response": "A"})
+    assert asker.journal.get("key")["response"] == "A"
+
+
+def test_a_gpu_that_is_too_small_is_one_clear_error(world, network, job, monkeypatch, caplog):
+    """All fallbacks are tried, in turn; what was answered before stays."""
+    import torch
+
+    calls = []
+
+    def exhausted(self, *arguments, **inputs):
+        calls.append(inputs.get("cache_implementation"))
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    from transformers.generation.utils import GenerationMixin
+
+    monkeypatch.setattr(GenerationMixin, "generate", exhausted)
+    with pytest.raises(InputError, match=r"question 1-1: the GPU's memory does not suffice for 4 frames") as failure:
+        job()
+    assert "hint: a larger GPU" in str(failure.value)
+    assert calls == [None, None, "offloaded"]
+    assert "keeping keys and values" in caplog.text
+
+
+def test_a_fallback_that_helps_is_no_error(world, network, job, monkeypatch):
+    import torch
+    from transformers.generation.utils import GenerationMixin
+
+    generate, failures = GenerationMixin.generate, []
+
+    def failing_once(self, *arguments, **inputs):
+        if not failures:
+            failures.append(1)
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return generate(self, *arguments, **inputs)
+
+    monkeypatch.setattr(GenerationMixin, "generate", failing_once)
+    assert not any(answer.error for answer in job().values())
+
+
+# Protocols and controls, as they reach the network
+
+
+def test_the_released_protocol_replaces_a_short_selection(world, network, job):
+    answers = job(protocol="released", budget=4)
+    ntsc = [int(frame) for frame in np.linspace(0, 299, 4, dtype=int)]
+    assert network.frames == [indices(world, "1-1"), [0, 39, 79, 119], ntsc, indices(world, "2-2")[:4]]
+    assert [answer.frames_given for answer in answers.values()] == network.frames
+    assert answers["2-1"].times_given == [pytest.approx(frame * 1001 / 30000, abs=1e-5) for frame in ntsc]
+
+
+@pytest.mark.parametrize("control", ["zeroed", "shuffled", "blank"])
+def test_negative_controls(world, network, job, monkeypatch, control):
+    before = job()
+    pixels = [answer.pixels for answer in before.values()]
+    network.frames.clear()
+    if control == "blank":
+        monkeypatch.setattr(
+            barcode, "read_indices", lambda frames: [float(frame[0].max() - frame[0].min()) for frame in frames]
+        )
+    answers = job(control, control=control)
+    given = [answer.frames_given for answer in answers.values()]
+    assert all(answer.times_given == sorted(answer.times_given) for answer in answers.values())
+    if control == "zeroed":
+        assert network.frames == given == [[0] * len(positions) for _, positions in CHOSEN.values()]
+        assert {time for answer in answers.values() for time in answer.times_given} == {0.0}
+    elif control == "shuffled":
+        assert network.frames == [frames for frames in given if len(frames) > 1]  # one frame has one order
+        for question_id, frames in zip(CHOSEN, given, strict=True):
+            chosen = indices(world, question_id)
+            assert sorted(frames) == chosen
+            assert frames != chosen or len(chosen) == 1
+    else:
+        assert given == [indices(world, question_id) for question_id in CHOSEN]
+        assert all(deviation == 0 for frames in network.frames for deviation in frames)
+    changed = [one != answer.pixels for one, answer in zip(pixels, answers.values(), strict=True)]
+    assert changed == [True, True, control != "shuffled", True]
+
+
+# One loaded model serves what else is pending
+
+
+def test_the_loaded_model_answers_other_selections_too(world, network, job, tmp_path, monkeypatch):
+    other = CHOSEN | {"1-2": ("ten_fps", [1, 2, 8]), "2-1": ("ntsc", [5])}
+    arguments(world, tmp_path, "other", chosen=other)  # writes the selection
+    job(also=["other", "not_there"])
+    assert network.frames[len(CHOSEN) :] == [[10, 20, 80], [145]]
+    monkeypatch.setattr(LlavaOnevisionHf, "load", None)
+    answers = job("other", chosen=other)
+    assert [answers[name].frames_given for name in ("1-2", "2-1")] == [[10, 20, 80], [145]]
+
+
+def test_an_outdated_selection_is_left_to_its_own_job(world, network, job, tmp_path):
+    other = CHOSEN | {"1-2": ("ten_fps", [1, 2, 8])}
+    arguments(world, tmp_path, "other", chosen=other)
+    os.utime(tmp_path / "selection-other.json", (10**9, 10**9))
+    job(also=["other"])
+    assert len(network.frames) == len(CHOSEN)
+
+
+def test_without_a_question_to_ask_others_are_left_alone(world, network, job, tmp_path):
+    job()
+    arguments(world, tmp_path, "other", chosen=CHOSEN | {"1-2": ("ten_fps", [1, 2, 8])})
+    job("again", also=["other"])
+    assert len(network.frames) == len(CHOSEN)
+
+
+def test_where_the_time_went_is_told(network, job, caplog):
+    import logging
+
+    with caplog.at_level(logging.INFO, logger="framesift"):
+        job()
+    assert "4 questions in " in caplog.text
+    assert "waiting for frames" in caplog.text
 
 
 def test_frames_are_a_video_before_they_are_decoded():

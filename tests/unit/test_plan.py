@@ -33,7 +33,7 @@ def files(raw):
         if cell.selecting.scorer:
             found[f"scores {cell.scorer_name}"] = plan.scores(table.dataset, cell.selecting.scorer)
         found[f"selection {name}"] = plan.selection(table.dataset, cell.selecting)
-        found[f"answers {name}"] = plan.answers(table, cell)[0]
+        found[f"answers {name}"] = plan.answers(table.dataset, cell.answering, cell.selecting)[0]
     return found
 
 
@@ -84,6 +84,68 @@ def test_a_selector_without_scores_has_one_cell(raw):
     assert [(cell.selector_name, cell.scorer_name) for cell in cells] == [
         ("uniform", None), ("topk", "clip"), ("topk", "demo_blip"), ("aks", "clip"), ("aks", "demo_blip"),
     ]  # fmt: skip
+
+
+def test_controls_are_rows_of_the_baseline(raw):
+    raw["tables"]["videomme"]["controls"] = ["blank", "shuffled"]
+    cells = Plan(load_config(raw)).cells("videomme")
+    assert [(cell.selector_name, cell.answering.control) for cell in cells] == [
+        ("uniform", None), ("uniform", "blank"), ("uniform", "shuffled"), *[("topk", None)] * 2, *[("aks", None)] * 2,
+    ]  # fmt: skip
+    raw["tables"]["videomme"]["controls"] = []
+    assert all(not cell.answering.control for cell in Plan(load_config(raw)).cells("videomme"))
+
+
+def test_how_questions_are_put_decides_where_answers_are(raw):
+    for key, value in {
+        "controls": ["blank"], "protocol": "released", "prompt": {"post_prompt": "?"}, "subtitles": "all",
+    }.items():  # fmt: skip
+        other = copy.deepcopy(raw)
+        other["tables"]["videomme"][key] = value
+        if key == "subtitles":
+            other["datasets"]["videomme"]["subtitles"] = "subtitle"
+        specs = [Plan(load_config(one)).table_spec("videomme") for one in (raw, other)]
+        places = [{cell["id"] for cell in spec["cells"]} for spec in specs]
+        assert len(places[1] - places[0]) == (1 if key == "controls" else 5), key
+
+
+def test_the_released_protocol_tells_the_uniform_arm(raw):
+    raw["tables"]["videomme"]["protocol"] = "released"
+    plan = Plan(load_config(raw))
+    specs = {
+        cell.selector_name: plan.answer_spec("videomme", cell.answering, cell.selecting)
+        for cell in plan.cells("videomme")
+    }
+    assert [specs[name].get("uniform") for name in ("uniform", "topk", "aks")] == ["linspace", None, None]
+    assert {spec["budget"] for spec in specs.values()} == {32}
+
+
+def test_a_loaded_model_is_told_what_else_is_asked(raw):
+    """All other cells of the dataset with this answerer; each job from its own place on, so that they meet half way."""
+    raw["tables"]["videomme"]["controls"] = ["blank"]
+    raw["tables"]["more"] = {**raw["tables"]["videomme"], "budgets": [8], "controls": []}
+    plan = Plan(load_config(raw))
+    cells = plan.cells("videomme")
+    also = [plan.also_answered("videomme", cell.answering, cell.selecting) for cell in cells]
+    assert {len(others) for others in also} == {6 + 5 - 1}
+    assert len({others[0][0] + str(others[0][1]) for others in also}) == len(cells)
+    assert all(spec["answerer"] == also[0][0][1]["answerer"] for others in also for _, spec in others)
+    controls = [spec.get("control") for _, spec in also[0]]
+    assert controls.count("blank") == 1
+
+
+def test_a_prompt_and_a_judge_must_be_there(raw):
+    for key, value, message in (
+        ("prompt", "defualt", "has no prompt of this name(.|\n)*did you mean 'default'"),
+        ("subtitles", "all", "has no folder of subtitles"),
+        ("judge", "gpt", "there is no judge of this name"),
+        ("runs", ["theirs"], "there is no run of this name"),
+        ("controls", ["noise"], "controls"),
+    ):
+        other = copy.deepcopy(raw)
+        other["tables"]["videomme"][key] = value
+        with pytest.raises(InputError, match=message):
+            load_config(other)
 
 
 def test_a_table_that_is_not_there(raw):

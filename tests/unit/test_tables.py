@@ -19,9 +19,12 @@ from framesift import cli
 from framesift.answers import Answer, write_answers
 from framesift.errors import InputError
 from framesift.files import write_json
+from framesift.judged import JudgedCell, Verdict, write_judged
 from framesift.selection import Selected, write_selection
 from framesift.tables import columns, display
+from framesift.tables.guards import SAME_PIXELS, TOO_ALIKE
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
+from framesift.videos import Video, write_videos
 
 # Statistics
 
@@ -122,8 +125,10 @@ class World:
         self.folder = folder
         self.n, self.videos = n, videos
         self.evidence = None
+        self.judged = {}
         self.spec = {"table": "t", "dataset": "d", "protocol": "fair", "baseline": "uniform", "seed": 0, "cells": []}
         self.ids = [f"q{k:02d}" for k in range(n)]
+        self.video_rows = [Video(f"v{k}", "v.mp4", fps=10.0, n_frames=100, duration=10.0) for k in range(videos)]
         self.write_labels()
 
     def video(self, question_id):
@@ -146,10 +151,16 @@ class World:
         ]
         write_json(self.folder / "labels.json", records)
 
-    def cell(self, letters, method="uniform", scorer=None, budget=4, answerer="vlm", frames=None, chunks=1, **kept):
-        """Add a cell. Letters: A is right, B wrong, - names no option, x was not selected, e could not be asked."""
-        stem = "-".join(str(part) for part in (answerer, method, scorer, budget))
-        selection, answers = {}, {}
+    def cell(
+        self, letters, method="uniform", scorer=None, budget=4, answerer="vlm", frames=None, chunks=1, pixels=None,
+        shown=None, run=False, **showing,
+    ):  # fmt: skip
+        """Add a cell.
+
+        Letters: A is right, B wrong, - names no option, ? is not judged, x was not selected, e could not be asked.
+        """
+        stem = "-".join(str(part) for part in (answerer, method, scorer, budget, *showing.values()))
+        selection, answers, verdicts = {}, {}, {}
         for number, question_id in enumerate(self.ids):
             letter, video_id = letters[number], self.video(question_id)
             chosen = [] if letter == "x" else list((frames or (lambda number: [0, 10, 20, 30]))(number))
@@ -159,26 +170,33 @@ class World:
                 video_id=video_id, error=error if letter == "x" else None, frames=chosen, times=times
             )
             if error:
-                answers[question_id] = Answer(video_id=video_id, answer="A", error=error)
-            else:
-                answers[question_id] = Answer(
-                    video_id=video_id,
-                    response=kept.get("response", letter),
-                    parsed=None if letter == "-" else letter,
-                    answer="A",
-                    correct=letter == "A",
-                    frames_given=chosen,
-                    times_given=times,
-                    seconds=0.25 * (number + 1),
-                )
+                answers[question_id] = Answer(video_id=video_id, error=error)
+                continue
+            parsed = None if letter in "-?" else letter
+            answers[question_id] = Answer(
+                video_id=video_id,
+                response=letter,
+                frames_given=[] if run else (shown or (lambda number, chosen: chosen))(number, chosen),
+                times_given=[] if run else times,
+                pixels=pixels(number) if pixels else "",
+                key=f"{question_id} {chosen} {showing}",
+                usage={"tokens": 10},
+                seconds=0.25 * (number + 1),
+            )
+            correct = None if letter == "?" else letter == "A"
+            verdicts[question_id] = Verdict(
+                answer="A", parsed=parsed, correct=correct, task_correct=letter in "A-" if correct is not None else None
+            )
         paths = [self.folder / f"{stem}-{chunk}.json" for chunk in range(chunks)]
         write_selection(self.folder / f"{stem}.json", selection, {})
         for chunk, path in enumerate(paths):
             part = {question_id: answers[question_id] for question_id in self.ids[chunk::chunks]}
             write_answers(path, part, {})
-        made = {"answerer": answerer, "method": method, "scorer": scorer, "budget": budget}
-        made |= {"selection": str(self.folder / f"{stem}.json"), "answers": [str(path) for path in paths]}
+        made = {"id": stem, "answerer": answerer, "method": method, "scorer": scorer, "budget": budget}
+        made |= {"selection": None if run else str(self.folder / f"{stem}.json"), "showing": showing}
+        made |= {"answers": [str(path) for path in paths]}
         self.spec["cells"].append(made)
+        self.judged[stem] = JudgedCell(metric="score", value=12.5, questions=verdicts)
         return made
 
     def make(self, monkeypatch, out="table"):
@@ -187,6 +205,10 @@ class World:
         for option, name in (("--groups-out", "_groups.csv"), ("--timings-out", "_timings.csv")):
             arguments += [option, paths[name]]
         arguments += ["--spec-out", paths["_spec.json"]]
+        if not (self.folder / "judged.json").exists():
+            write_judged(self.folder / "judged.json", self.judged, {})
+        write_videos(self.folder / "videos.parquet", self.video_rows, {})
+        arguments += ["--judged", self.folder / "judged.json", "--videos", self.folder / "videos.parquet"]
         if self.evidence is not None:
             write_json(self.folder / "evidence.json", self.evidence)
             arguments += ["--evidence", self.folder / "evidence.json"]
@@ -239,6 +261,7 @@ def test_a_small_table_by_hand(world, make):
         "n_total": "4",
         "excluded": "0",
         "unparsed": "0",
+        "unjudged": "0",
         "accuracy": "0.2500",
         "accuracy_low": "0.0456",
         "accuracy_high": "0.6994",
@@ -246,6 +269,11 @@ def test_a_small_table_by_hand(world, make):
         "frames_mean": "4.00",
         "frames_min": "4",
         "frames_max": "4",
+        "lmms_eval": "12.5000",
+        "disagreements": "0",
+        "protocols_differ": "0",
+        "shared": "4",
+        "largest_gap": "0.7000",  # of ten seconds, the last seven
         "accuracy[one_moment]": "0.0000",
         "accuracy[two_moments]": "1.0000",
         "accuracy[whole_video]": "0.0000",
@@ -303,7 +331,7 @@ def test_chunks_are_one_cell(world, make):
 
 def test_a_question_in_two_chunks(world, make):
     cell = world.cell("AABB", chunks=2)
-    first = json.loads((world.folder / "vlm-uniform-None-4-0.json").read_text())["questions"]["q00"]
+    first = json.loads((world.folder / cell["answers"][0]).read_text())["questions"]["q00"]
     world.edit(cell["answers"][1], lambda questions: questions.update(q00=first))
     with pytest.raises(InputError, match=r"4-1\.json: question_id: is in two chunks\n  found: 'q00'"):
         make(world)
@@ -325,8 +353,6 @@ def test_a_missing_or_unknown_question(world, make, file):
     [
         ("frames_given", [0, 10, 20], "was given other frames than the selection chose"),
         ("video_id", "v9", "is about another video"),
-        ("answer", "B", "was marked by another answer"),
-        ("correct", False, "is marked wrongly"),
     ],
 )
 def test_files_that_disagree_name_the_question(world, make, field, value, message):
@@ -473,34 +499,161 @@ def test_the_seed_changes_intervals_only(tmp_path, monkeypatch):
     assert changed <= {"difference_low", "difference_high"}
 
 
+# Answers that agree more than their frames allow
+
+
+def _pair(tmp_path, make, caplog, *, n=100, changed=0, common=0, pixels=(None, None), **second):
+    """The flags of two rows: so many answers differ, and so many of the four frames are common."""
+    world = World(tmp_path, n=n)
+    world.cell("A" * n, pixels=pixels[0])
+    other = [0, 10, 20, 30][:common] + [51, 52, 53, 54][common:]
+    world.cell("B" * changed + "A" * (n - changed), "topk", "clip", frames=lambda _: other, pixels=pixels[1], **second)
+    with caplog.at_level(logging.WARNING, logger="framesift"):
+        return [row["flag"] for row in make(world)[0]]
+
+
 @pytest.mark.parametrize(
-    ("change", "fires"),
+    ("given", "fires"),
     [
         ({}, True),
-        ({"n": 9}, False),  # too few questions
-        ({"same_frames": 3}, False),  # nine differ
-        ({"last_response": "B"}, False),
-        ({"budget": 8}, False),
+        ({"changed": 1}, False),  # up to 5.4 of a hundred
+        ({"n": 200, "changed": 3}, True),
+        ({"n": 200, "changed": 10}, False),
+        ({"n": 72}, False),  # too few to tell
+        ({"n": 73}, True),
+        ({"common": 2}, True),  # two of six frames
+        ({"common": 3}, False),
+        ({"budget": 8}, True),
+        ({"answerer": "other"}, False),
+        ({"run": True, "common": 4}, True),  # nobody knows what it saw
     ],
+    ids=str,
 )
-def test_identical_answers_to_different_frames(tmp_path, make, caplog, change, fires):
-    world = World(tmp_path, n=change.get("n", 12))
-    same = change.get("same_frames", 0)
-    letters = "A" * world.n
-    world.cell(letters)
-    last = letters[:-1] + change.get("last_response", "A")
-    world.cell(last, "topk", "clip", change.get("budget", 4), frames=lambda k: [0, 10, 20, 30 if k < same else 31])
-    with caplog.at_level(logging.WARNING, logger="framesift"):
-        rows = make(world)[0]
-    assert [row["flag"] for row in rows] == (["identical answers"] * 2 if fires else ["", ""])
-    assert ("'uniform, 4 frames, vlm' and 'topk with clip, 4 frames, vlm'" in caplog.text) is fires
+def test_answers_that_agree_more_than_their_frames_allow(tmp_path, make, caplog, given, fires):
+    flags = _pair(tmp_path, make, caplog, **given)
+    assert flags == ([TOO_ALIKE] * 2 if fires else ["", ""])
+    assert ("'uniform, 4 frames, vlm' and 'topk with clip" in caplog.text) is fires
 
 
-def test_same_frames_may_give_the_same_answers(tmp_path, make):
-    world = World(tmp_path, n=12)
-    world.cell("A" * 12)
-    world.cell("A" * 12, "topk", "clip")
+def test_whether_the_pixels_are_known_to_differ(tmp_path, make, caplog):
+    numbers = (lambda k: f"a{k}", lambda k: f"b{k}")
+    assert _pair(tmp_path, make, caplog, pixels=numbers) == [TOO_ALIKE] * 2
+    assert "answers without looking" in caplog.text
+
+
+def test_different_frames_but_the_same_pixels(tmp_path, make, caplog):
+    same = (str, str)
+    assert _pair(tmp_path, make, caplog, n=20, changed=20, pixels=same) == [SAME_PIXELS] * 2
+    assert "does not reach the model" in caplog.text
+
+
+def test_a_few_still_videos_are_no_sign(tmp_path, make, caplog):
+    half = (lambda k: f"a{k}", lambda k: f"a{k}" if k % 2 else f"b{k}")
+    assert _pair(tmp_path, make, caplog, n=20, changed=20, pixels=half) == ["", ""]
+
+
+# Protocols and controls
+
+
+def test_a_control_is_a_row_and_is_compared_with_what_it_controls(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AAAA")
+    world.cell("ABBB", control="zeroed", shown=lambda number, chosen: [0, 0, 0, 0])
+    uniform, zeroed = make(world)[0]
+    assert (uniform["control"], uniform["difference"]) == ("", "")
+    assert (zeroed["control"], zeroed["difference"]) == ("zeroed", "-0.7500")
+    assert zeroed["overlap"] == ""
+
+
+def test_a_control_that_saw_the_selection_is_refused(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AAAA", control="zeroed")
+    with pytest.raises(InputError, match="other frames than the selection chose"):
+        make(world)
+
+
+def test_two_controls_may_agree(tmp_path, make):
+    world = World(tmp_path, n=100)
+    world.cell("A" * 100, control="zeroed", shown=lambda number, chosen: [0] * len(chosen))
+    world.cell("A" * 100, control="blank")
     assert [row["flag"] for row in make(world)[0]] == ["", ""]
+
+
+def test_what_the_released_protocol_changes_is_counted(tmp_path, make):
+    world = World(tmp_path)
+    short = lambda number: [0, 10] if number == 1 else [0, 10, 20, 30]  # noqa: E731
+    world.spec["baseline"] = "aks"
+    world.cell("AAAA", "aks", frames=short)
+    assert make(world)[0][0]["protocols_differ"] == "1"
+    (tmp_path / "judged.json").unlink()
+    world.cell("AAAA", "uniform")["uniform"] = "linspace"
+    rows = {row["method"]: row for row in make(world)[0]}
+    assert rows["uniform"]["protocols_differ"] == "4"  # of 100 frames, 0, 33, 66 and 99
+
+
+def test_a_table_of_the_released_protocol(tmp_path, make):
+    world = World(tmp_path)
+    world.spec["protocol"] = "released"
+    spread = lambda number, chosen: [0, 33, 66, 99] if len(chosen) < 4 else chosen  # noqa: E731
+    short = lambda number: [0, 10] if number == 1 else [0, 10, 20, 30]  # noqa: E731
+    world.cell("AAAA", "uniform", frames=short, shown=spread, protocol="released")
+    world.spec["cells"][0]["showing"]["budget"] = 4
+    [row] = make(world)[0]
+    assert (row["protocol"], row["frames_min"]) == ("released", "4")
+
+
+def test_answers_that_rows_share(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AAAA")
+    world.cell("AAAB", "topk", frames=lambda number: [0, 10, 20, 30 + (number == 3)])
+    assert [row["shared"] for row in make(world)[0]] == ["3", "3"]
+
+
+def test_where_lmms_eval_disagrees(tmp_path, make):
+    """It finds an option in an answer in which our parser finds none."""
+    world = World(tmp_path)
+    world.cell("AB-A")
+    [row] = make(world)[0]
+    assert (row["unparsed"], row["disagreements"], row["lmms_eval"]) == ("1", "1", "12.5000")
+
+
+def test_open_answers_without_a_judge(tmp_path, monkeypatch, capsys):
+    world = World(tmp_path)
+    world.cell("??A?")
+    world.cell("????", "topk")
+    shown = _shown(world, monkeypatch, capsys)
+    assert "7 open answers were not judged" in " ".join(shown.split())
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
+    assert [(row["n"], row["unjudged"], row["accuracy"]) for row in rows] == [("4", "3", "1.0000"), ("4", "4", "")]
+
+
+def test_a_run_of_others_is_a_row(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AABB")
+    world.cell("ABBB", "theirs", run=True)
+    _, theirs = make(world)[0]
+    assert (theirs["protocol"], theirs["accuracy"]) == ("not known: a run of others", "0.2500")
+    assert {theirs[name] for name in ("frames_mean", "evidence_recall", "overlap", "protocols_differ")} == {""}
+
+
+def test_verdicts_by_another_answer(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AABB")
+    world.judged["vlm-uniform-None-4"].questions["q01"] = Verdict(answer="B", parsed="A", correct=False)
+    with pytest.raises(InputError, match="judged by another answer"):
+        make(world)
+
+
+def test_answers_without_verdicts(tmp_path, make):
+    world = World(tmp_path)
+    world.cell("AABB")
+    del world.judged["vlm-uniform-None-4"].questions["q01"]
+    with pytest.raises(InputError, match="missing from the verdicts"):
+        make(world)
+    (tmp_path / "judged.json").unlink()
+    world.judged.clear()
+    with pytest.raises(InputError, match="not among the judged answers"):
+        make(world)
 
 
 @pytest.mark.parametrize(

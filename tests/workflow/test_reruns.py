@@ -13,13 +13,14 @@ import yaml
 
 from tiny import TABLE, VIDEOS, make_project
 
-ALL_ANSWERS = {"evaluate": 5, "make_table": 1}
+TABLE_ONLY = {"make_table": 1}
+JUDGED = {"judge_answers": 1, **TABLE_ONLY}
+ALL_ANSWERS = {"evaluate": 5, **JUDGED}
 ALL_SELECTIONS = {"select_frames": 5, **ALL_ANSWERS}
 AFTER_VIDEOS = {"assign_shards": 1, "score_frames": 2, "merge_scores": 2, **ALL_SELECTIONS}
-OF_ONE_SCORER = {"score_frames": 1, "merge_scores": 1, "select_frames": 2, "evaluate": 2, "make_table": 1}
-OF_AKS = {"select_frames": 2, "evaluate": 2, "make_table": 1}
+OF_ONE_SCORER = {"score_frames": 1, "merge_scores": 1, "select_frames": 2, "evaluate": 2, **JUDGED}
+OF_AKS = {"select_frames": 2, "evaluate": 2, **JUDGED}
 OF_NEW_SELECTOR = OF_AKS
-TABLE_ONLY = {"make_table": 1}
 NOTHING: dict[str, int] = {}
 
 LIBRARY = "workflow/scripts/framesift"
@@ -29,7 +30,7 @@ LIBRARY = "workflow/scripts/framesift"
 def project(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("reruns") / "project")
     done = project.run(TABLE)
-    assert "18 of 18 steps" in done.stdout + done.stderr
+    assert "19 of 19 steps" in done.stdout + done.stderr
     return project
 
 
@@ -134,18 +135,23 @@ EDITS = {
     "another budget": (set_config("tables.tiny.budgets", [6]), ALL_SELECTIONS),
     "one more budget": (set_config("tables.tiny.budgets", [4, 6]), ALL_SELECTIONS),
     "a budget written as text": (set_config("tables.tiny.budgets", ["4"]), NOTHING),
-    "one scorer fewer, which was shown the same frames": (set_config("tables.tiny.scorers", ["demo_clip"]), TABLE_ONLY),
+    "one scorer fewer, which was shown the same frames": (set_config("tables.tiny.scorers", ["demo_clip"]), JUDGED),
     "another decoder of the frames that scorers see": (
         set_config("decoder", "decord"),
-        {"score_frames": 2, "merge_scores": 2, "select_frames": 4, "evaluate": 4, "make_table": 1},
+        {"score_frames": 2, "merge_scores": 2, "select_frames": 4, "evaluate": 4, **JUDGED},
     ),
-    "one selector fewer": (set_config("tables.tiny.selectors", ["uniform", "topk"]), TABLE_ONLY),
+    "one selector fewer": (set_config("tables.tiny.selectors", ["uniform", "topk"]), JUDGED),
     "the display name of a selector": (set_config("selectors.aks.label", "AKS (L=5)"), TABLE_ONLY),
     "the display name of the answerer": (set_config("answerers.demo_vlm.label", "tiny VLM"), TABLE_ONLY),
     "the grouping of the table": (set_config("tables.tiny.group_by", "task_type"), TABLE_ONLY),
     "the seed, which only the bootstrap draws from": (set_config("seed", 1), TABLE_ONLY),
     "the text a scorer is asked": (set_config("scorers.demo_clip.text", "question_and_options"), OF_ONE_SCORER),
     "the batch size of a scorer": (set_config("scorers.demo_clip.batch_size", 3), NOTHING),
+    "a negative control": (set_config("tables.tiny.controls", ["blank"]), {"evaluate": 1, **JUDGED}),
+    "the protocol": (set_config("tables.tiny.protocol", "released"), ALL_ANSWERS),
+    "the prompt": (set_config("tables.tiny.prompt", {"post_prompt": "Which?"}), ALL_ANSWERS),
+    "who decides what an answer says": (set_config("tables.tiny.unparsed", "lmms_eval"), JUDGED),
+    "an unused judge": (set_config("judges.mine", {"model": "m"}), NOTHING),
     "the longest answer": (set_config("answerers.demo_vlm.max_new_tokens", 4), ALL_ANSWERS),
     "an unused scorer": (
         set_config("scorers.other", {"kind": "clip", "model": "a/b", "revision": "0" * 40}),
@@ -154,9 +160,9 @@ EDITS = {
     "the number of shards": (
         set_config("datasets.tiny.shards", 2),
         # uniform frames need no scores
-        {"assign_shards": 1, "score_frames": 4, "merge_scores": 2, "select_frames": 4, "evaluate": 4, "make_table": 1},
+        {"assign_shards": 1, "score_frames": 4, "merge_scores": 2, "select_frames": 4, "evaluate": 4, **JUDGED},
     ),
-    "the number of chunks": (set_config("datasets.tiny.chunks", 2), {"evaluate": 10, "make_table": 1}),
+    "the number of chunks": (set_config("datasets.tiny.chunks", 2), {"evaluate": 10, **JUDGED}),
     "fewer questions": (
         set_config("datasets.tiny.limit", 3),
         {"convert_labels": 1, "index_videos": 1, **AFTER_VIDEOS},
@@ -186,6 +192,7 @@ EDITS = {
         set_code(f"{LIBRARY}/evaluation.py", '"random_seed": 0', '"random_seed": 1'),
         ALL_ANSWERS,
     ),
+    "the code that judges": (set_code(f"{LIBRARY}/judged.py", "self.a", "self.b"), JUDGED),
     "the code of the statistics": (set_code(f"{LIBRARY}/tables/statistics.py", "0.95", "0.9"), TABLE_ONLY),
     "the code of the display": (append_code("workflow/scripts/show_table.py", "print()"), NOTHING),
 }
@@ -202,7 +209,7 @@ def test_going_back_to_an_earlier_value_finds_the_earlier_result(restored):
     set_config("selectors.aks.s_thr", 0.1)(restored)
     restored.run(TABLE)
     set_config("selectors.aks.s_thr", 0.8)(restored)
-    assert dict(restored.would_run(TABLE)) == TABLE_ONLY
+    assert dict(restored.would_run(TABLE)) == JUDGED
     restored.run(TABLE)
     assert restored.would_run(TABLE) == {}
 

@@ -1,53 +1,77 @@
 """Ask a video LLM the questions of one chunk, each with its selected frames, through lmms-eval.
 
+Answers are kept in the cache one by one. With --also, the loaded model then answers what is still open of other
+selections; those answers go to the cache alone, where the jobs of those selections find them.
+
 By hand:
   python workflow/scripts/evaluate_selection.py --spec @spec.json --labels labels.json --videos videos.parquet
     --selection selection.json --cache cache/ --chunk 1 --chunks 4 --out answers-1-of-4.json
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 from framesift.answering import Asker
-from framesift.answers import write_answers
+from framesift.answers import Answer, write_answers
 from framesift.cli import add_compute_options, log, parser, run
 from framesift.code import code_digest
 from framesift.components import build
 from framesift.datasets import reader_of
-from framesift.evaluation import evaluate, read_chunk, wanted_frames
+from framesift.errors import InputError
+from framesift.evaluation import Asking, evaluate, read_chunk, wanted_frames
 from framesift.files import file_digest
 from framesift.models import pick_device
+from framesift.protocols import Showing
 from framesift.selection import read_selection
+from framesift.spec import spec_id
 from framesift.videos import read_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec="answerer, kind of dataset, and what the selection comes from")
+    options = parser(__doc__, spec="answerer, dataset, protocol, and how questions are put")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
     options.add_argument("--selection", required=True, metavar="FILE.json", help="from select_frames.py")
+    options.add_argument(
+        "--connection", type=json.loads, default={}, metavar="JSON", help="what a server needs beside the spec"
+    )
+    options.add_argument("--subtitles", type=Path, metavar="DIR", help="folder of the subtitle files")
     options.add_argument("--chunk", type=int, default=1, help="number of the chunk, from 1")
     options.add_argument("--chunks", type=int, default=1, help="how many chunks there are")
     options.add_argument("--cache", required=True, metavar="DIR", help="keeps each answer as soon as it is there")
+    options.add_argument(
+        "--also", type=json.loads, default=[], metavar="JSON", help="[[selection, spec], ...] of the same answerer"
+    )
     options.add_argument("--out", required=True, metavar="FILE.json")
     add_compute_options(options)
     args = options.parse_args()
     os.environ.setdefault("TQDM_DISABLE", "1")  # a bar a question would fill the log; read when torch imports tqdm
 
-    answerer = build("answerers", args.spec["answerer"])
+    answerer = build("answerers", args.spec["answerer"] | args.connection)
     dataset = reader_of(args.spec["dataset"])
     records, questions = read_chunk(args.labels, args.chunk, args.chunks)
-    selection = read_selection(args.selection)
-    wanted, excluded = wanted_frames(questions, selection, read_videos(args.videos))
-    for question_id, error in excluded.items():
-        log.warning("question %s is excluded: %s", question_id, error)
+    videos = read_videos(args.videos)
 
     import torch
 
-    torch.set_num_threads(args.threads)
-    writer = f"{Path(args.selection).stem}-{file_digest(args.selection)[:8]}-{args.chunk}of{args.chunks}"
-    asker = Asker(answerer, wanted, Path(args.cache), writer, pick_device(args.device))
-    answers = evaluate(dataset, records, questions, asker, excluded)
+    device = pick_device(args.device)
+    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
+    decoders = args.threads if device == "cuda" else max(1, args.threads // 2)
+    torch.set_num_threads(max(1, args.threads - decoders))
+    job = spec_id([args.spec, file_digest(args.selection)])
+    writer = f"{Path(args.selection).stem}-{job}-{args.chunk}of{args.chunks}"
+    asker = Asker(answerer, Path(args.cache), writer, device, decoders)
+
+    def ask(selection: str, spec: dict[str, Any]) -> dict[str, Answer]:
+        wanted, excluded = wanted_frames(questions, read_selection(selection), videos, Showing.of(spec))
+        for question_id, error in excluded.items():
+            log.warning("question %s is excluded: %s", question_id, error)
+        asking = Asking(spec.get("prompt"), spec.get("subtitles", "none"), args.subtitles)
+        return evaluate(dataset, asking, records, questions, asker, wanted, excluded)
+
+    answers = ask(args.selection, args.spec)
     made_by = {
         "spec": args.spec,
         "code": code_digest("evaluate_selection.py", answerer.module, dataset.module),
@@ -57,14 +81,29 @@ def main() -> None:
     }
     write_answers(args.out, answers, made_by)
     log.info(
-        "%s: %d questions, %d correct, %d without a letter, %d excluded; %d answers made, the others known",
+        "%s: %d questions, %d excluded; %d answers made, the others known",
         args.out,
         len(answers),
-        sum(answer.correct for answer in answers.values()),
-        sum(answer.parsed is None and answer.error is None for answer in answers.values()),
         sum(answer.error is not None for answer in answers.values()),
-        asker.made,
+        asker.timing.asked,
     )
+    log.info("%s", asker.timing)
+    if "loaded" in vars(asker):
+        for selection, spec in args.also:
+            if not _is_current(selection, args.labels, args.videos):
+                continue
+            log.info("also %s", selection)
+            try:
+                ask(selection, spec)
+            except InputError as error:
+                log.warning("%s is left to its own job: %s", selection, error)
+
+
+def _is_current(selection: str, *sources: str) -> bool:
+    """Whether a selection is there, and no older than what it was made from."""
+    if not os.path.isfile(selection):
+        return False
+    return os.path.getmtime(selection) >= max(map(os.path.getmtime, sources))
 
 
 if __name__ == "__main__":

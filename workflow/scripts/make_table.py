@@ -7,11 +7,12 @@ from framesift.cli import log, parser, run
 from framesift.code import code_digest
 from framesift.evidence import evidence_in_seconds
 from framesift.files import write_json
+from framesift.judged import read_judged
 from framesift.measures import Known, annotated_scenes
 from framesift.questions import read_questions
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of, make_rows, timing_rows
-from framesift.tables.cells import read_cells, read_table_spec
+from framesift.tables.cells import Sources, read_cells, read_table_spec
 from framesift.videos import read_videos
 
 
@@ -22,8 +23,9 @@ def main() -> None:
     )
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument(
-        "--videos", metavar="FILE.parquet", help="from index_videos.py, for evidence that names frames"
+        "--videos", metavar="FILE.parquet", help="from index_videos.py, for evidence that names frames, and protocols"
     )
+    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge_answers.py")
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
     options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")
@@ -36,7 +38,9 @@ def main() -> None:
     videos = read_videos(args.videos) if args.videos else {}
     evidence = evidence_in_seconds(questions, videos, args.evidence)
     groups = groups_of(questions, evidence)
-    cells = read_cells(spec.in_order(), questions, evidence, spec.evidence_tolerance)
+    by_id = {question.question_id: question for question in questions}
+    sources = Sources(by_id, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
+    cells = read_cells(spec.in_order(), sources)
     known = Known(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
     rows, group_rows = make_rows(spec, cells, groups, len(questions), known)
 

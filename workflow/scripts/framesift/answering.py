@@ -1,4 +1,4 @@
-"""Asking a video LLM: decode the selected frames, ask, check what the model was given, write the answer down.
+"""Asking a video LLM: decode the frames, ask, check what the model was given, write the answer down.
 
 lmms-eval sees one model, `Asker.as_lmms`. It answers a request from the journal where it can, and passes it to the
 real model where it cannot; the checkpoint is loaded by the first such request.
@@ -9,48 +9,66 @@ from __future__ import annotations
 import copy
 import hashlib
 import logging
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framesift.answerers import Answerer, Asked, Model
 from framesift.code import code_digest
-from framesift.errors import VideoError
+from framesift.errors import InputError, VideoError
 from framesift.journal import Journal
 from framesift.lmms_task import Frames
+from framesift.prefetch import Wanted, decoded_ahead
 from framesift.spec import canonical_json, spec_id
-from framesift.video.reader import read_frames
+
+if TYPE_CHECKING:
+    import numpy as np
 
 log = logging.getLogger("framesift")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The frames that one question is to be shown, and how to decode them (see `framesift.videos.Video`)."""
-
-    path: str
-    digest: str
-    fps: float
-    n_frames: int
-    frames: list[int]
-    times: list[float]
-    stamps: list[int]
-    keyframes: list[int]
-
-
-@dataclass(frozen=True)
 class Response:
-    """What came back for one question; `error` where its frames could not be decoded, and nothing was asked."""
+    """What came back for one question; `error` where its frames could not be decoded, and nothing was asked.
+
+    `key` identifies the answer: it is the same for two questions that were asked the same with the same frames.
+    """
 
     text: str = ""
     frames: tuple[int, ...] = ()
     times: tuple[float, ...] = ()
+    pixels: str = ""
+    key: str = ""
+    usage: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
     error: str | None = None
+
+
+@dataclass
+class Timing:
+    """Where the time of a job went, in seconds."""
+
+    asked: int = 0
+    total: float = 0.0  # of asking; loading the model left out
+    loading: float = 0.0
+    waiting: float = 0.0
+    model: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.asked or not self.total:
+            return "no question was asked"
+        rest = max(0.0, self.total - self.waiting - self.model)
+        return (
+            f"{self.asked} questions in {self.total:.1f} s: {self.model / self.total:.0%} in the model,"
+            f" {self.waiting / self.total:.1%} waiting for frames,"
+            f" {1000 * rest / self.asked:.0f} ms a question for everything else"
+        )
 
 
 class Asker:
@@ -64,25 +82,25 @@ class Asker:
     Parameters
     ----------
     answerer : Answerer
-    wanted : dict
-        `Wanted` by question id.
     cache : path
         Folder of the journals.
     writer : str
         Name of this job's file in the journal.
     device : str
         ``cpu`` or ``cuda``.
+    decoders : int
+        Processes that decode frames ahead.
 
     Attributes
     ----------
-    responses : dict
-        `Response` by question id, of the questions asked so far.
+    timing : Timing
+        Of the questions really asked.
     """
 
-    def __init__(self, answerer: Answerer, wanted: Mapping[str, Wanted], cache: Path, writer: str, device: str) -> None:
+    def __init__(self, answerer: Answerer, cache: Path, writer: str, device: str, decoders: int = 1) -> None:
         self.answerer = answerer
-        self.wanted = wanted
         self.device = device
+        self.decoders = decoders
         self.identity = {
             "answerer": answerer.spec(),
             "weights": answerer.weights(),
@@ -90,18 +108,27 @@ class Asker:
             "versions": {name: version(name) for name in ("lmms-eval", "torch", "transformers")},
         }
         self.journal = Journal(cache / f"{answerer.kind}-{spec_id(self.identity)}", writer)
-        self.responses: dict[str, Response] = {}
-        self.made = 0
+        self.timing = Timing()
+        self._lock = threading.Lock()
 
     @cached_property
     def loaded(self) -> Model:
         start = time.monotonic()
         model = self.answerer.load(self.device)
-        log.info("%s loaded on %s in %.1f s", self.answerer.kind, self.device, time.monotonic() - start)
+        self.timing.loading = time.monotonic() - start
+        log.info("%s loaded on %s in %.1f s", self.answerer.kind, self.device, self.timing.loading)
         return model
 
-    def as_lmms(self) -> Any:
-        """The model to give to lmms-eval."""
+    def as_lmms(self, wanted: Mapping[str, Wanted], responses: dict[str, Response]) -> Any:
+        """The model to give to lmms-eval.
+
+        Parameters
+        ----------
+        wanted : dict
+            What each question is to be shown, by its id.
+        responses : dict
+            Gets the `Response` of each question.
+        """
         from lmms_eval.api.model import lmms
 
         asker = self
@@ -110,7 +137,9 @@ class Asker:
             is_simple = not asker.answerer.chat
 
             def generate_until(self, requests: list[Any]) -> list[str]:
-                return [asker.ask(request, self.task_dict) for request in requests]
+                put = [Put(request, self.task_dict, asker.answerer.chat) for request in requests]
+                responses.update(asker.ask(put, wanted))
+                return [responses[one.frames.question_id].text for one in put]
 
             def loglikelihood(self, requests: list[Any]) -> Any:
                 raise NotImplementedError("answers are generated, never ranked")
@@ -123,47 +152,101 @@ class Asker:
 
         return Asking()
 
-    def ask(self, request: Any, documents: Mapping[str, Any]) -> str:
-        """Answer one request of lmms-eval.
-
-        Parameters
-        ----------
-        request : lmms_eval.api.instance.Instance
-        documents : dict
-            Documents by task, split and number (an lmms model's `task_dict`).
+    def ask(self, questions: Sequence[Put], wanted: Mapping[str, Wanted]) -> dict[str, Response]:
+        """Answer questions, each from the journal or by the model.
 
         Returns
         -------
-        str
-            The response; empty where the frames cannot be decoded (`responses` then holds the error).
+        dict
+            By question id. A response has an error where its frames cannot be decoded.
         """
-        arguments = _Arguments(request, documents, self.answerer.chat)
-        frames = arguments.frames
-        wanted = self.wanted[frames.question_id]
-        key = _key(arguments, wanted)
+        responses: dict[str, Response] = {}
+        start, asked, loading = time.monotonic(), self.timing.asked, self.timing.loading
+        decoded = decoded_ahead(self._unknown(questions, wanted, responses), self.decoders)
+        if self.answerer.concurrency == 1:
+            for question, pictures, waited in decoded:
+                self._finish(question, pictures, waited, responses)
+        else:
+            with ThreadPoolExecutor(self.answerer.concurrency) as threads:
+                list(threads.map(lambda _: self._take(decoded, responses), range(self.answerer.concurrency)))
+        if self.timing.asked > asked:
+            self.timing.total += time.monotonic() - start - (self.timing.loading - loading)
+        return responses
+
+    def _take(self, decoded: Generator[Any], responses: dict[str, Response]) -> None:
+        """What one of several threads does: the next question, until there is none."""
+        while True:
+            with self._lock:
+                item = next(decoded, None)
+            if item is None:
+                return
+            try:
+                question, pictures, waited = item
+                self._finish(question, pictures, waited, responses)
+            except BaseException:
+                with self._lock:
+                    decoded.close()  # the other threads finish what they have
+                raise
+
+    def _unknown(
+        self, questions: Sequence[Put], wanted: Mapping[str, Wanted], responses: dict[str, Response]
+    ) -> Iterator[tuple[tuple[Put, str, Wanted], Wanted]]:
+        """The questions that the journal does not know; the others are answered."""
+        for put in questions:
+            question_id = put.frames.question_id
+            shown = wanted[question_id]
+            key = _key(put, shown)
+            if record := self.journal.get(key):
+                responses[question_id] = _response(record)
+            else:
+                yield (put, key, shown), shown
+
+    def _finish(
+        self,
+        question: tuple[Put, str, Wanted],
+        pictures: list[np.ndarray] | VideoError,
+        waited: float,
+        responses: dict[str, Response],
+    ) -> None:
+        """Put one question to the model and keep the answer; unless another job has answered it meanwhile."""
+        put, key, wanted = question
+        question_id = put.frames.question_id
+        if isinstance(pictures, VideoError):
+            responses[question_id] = Response(error=f"video: {pictures}")
+            return
         record = self.journal.get(key)
         if record is None:
-            try:
-                _decode(frames, wanted)
-            except VideoError as error:
-                self.responses[frames.question_id] = Response(error=f"video: {error}")
-                return ""
-            record = self._generate(arguments, wanted)
+            put.show(pictures, wanted)
+            with self._lock:
+                model = self.loaded
+            start = time.monotonic()
+            record = self._generate(model, put, wanted)
+            seconds = time.monotonic() - start
+            record["seconds"] = round(seconds, 3)
             self.journal.add(key, record)
-            self.made += 1
-            log.info("%s: %r (%d frames)", frames.question_id, record["response"], len(record["frames"]))
-        self.responses[frames.question_id] = response = Response(
-            record["response"], tuple(record["frames"]), tuple(record["times"]), record["seconds"]
-        )
-        return response.text
+            put.forget()
+            with self._lock:
+                self.timing.asked += 1
+                self.timing.model += seconds / self.answerer.concurrency
+                self.timing.waiting += waited / self.answerer.concurrency
+            log.info("%s: %r (%d frames)", question_id, record["response"], len(record["frames"]))
+        responses[question_id] = _response({"key": key, **record})
 
-    def _generate(self, arguments: _Arguments, wanted: Wanted) -> dict[str, Any]:
+    @staticmethod
+    def _generate(model: Model, put: Put, wanted: Wanted) -> dict[str, Any]:
         """Ask the real model; the record for the journal."""
-        model = self.loaded
-        start = time.monotonic()
-        reply = model.answer(arguments.asked())
-        seconds = time.monotonic() - start
-        question_id, given = arguments.frames.question_id, reply.given
+        question_id = put.frames.question_id
+        try:
+            reply = model.answer(put.asked())
+        except Exception as error:
+            if _out_of_memory(error):
+                raise InputError(
+                    f"the GPU's memory does not suffice for {len(wanted.frames)} frames, whatever was tried",
+                    field=f"question {question_id}",
+                    hint="a larger GPU, a smaller budget, fewer pixels a frame or 16 bits; answers so far are kept",
+                ) from error
+            raise
+        given = reply.given
         if given.frames != wanted.frames or given.times != wanted.times:
             raise RuntimeError(
                 f"question {question_id}: the model was given {given.frames}, not the selected frames {wanted.frames}"
@@ -176,12 +259,11 @@ class Asker:
             "pixels": given.pixels,
             "response": reply.text,
             "usage": reply.usage,
-            "seconds": round(seconds, 3),
         }
 
 
-class _Arguments:
-    """The arguments of a request, in either form lmms-eval has: for chat models and for simple ones."""
+class Put:
+    """A request of lmms-eval, in either form it has: for chat models and for simple ones."""
 
     def __init__(self, request: Any, documents: Mapping[str, Any], chat: bool) -> None:
         self.documents = documents
@@ -207,6 +289,19 @@ class _Arguments:
             {**message, "content": ["<video>" if _is_media(part) else part for part in message["content"]]}
             for message in self._media
         ]
+
+    def show(self, pictures: Sequence[np.ndarray], wanted: Wanted) -> None:
+        """Fill the request's frames with decoded pictures."""
+        from PIL import Image
+
+        frames = self.frames
+        frames[:] = [Image.fromarray(picture) for picture in pictures]
+        frames.frames, frames.times = list(wanted.frames), list(wanted.times)
+        frames.fps, frames.n_frames = wanted.fps, wanted.n_frames
+
+    def forget(self) -> None:
+        """Let go of the pictures: lmms-eval keeps every request until the end."""
+        self.frames.clear()
 
     def asked(self) -> Asked:
         """What the model gets. What was made of the document once is handed over, so it gets these very frames."""
@@ -237,24 +332,28 @@ def _frames_in(value: Any) -> Iterator[Frames]:
             yield from _frames_in(item)
 
 
-def _key(arguments: _Arguments, wanted: Wanted) -> str:
-    identity = [arguments.prompt, arguments.generation, wanted.digest, wanted.frames]
+def _key(put: Put, wanted: Wanted) -> str:
+    identity = [put.prompt, put.generation, wanted.digest, wanted.frames, *(["blank"] if wanted.blank else [])]
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
 
 
-def _decode(frames: Frames, wanted: Wanted) -> None:
-    """Fill `frames` with the images of the video.
+def _response(record: Mapping[str, Any]) -> Response:
+    return Response(
+        text=record["response"],
+        frames=tuple(record["frames"]),
+        times=tuple(record["times"]),
+        pixels=record["pixels"],
+        key=record["key"],
+        usage=record["usage"],
+        seconds=record["seconds"],
+    )
 
-    Raises
-    ------
-    VideoError
-        When a frame cannot be decoded.
-    """
-    from PIL import Image
 
-    images = [Image.fromarray(image) for _, image in read_frames(wanted.path, wanted.stamps, wanted.keyframes)]
-    if len(images) != len(wanted.frames):
-        raise VideoError(f"{len(images)} of {len(wanted.frames)} frames were decoded")
-    frames[:] = images
-    frames.frames, frames.times = list(wanted.frames), list(wanted.times)
-    frames.fps, frames.n_frames = wanted.fps, wanted.n_frames
+def _out_of_memory(error: BaseException | None) -> bool:
+    import torch
+
+    while error is not None:
+        if isinstance(error, torch.OutOfMemoryError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

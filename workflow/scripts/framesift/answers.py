@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,16 @@ class Answer(BaseModel):
         Why the question was not asked; it is then excluded, and counted as such.
     response : str
         What the model wrote.
-    parsed : str or None
-        The letter that the task's own parser finds in the response; None where it finds none.
-    answer : str or None
-        Letter of the right option; None where the benchmark keeps it.
-    correct : bool
     frames_given : list of int
         Indices of the frames that the network got, in order, recorded at its call.
     times_given : list of float
-        Their seconds after the first frame.
+        The seconds that go with them.
+    pixels : str
+        Digest of all pixels that the network got; empty where nothing is known of them.
+    key : str
+        What identifies the answer: two of one key are one, given twice.
+    usage : dict
+        What is counted for its costs, such as tokens.
     seconds : float
         Time the model took when this answer was made, decoding of the video left out.
     """
@@ -40,11 +41,11 @@ class Answer(BaseModel):
     video_id: str
     error: str | None = None
     response: str = ""
-    parsed: str | None = None
-    answer: str | None
-    correct: bool = False
     frames_given: list[int] = []
     times_given: list[float] = []
+    pixels: str = ""
+    key: str = ""
+    usage: dict[str, int] = {}
     seconds: float = 0.0
 
 
@@ -61,3 +62,27 @@ def read_answers(path: str | Path) -> dict[str, Answer]:
         return {question_id: Answer(**answer) for question_id, answer in content["questions"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
         raise InputError(f"is no file of answers ({type(error).__name__})", file=path) from None
+
+
+def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:
+    """The answers of all chunks by question id.
+
+    Raises
+    ------
+    InputError
+        For a question that is in two chunks.
+    """
+    answers: dict[str, Answer] = {}
+    for path in paths:
+        chunk = read_answers(path)
+        if twice := answers.keys() & chunk.keys():
+            raise InputError(
+                "is in two chunks",
+                file=path,
+                field="question_id",
+                value=min(twice),
+                expected="each question in one chunk",
+                hint="are chunks of two different splits mixed?",
+            )
+        answers |= chunk
+    return answers

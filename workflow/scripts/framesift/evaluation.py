@@ -1,30 +1,67 @@
-"""Evaluation: every question of a chunk, with its selected frames, through lmms-eval's own task and metric."""
+"""Evaluation: every question of a chunk is put to an answerer, with its frames, through lmms-eval's own task."""
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from framesift.answering import Asker, Wanted
+from framesift.answering import Asker, Response
 from framesift.answers import Answer
 from framesift.datasets import Dataset, LmmsTask
 from framesift.errors import InputError, VideoError
 from framesift.files import read_json
-from framesift.lmms_startup import lmms_eval_environment, no_guessing, tasks_folder
+from framesift.lmms_startup import lmms_eval_environment
 from framesift.lmms_task import ID_COLUMN
+from framesift.prefetch import Wanted
+from framesift.protocols import Showing
 from framesift.questions import Question, read_questions
 from framesift.selection import Selected
+from framesift.subtitles import block_of, offset_of
+from framesift.tasks import SUBTITLE_COLUMN, render_task
+from framesift.video.index import VideoIndex, index_video
 from framesift.videos import Video
 
 Item = TypeVar("Item")
 
 #: Seeds of lmms-eval's random, numpy and torch generators. Decoding is greedy, so nothing should depend on them.
 SEEDS = {"random_seed": 0, "numpy_random_seed": 1234, "torch_random_seed": 1234, "fewshot_random_seed": 1234}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How questions are put.
+
+    Attributes
+    ----------
+    prompt : dict or None
+        Settings of the task's text (``pre_prompt``, ``post_prompt``, ...); None for the dataset's usual ones.
+    subtitles : str
+        ``none``, ``all``, or ``frames``: the lines that are shown with the chosen frames.
+    folder : path or None
+        Where the subtitle files are.
+    """
+
+    prompt: Mapping[str, str] | None = None
+    subtitles: Literal["none", "all", "frames"] = "none"
+    folder: Path | None = None
+
+    def document(
+        self, dataset: Dataset, record: Mapping[str, Any], question: Question, times: Sequence[float]
+    ) -> dict[str, Any]:
+        """What the task gets: the fields it knows, the question's id, and the subtitles."""
+        document = {**dataset.document(record, question), ID_COLUMN: question.question_id}
+        if self.subtitles != "none" and self.folder and question.subtitles:
+            shown = times if self.subtitles == "frames" else None
+            document[SUBTITLE_COLUMN] = block_of(
+                self.folder / question.subtitles, shown, offset=offset_of(record), seconds=question.seconds
+            )
+        return document
 
 
 def chunk_of(items: Sequence[Item], chunk: int, chunks: int) -> Sequence[Item]:
@@ -38,7 +75,7 @@ def chunk_of(items: Sequence[Item], chunk: int, chunks: int) -> Sequence[Item]:
 
 
 def wanted_frames(
-    questions: Sequence[Question], selection: Mapping[str, Selected], videos: Mapping[str, Video]
+    questions: Sequence[Question], selection: Mapping[str, Selected], videos: Mapping[str, Video], showing: Showing
 ) -> tuple[dict[str, Wanted], dict[str, str]]:
     """What each question is to be shown.
 
@@ -54,6 +91,7 @@ def wanted_frames(
     InputError
         Where selection, labels and video table do not belong together.
     """
+    index_of = cache(index_video)
     wanted, excluded = {}, {}
     for question in questions:
         place = f"question {question.question_id}"
@@ -70,168 +108,117 @@ def wanted_frames(
         if choice.error is not None or video.error is not None:
             excluded[question.question_id] = choice.error or f"video: {video.error}"
             continue
+        if not choice.frames or any(frame > later for frame, later in pairwise(choice.frames)):
+            raise InputError("has no frames in time order", field=place, value=choice.frames)
+        frames = showing.frames(choice.frames, video.n_frames, video.fps, question.question_id)
         try:
-            stamps = video.stamps_of(choice.frames)
+            stamps, times = _where(frames, video, index_of)
         except VideoError as error:
             raise InputError(f"selection and video table disagree ({error})", field=place) from None
-        if not stamps or any(stamp >= later for stamp, later in pairwise(stamps)):
-            raise InputError("has no frames in time order", field=place, value=choice.frames)
         wanted[question.question_id] = Wanted(
             path=video.path,
             digest=video.digest,
             fps=video.fps,
             n_frames=video.n_frames,
-            frames=choice.frames,
-            times=choice.times,
+            frames=frames,
+            times=showing.times(times),
             stamps=stamps,
             keyframes=video.keyframes,
+            blank=showing.control == "blank",
         )
     return wanted, excluded
 
 
+def _where(frames: Sequence[int], video: Video, index_of: Callable[[str], VideoIndex]) -> tuple[list[int], list[float]]:
+    """Time stamps and seconds of frames; the file itself is asked only for frames that are no candidates."""
+    known = dict(zip(video.frames, zip(video.stamps, video.times, strict=True), strict=True))
+    if unknown := set(frames) - known.keys():
+        if not 0 <= min(unknown) <= max(unknown) < video.n_frames:
+            raise VideoError(f"{video.video_id} has frames 0 to {video.n_frames - 1}, not {min(unknown)}")
+        index = index_of(video.path)
+        known |= {frame: (index.pts[frame], round(index.seconds(frame), 6)) for frame in unknown}
+    return [known[frame][0] for frame in frames], [known[frame][1] for frame in frames]
+
+
 def evaluate(
     dataset: Dataset,
+    asking: Asking,
     records: Sequence[Mapping[str, Any]],
     questions: Sequence[Question],
     asker: Asker,
+    wanted: Mapping[str, Wanted],
     excluded: Mapping[str, str],
 ) -> dict[str, Answer]:
-    """Ask every question that is not excluded, and have lmms-eval's task parse and judge the answers.
+    """Ask every question that is not excluded.
 
     Parameters
     ----------
     dataset : Dataset
         Says which task of lmms-eval the questions are.
+    asking : Asking
     records : sequence of dict
         The original label record of each question.
     questions : sequence of Question
     asker : Asker
-        Knows the frames of all questions that are not excluded.
-    excluded : dict
-        Reason by question id.
+    wanted, excluded : dict
+        From `wanted_frames`.
 
     Returns
     -------
     dict
         By question id, in the order of `questions`.
     """
-    task = dataset.lmms_task
-    if task is None:
-        raise InputError(
-            f"questions of {dataset.kind} cannot be asked through lmms-eval yet",
-            hint="its answers are open, or its task does not say which option it understood",
-        )
     documents = [
-        {**dataset.document(record, question), ID_COLUMN: question.question_id}
+        asking.document(dataset, record, question, wanted[question.question_id].times)
         for record, question in zip(records, questions, strict=True)
         if question.question_id not in excluded
     ]
-    judged = run_task(task, documents, asker) if documents else {}
+    responses: dict[str, Response] = {}
+    if documents:
+        run_task(dataset.lmms_task, asking, documents, asker, asker.as_lmms(wanted, responses))
     answers = {}
     for question in questions:
         question_id = question.question_id
-        common = {"video_id": question.video_id, "answer": question.answer}
-        error = excluded.get(question_id) or asker.responses[question_id].error
+        error = excluded.get(question_id) or responses[question_id].error
         if error is not None:
-            answers[question_id] = Answer(**common, error=error)
+            answers[question_id] = Answer(video_id=question.video_id, error=error)
             continue
-        response = asker.responses[question_id]
-        parsed = judged[question_id].get(task.prediction) or None
+        response = responses[question_id]
         answers[question_id] = Answer(
-            **common,
+            video_id=question.video_id,
             response=response.text,
-            parsed=parsed,
-            correct=parsed == question.answer,
             frames_given=list(response.frames),
             times_given=list(response.times),
+            pixels=response.pixels,
+            key=response.key,
+            usage=response.usage,
             seconds=response.seconds,
         )
     return answers
 
 
-def run_task(task: LmmsTask, documents: Sequence[Mapping[str, Any]], asker: Asker) -> dict[str, dict[str, Any]]:
-    """Run one derived task of lmms-eval.
-
-    Parameters
-    ----------
-    task : LmmsTask
-        The built-in task it derives from.
-    documents : sequence of dict
-        Label records with `ID_COLUMN`; at least one.
-    asker : Asker
-        The model.
-
-    Returns
-    -------
-    dict
-        What the task's `process_results` says of each answer, by question id.
-    """
-    for column in task.columns:
-        if missing := [document[ID_COLUMN] for document in documents if column not in document]:
-            raise InputError(
-                "is missing",
-                field=f"labels: question {missing[0]}, column {column!r}",
-                expected=f"the columns that lmms-eval's {task.yaml} reads: {', '.join(task.columns)}",
-            )
-    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder), no_guessing():
+def run_task(task: LmmsTask, asking: Asking, documents: Sequence[Mapping[str, Any]], asker: Asker, model: Any) -> None:
+    """Put documents to a model through a derived task of lmms-eval."""
+    with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder):
         from lmms_eval.evaluator import simple_evaluate
         from lmms_eval.tasks import TaskManager
         from loguru import logger
 
         logger.remove()
         logger.add(sys.stderr, level="WARNING", format="{time:HH:mm:ss} {name}: {message}")
-        name = render_task(task, documents, Path(folder), chat=asker.answerer.chat)
+        name = render_task(task, documents, Path(folder), chat=asker.answerer.chat, prompt=asking.prompt)
         tokens = asker.answerer.max_new_tokens
-        results = simple_evaluate(
-            model=asker.as_lmms(),
+        simple_evaluate(
+            model=model,
             tasks=[name],
             task_manager=TaskManager(include_path=folder, include_defaults=False),
             gen_kwargs=f"max_new_tokens={tokens}" if tokens else None,
             batch_size=1,
-            log_samples=True,
+            log_samples=False,
             bootstrap_iters=0,
             process_docs_parallel=1,
             **SEEDS,
         )
-    return {sample["doc"][ID_COLUMN]: sample[task.metric] for sample in results["samples"][name]}
-
-
-def render_task(task: LmmsTask, documents: Sequence[Mapping[str, Any]], folder: Path, *, chat: bool) -> str:
-    """Write the documents and the yaml of the derived task into a folder; the name of the task.
-
-    Prompt, generation settings, parser and metric are the built-in task's. Its aggregation is left out: it would only
-    see a chunk, and VideoMME's fails on categories of its own making.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # Parquet, not JSON: the JSON reader of `datasets` turns texts that look like dates into dates.
-    columns = list(dict.fromkeys(column for document in documents for column in document))
-    rows = [{column: document.get(column) for column in columns} for document in documents]
-    try:
-        pq.write_table(pa.Table.from_pylist(rows), folder / "docs.parquet")
-    except pa.ArrowException as error:
-        raise InputError(f"a column holds values of different types ({error})", field="labels") from None
-    name = f"framesift_{Path(task.yaml).stem}"
-    settings = {
-        "include": str(tasks_folder() / task.yaml),
-        "task": name,
-        "dataset_path": "parquet",
-        "dataset_name": None,
-        "dataset_kwargs": {
-            "data_files": {task.split: str(folder / "docs.parquet")},
-            "cache_dir": str(folder),
-        },
-        "test_split": task.split,
-        "process_docs": None,
-        "lmms_eval_specific_kwargs": {"default": dict(task.prompt)},
-        "metric_list": [{"metric": task.metric, "aggregation": "bypass", "higher_is_better": True}],
-        "metadata": {"version": 0.0},
-    }
-    lines = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]  # JSON is YAML
-    lines.append(f"doc_to_visual: !function framesift.lmms_task.{'frames_visual' if chat else 'frames_only'}")
-    (folder / f"{name}.yaml").write_text("\n".join(lines) + "\n")
-    return name
 
 
 def read_chunk(path: str | Path, chunk: int, chunks: int) -> tuple[list[dict[str, Any]], list[Question]]:

@@ -1,4 +1,4 @@
-"""Dataset repositories of the Hugging Face hub: what is in one, and getting it, verified, and resumed after a stop.
+"""Repositories of the Hugging Face hub: what is in one, and getting it, verified, and resumed after a stop.
 
 The endpoint (HF_ENDPOINT), the token (HF_TOKEN, or ``hf auth login``) and offline mode (HF_HUB_OFFLINE) are those of
 huggingface_hub.
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from framesift.archives import Damaged
 from framesift.cli import log
@@ -23,6 +23,14 @@ from framesift.errors import InputError
 ATTEMPTS = 5
 #: Bytes asked for in one request when a part of a file is read.
 BLOCK = 8 << 20
+
+Kind = Literal["dataset", "model"]
+#: The setting that names a repository, and what its user may do instead of asking the hub.
+FIELDS = {"dataset": "repo", "model": "model"}
+INSTEAD = {
+    "dataset": "files you already have can be put into data_dir instead",
+    "model": "a folder with the checkpoint can be given as `model` instead",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class RemoteFile:
 
 
 class Repo:
-    """A dataset repository at one commit.
+    """A repository at one commit.
 
     Parameters
     ----------
@@ -53,11 +61,14 @@ class Repo:
         ``organisation/name``.
     revision : str or None
         The commit; None for the head of `main`, which `commit` then names.
+    kind : str
+        What it holds: ``dataset`` or ``model``.
     """
 
-    def __init__(self, name: str, revision: str | None) -> None:
+    def __init__(self, name: str, revision: str | None, kind: Kind = "dataset") -> None:
         self.name = name
         self.revision = revision
+        self.kind = kind
         self._files: dict[str, RemoteFile] | None = None
 
     def __str__(self) -> str:
@@ -69,8 +80,8 @@ class Repo:
         if self.revision is None:
             from huggingface_hub import HfApi
 
-            with hub_errors(self.name, "main"):
-                self.revision = str(HfApi().dataset_info(self.name).sha)
+            with hub_errors(self.name, "main", self.kind):
+                self.revision = str(HfApi().repo_info(self.name, repo_type=self.kind).sha)
             log.warning("%s is not pinned; using commit %s (set `revision` to it)", self.name, self.revision)
         return self.revision
 
@@ -80,8 +91,8 @@ class Repo:
             from huggingface_hub import HfApi
             from huggingface_hub.hf_api import RepoFile
 
-            with hub_errors(self.name, self.commit):
-                tree = HfApi().list_repo_tree(self.name, recursive=True, revision=self.commit, repo_type="dataset")
+            with hub_errors(self.name, self.commit, self.kind):
+                tree = HfApi().list_repo_tree(self.name, recursive=True, revision=self.commit, repo_type=self.kind)
                 self._files = {
                     item.path: RemoteFile(
                         item.path, item.size, f"sha256:{item.lfs.sha256}" if item.lfs else f"git:{item.blob_id}"
@@ -105,7 +116,7 @@ class Repo:
                 f"has no file {path}",
                 file=str(self),
                 expected=f"for example {', '.join(sorted(near)[:5])}" if near else None,
-                hint="labels, repo or revision of the dataset may be mistaken",
+                hint=f"{FIELDS[self.kind]} or revision of the {self.kind}, or the name of the file, may be mistaken",
             )
         return self.files()[path]
 
@@ -157,9 +168,9 @@ class Repo:
         from huggingface_hub.utils import build_hf_headers
 
         bar = _progress_bar(progress)
-        url = hf_hub_url(self.name, file.path, repo_type="dataset", revision=self.commit)
+        url = hf_hub_url(self.name, file.path, repo_type=self.kind, revision=self.commit)
         attempt = 0
-        with hub_errors(self.name, self.commit):
+        with hub_errors(self.name, self.commit, self.kind):
             while (done := stream.tell()) < file.size:
                 try:
                     http_get(
@@ -181,10 +192,10 @@ class Repo:
         """The file as a seekable stream that fetches only what is read."""
         from huggingface_hub import HfFileSystem, constants
 
-        with hub_errors(self.name, self.commit):
+        with hub_errors(self.name, self.commit, self.kind):
             # no read-ahead: an archive is read in small steps for its index, then in large ones for its members
             return HfFileSystem(endpoint=constants.ENDPOINT).open(
-                f"datasets/{self.name}@{self.commit}/{file.path}", "rb", cache_type="none", block_size=BLOCK
+                f"{_prefix(self.kind)}{self.name}@{self.commit}/{file.path}", "rb", cache_type="none", block_size=BLOCK
             )
 
 
@@ -212,12 +223,12 @@ def content_digest(path: Path, like: str) -> str:
 
 
 @contextmanager
-def hub_errors(repo: str, revision: str) -> Iterator[None]:
+def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[None]:
     """Turn what the hub refuses into errors that say what to do."""
     from httpx2 import TransportError
     from huggingface_hub import constants, errors
 
-    page = f"{constants.ENDPOINT}/datasets/{repo}"
+    page = f"{constants.ENDPOINT}/{_prefix(kind)}{repo}"
     try:
         yield
     except errors.GatedRepoError as error:
@@ -226,7 +237,7 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
             "is gated, and your account has no access to it" if known else "is gated, and you are not logged in",
             file=repo,
             hint=f"accept the terms at {page}, make a token at {constants.ENDPOINT}/settings/tokens, and log in with"
-            " `hf auth login` or set HF_TOKEN; files you already have can be put into data_dir instead",
+            f" `hf auth login` or set HF_TOKEN; {INSTEAD[kind]}",
         ) from None
     except errors.RevisionNotFoundError:
         raise InputError("has no such revision", file=repo, field="revision", value=revision) from None
@@ -234,16 +245,18 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
         raise InputError(
             "is not on the hub, or not for you to see",
             file=repo,
-            field="repo",
+            field=FIELDS[kind],
             hint=f"look at {page}; for a private repository log in with `hf auth login` or set HF_TOKEN",
         ) from None
     except errors.EntryNotFoundError as error:
         raise InputError(f"lacks a file ({error})".splitlines()[0], file=repo, field=revision) from None
+    except errors.HFValidationError as error:
+        raise InputError(f"is no name of a repository ({error})", file=repo, field=FIELDS[kind]) from None
     except errors.OfflineModeIsEnabled:
         raise InputError(
             "is needed, but the hub must not be asked (HF_HUB_OFFLINE is set)",
             file=repo,
-            hint="unset HF_HUB_OFFLINE, or put the files into data_dir",
+            hint=f"unset HF_HUB_OFFLINE; or {INSTEAD[kind]}",
         ) from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no status"
@@ -262,6 +275,13 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
         raise InputError(
             f"cannot be downloaded ({error})", file=repo, hint="what arrived is kept; run again to continue"
         ) from None
+
+
+def _prefix(kind: Kind) -> str:
+    """What stands before a repository's name in its address; nothing for a model."""
+    from huggingface_hub import constants
+
+    return constants.REPO_TYPES_URL_PREFIXES.get(kind, "")
 
 
 def _passes(error: Exception) -> bool:

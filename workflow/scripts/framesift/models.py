@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +15,11 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from framesift.components import Component
+
+#: Digests of files of so many bytes are remembered; those of smaller ones are made as fast as looked up.
+LARGE = 64 << 20
+#: Seconds for which a file must have been left alone: one that is being written may change within its date.
+SETTLED = 10.0
 
 
 class Checkpoint(Component):
@@ -54,51 +63,70 @@ def is_folder(model: str) -> bool:
 
 
 def model_digest(model: str, revision: str | None) -> str:
-    """What identifies the weights: the hub commit, or a digest of the folder's files."""
-    from framesift.errors import InputError
-    from framesift.files import tree_digest
-
+    """What identifies the weights: the hub commit, or a digest of the names and contents of the folder's files."""
     if revision:
         return f"{model}@{revision}"
-    if not Path(model).is_dir():
-        raise InputError("there is no such folder", field="model", value=model, expected="a folder with a checkpoint")
-    return tree_digest(model)
+    folder = Path(_given_folder(model))
+    digest = hashlib.sha256()
+    for file in sorted(item for item in folder.rglob("*") if item.is_file() and not item.name.startswith(".")):
+        digest.update(f"{file.relative_to(folder).as_posix()} {_file_digest(file)}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_digest(file: Path) -> str:
+    """SHA-256 of a file; of a large one it is remembered between jobs, by path, size and date of the file."""
+    from framesift.files import file_digest, remembered_digest
+
+    stat = file.stat()
+    if stat.st_size >= LARGE and time.time() - stat.st_mtime > SETTLED:
+        try:
+            cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+            return remembered_digest(file, cache / "framesift" / "digests")
+        except (OSError, RuntimeError):  # nowhere to write to
+            pass
+    return file_digest(file)
 
 
 def local_checkpoint(component: Checkpoint) -> str:
-    """The folder of a checkpoint, fetched first where it is one of the hub.
+    """The folder of a component's checkpoint; see `checkpoint_folder`."""
+    return checkpoint_folder(component.model, component.revision)
 
-    For libraries that look at the newest commit of a repository whatever revision they are given.
+
+def checkpoint_folder(model: str, revision: str | None) -> str:
+    """The folder with a checkpoint: the one given, or one with the files of a commit of the hub.
+
+    Those are fetched where they are nowhere on this machine. Libraries are given this folder, never a repository and
+    a revision: some look at its newest commit all the same, and most ask the hub something even for files they have.
+
+    Raises
+    ------
+    InputError
+        Where there is no such folder, or the files cannot be fetched.
     """
+    if is_folder(model):
+        return _given_folder(model)
+    # By name: how files come into a folder changes no result, so an edit there should change no digest of code.
+    return str(importlib.import_module("framesift.checkpoints").find_or_fetch(model, revision))
+
+
+def _given_folder(model: str) -> str:
     from framesift.errors import InputError
 
-    if is_folder(component.model):
-        return component.model
-    from huggingface_hub import snapshot_download
-
-    try:
-        return snapshot_download(
-            component.model,
-            revision=component.revision,
-            allow_patterns=["*.json", "*.jinja", "*.model", "*.safetensors", "*.txt"],
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot be fetched: {str(error).splitlines()[0]}",
-            field="model",
-            value=f"{component.model}@{component.revision}",
-            hint="check the network, HF_HUB_OFFLINE and HF_TOKEN",
-        ) from error
+    if not Path(model).is_dir():
+        raise InputError("there is no such folder", field="model", value=model, expected="a folder with a checkpoint")
+    return model
 
 
 @contextmanager
 def loading(component: Checkpoint, expected: str) -> Iterator[None]:
     """Turn what libraries raise for an unsuitable checkpoint into one clear error."""
+    from safetensors import SafetensorError
+
     from framesift.errors import InputError
 
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:  # KeyError: a type of model that the library does not know
+    except (OSError, ValueError, KeyError, SafetensorError) as error:  # KeyError: a type of model that is not known
         if isinstance(error, InputError):
             raise
         text = str(error).strip() or repr(error)
@@ -121,14 +149,17 @@ def pick_device(device: str) -> str:
 
 def pretrained(cls: Any, model: str, revision: str | None, **options: Any) -> Any:
     """``cls.from_pretrained`` for a folder or a pinned hub checkpoint, with an error that says what to do."""
+    from safetensors import SafetensorError
+
     from framesift.errors import InputError
 
+    folder = checkpoint_folder(model, revision)
     try:
-        return cls.from_pretrained(model, revision=revision or "main", **options)
-    except (OSError, ValueError) as error:
+        return cls.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, SafetensorError) as error:
         raise InputError(
-            f"cannot be loaded: {str(error).splitlines()[0]}",
+            f"cannot be loaded: {(str(error) or repr(error)).splitlines()[0]}",
             field="model",
             value=model,
-            hint="for a hub checkpoint check the network, HF_HUB_OFFLINE and HF_TOKEN; for a folder, its files",
+            expected=f"the files of a {cls.__name__} in {folder}",
         ) from error

@@ -76,11 +76,14 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
             ("answerers", table.answerers, config.answerers),
             ("scorers", table.scorers, config.scorers),
             ("selectors", table.selectors, config.selectors),
+            ("runs", table.runs, config.runs),
+            ("judge", [table.judge] if table.judge else [], config.judges),
         ]
         for key, used, defined in uses:
             for position, word in enumerate(used):
                 if word not in defined:
-                    place: Path_ = ("tables", name, key) if key == "dataset" else ("tables", name, key, position)
+                    single = key in ("dataset", "judge")
+                    place: Path_ = ("tables", name, key) if single else ("tables", name, key, position)
                     raise InputError(
                         f"there is no {key.removesuffix('s')} of this name",
                         file=_file_of(place, files),
@@ -89,15 +92,6 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                         expected=f"one of {', '.join(defined) or '(none is configured)'}",
                         hint=did_you_mean(word, defined),
                     )
-        if config.datasets[table.dataset].lmms_task is None:
-            kind = config.datasets[table.dataset].kind
-            raise InputError(
-                f"questions of {kind} cannot be asked through lmms-eval yet, so there can be no table of answers",
-                file=_file_of(("tables", name), files),
-                field=f"tables.{name}.dataset",
-                value=table.dataset,
-                hint="its labels, videos, scores and selections can be made; see docs/datasets.md",
-            )
         place = ("tables", name, "baseline")
         if table.baseline not in table.selectors:
             raise InputError(
@@ -117,6 +111,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                     field=f"tables.{name}.scorers.{position}",
                     value=word,
                 )
+        _check_prompt(config, name, files)
         _check_embeddings(config, name, files)
         needy = [word for word in table.selectors if config.selectors[word].needs_scores]
         if needy and not table.scorers:
@@ -126,6 +121,29 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                 field=f"tables.{name}.scorers",
                 expected=f"at least one of {', '.join(config.scorers) or '(none is configured)'}",
             )
+
+
+def _check_prompt(config: Config, name: str, files: Sequence[str | Path]) -> None:
+    """The dataset must know a prompt of this name, and have subtitles where they are asked for."""
+    table = config.tables[name]
+    dataset = config.datasets[table.dataset]
+    if isinstance(table.prompt, str) and table.prompt not in dataset.prompts:
+        raise InputError(
+            f"{dataset.kind} has no prompt of this name",
+            file=_file_of(("tables", name, "prompt"), files),
+            field=f"tables.{name}.prompt",
+            value=table.prompt,
+            expected=f"one of {', '.join(dataset.prompts)}, or the texts themselves",
+            hint=did_you_mean(table.prompt, dataset.prompts),
+        )
+    if table.subtitles != "none" and dataset.subtitles is None:
+        raise InputError(
+            "the dataset has no folder of subtitles",
+            file=_file_of(("tables", name, "subtitles"), files),
+            field=f"tables.{name}.subtitles",
+            value=table.subtitles,
+            hint=f"set datasets.{table.dataset}.subtitles",
+        )
 
 
 def _check_embeddings(config: Config, name: str, files: Sequence[str | Path]) -> None:

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from framesift.components import FAMILIES, implementation, kinds
 from framesift.demo.config import DemoTraining, DemoWorld
+from framesift.judges import Judge
+from framesift.protocols import Control, Protocol
 from framesift.video.decoders import Decoder
 from framesift.video.grid import CandidateGrid
 
@@ -53,14 +55,48 @@ class Table(Section):
     selectors: tuple[Name, ...] = Field(min_length=1, description="Names of selectors; the baseline is one of them.")
     budgets: tuple[Budget, ...] = Field(min_length=1, description="Frames the answerer may see.")
     baseline: Name = Field(default="uniform", description="The selector that differences are taken to.")
-    protocol: Literal["fair"] = Field(
-        default="fair", description="`fair`: every method gives min(budget, candidates) frames, in time order."
+    protocol: Protocol = Field(
+        default="fair",
+        description="`fair`: every method gives min(budget, candidates) frames, in time order; `released`: what the"
+        " scripts of AKS's release do, to reproduce printed numbers.",
     )
+    controls: tuple[Control, ...] = Field(
+        default=(),
+        description="Negative controls, each one more row of the baseline's selection: `zeroed` (the first frame of"
+        " the video in place of each), `shuffled` (another order), `blank` (grey pictures).",
+    )
+    prompt: str | dict[str, str] | None = Field(
+        default=None,
+        description="Text around a question: a name that the dataset knows, or lmms-eval's keys (`pre_prompt`,"
+        " `post_prompt`) with their texts; none for the dataset's usual one.",
+    )
+    subtitles: Literal["none", "all", "frames"] = Field(
+        default="none", description="Subtitles before the question: `all`, or those shown with the chosen `frames`."
+    )
+    unparsed: Literal["wrong", "lmms_eval"] = Field(
+        default="wrong",
+        description="Who decides whether an answer is right: our parser, for which an answer without an option is"
+        " `wrong`; or `lmms_eval`'s task by its own rules, random guesses included.",
+    )
+    judge: Name | None = Field(
+        default=None, description="Name of the judge of open answers; without one they stay unjudged."
+    )
+    runs: tuple[Name, ...] = Field(default=(), description="Names of finished lmms-eval runs to show as rows.")
     group_by: str | None = Field(
         default=None,
         description="Grouping whose groups get a column of their own: one the dataset has (`duration`, `task_type`)"
         ", or `evidence` where it has annotated evidence.",
     )
+
+
+class Run(Section):
+    """A finished run of lmms-eval, whoever did it."""
+
+    samples: str = Field(description="Its samples file (`*_samples_*.jsonl`, `.gz` allowed).")
+    results: str | None = Field(default=None, description="Its results file (`*_results.json`, `.gz` allowed).")
+    answerer: str = Field(description="The model, as the table shall name it.")
+    method: str = Field(description="How frames were chosen, as the table shall name it.")
+    budget: Budget = Field(description="Frames the model is said to have seen.")
 
 
 class Demo(Section):
@@ -85,5 +121,7 @@ class Config(Section):
     encoders: dict[Name, AnyEncoder] = Field(default={}, description="Encoders by name.")
     selectors: dict[Name, AnySelector] = Field(default={}, description="Selectors by name.")
     answerers: dict[Name, AnyAnswerer] = Field(default={}, description="Video LLMs by name.")
+    judges: dict[Name, Judge] = Field(default={}, description="Judges of open answers, by name.")
+    runs: dict[Name, Run] = Field(default={}, description="Finished runs of lmms-eval, by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")
     demo: Demo = Field(default=Demo(), description="The embedded demo.")

@@ -7,10 +7,11 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from framesift.answerers import Answerer, LocalAnswerer
 from framesift.code import code_digest
 from framesift.components import Component
 from framesift.config.models import Config, Table
@@ -18,8 +19,9 @@ from framesift.datasets import Dataset, VideoFolder
 from framesift.demo.config import video_ids
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
-from framesift.models import is_folder
+from framesift.models import Checkpoint, is_folder
 from framesift.notes import by_hand, downloaded
+from framesift.protocols import Control, Protocol
 from framesift.scorers import ScoreSource
 from framesift.selectors import SelectionSource
 from framesift.selectors.imported import Imported
@@ -40,10 +42,13 @@ class Selecting:
 
 @dataclass(frozen=True)
 class Answering:
-    """One answerer under one protocol."""
+    """One answerer, and how it is shown and asked."""
 
-    answerer: Any
-    protocol: str
+    answerer: Answerer
+    protocol: Protocol
+    control: Control | None = None
+    prompt: tuple[tuple[str, str], ...] | None = None
+    subtitles: str = "none"
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,7 @@ class Plan:
         config, table = self.config, self.table(name)
         cells = []
         for answerer in table.answerers:
-            answering = Answering(config.answerers[answerer], table.protocol)
+            answering = self._answering(table, answerer)
             for budget in table.budgets:
                 for selector_name in table.selectors:
                     selector = config.selectors[selector_name]
@@ -114,8 +119,23 @@ class Plan:
                             if selector.needs_embeddings or (selector.takes_embeddings and table.encoder)
                             else None,
                         )
-                        cells.append(Cell(answerer, answering, selector_name, scorer, selecting))
+                        controls = table.controls if selector_name == table.baseline else ()
+                        cells += [
+                            Cell(answerer, replace(answering, control=control), selector_name, scorer, selecting)
+                            for control in (None, *controls)
+                        ]
         return cells
+
+    def _answering(self, table: Table, answerer: str) -> Answering:
+        prompt = table.prompt
+        if isinstance(prompt, str):
+            prompt = self.dataset(table.dataset).prompts[prompt]
+        return Answering(
+            self.config.answerers[answerer],
+            table.protocol,
+            prompt=tuple(sorted(prompt.items())) if prompt is not None else None,
+            subtitles=table.subtitles,
+        )
 
     def _encoder(self, table: Table, scorer: str | None) -> Encoder:
         """Whose embeddings a selector gets; `load_config` has checked that there are some."""
@@ -170,11 +190,56 @@ class Plan:
             spec |= self._decoder()
         return spec | ({"seed": self.config.seed} if selecting.selector.random else {})
 
-    def answer_spec(self, dataset: str, answering: Answering) -> dict[str, Any]:
-        return {
+    def answer_spec(self, dataset: str, answering: Answering, selecting: Selecting | None = None) -> dict[str, Any]:
+        """What answers depend on; with what the protocol must know of a selection."""
+        spec: dict[str, Any] = {
             "answerer": answering.answerer.spec(),
-            "dataset": {"kind": self.dataset(dataset).kind},
+            "dataset": self.dataset(dataset).task_spec(),
             "protocol": answering.protocol,
+        }
+        if answering.control:
+            spec["control"] = answering.control
+        if answering.control == "shuffled":
+            spec["seed"] = self.config.seed
+        if answering.prompt is not None:
+            spec["prompt"] = dict(answering.prompt)
+        if answering.subtitles != "none":
+            spec["subtitles"] = answering.subtitles
+        if answering.protocol == "released" and selecting:
+            spec["budget"] = selecting.budget
+            if selecting.selector.kind == "uniform":
+                spec["uniform"] = answering.answerer.released_uniform
+        return spec
+
+    def also_answered(self, dataset: str, answering: Answering, selecting: Selecting) -> list[list[Any]]:
+        """What else the tables of a dataset ask this answerer: selections, each with its spec."""
+        own = [self.selection(dataset, selecting), self.answer_spec(dataset, answering, selecting)]
+        others = {
+            canonical_json(one): one
+            for name, table in self.config.tables.items()
+            if table.dataset == dataset
+            for cell in self.cells(name)
+            if cell.answering.answerer.spec() == answering.answerer.spec()
+            for one in ([self.selection(dataset, cell.selecting), self._cell_spec(dataset, cell)],)
+        }
+        others.pop(canonical_json(own), None)
+        # Each job begins after its own place in the list, so that jobs side by side do different things.
+        keys = sorted(others)
+        after = [key for key in keys if key > canonical_json(own)]
+        return [others[key] for key in after + [key for key in keys if key not in after]]
+
+    def _cell_spec(self, dataset: str, cell: Cell) -> dict[str, Any]:
+        return self.answer_spec(dataset, cell.answering, cell.selecting)
+
+    def judge_spec(self, name: str) -> dict[str, Any]:
+        """How the answers of a table are judged, and where they are."""
+        table = self.table(name)
+        judge = self.config.judges[table.judge].spec() if table.judge else None
+        return {
+            "dataset": self.dataset(table.dataset).task_spec(),
+            "unparsed": table.unparsed,
+            "judge": judge,
+            "cells": {cell["id"]: cell["answers"] for cell in self.table_spec(name)["cells"]},
         }
 
     def table_spec(self, name: str) -> dict[str, Any]:
@@ -189,24 +254,47 @@ class Plan:
             "evidence_tolerance": self.dataset(table.dataset).evidence_tolerance,
             "seed": self.config.seed,
             "cells": [
-                {
-                    "answerer": self._label(cell.answering.answerer, cell.answerer_name),
-                    "method": self._label(cell.selecting.selector, cell.selector_name),
-                    "scorer": self._label(cell.selecting.scorer, cell.scorer_name) if cell.selecting.scorer else None,
-                    "budget": cell.selecting.budget,
-                    "released": not cell.selecting.selector.fair,
-                    "selection": self.selection(table.dataset, cell.selecting),
-                    "answers": self.answers(table, cell),
-                }
-                for cell in self.cells(name)
+                *(self._cell(table, cell) for cell in self.cells(name)),
+                *(self._run_cell(table, run) for run in table.runs),
             ],
+        }
+
+    def _cell(self, table: Table, cell: Cell) -> dict[str, Any]:
+        selecting, answering = cell.selecting, cell.answering
+        answers = self.answers(table.dataset, answering, selecting)
+        return {
+            "id": Path(answers[0]).parent.relative_to("results/answers").as_posix(),
+            "answerer": self._label(answering.answerer, cell.answerer_name),
+            "method": self._label(selecting.selector, cell.selector_name),
+            "scorer": self._label(selecting.scorer, cell.scorer_name) if selecting.scorer else None,
+            "budget": selecting.budget,
+            "released": not selecting.selector.fair,
+            "showing": {
+                key: value
+                for key, value in self._cell_spec(table.dataset, cell).items()
+                if key in ("protocol", "control", "budget", "uniform", "seed")
+            },
+            "uniform": answering.answerer.released_uniform if selecting.selector.kind == "uniform" else None,
+            "selection": self.selection(table.dataset, selecting),
+            "answers": answers,
+        }
+
+    def _run_cell(self, table: Table, name: str) -> dict[str, Any]:
+        run = self.config.runs[name]
+        return {
+            "id": f"{table.dataset}/runs/{name}",
+            "answerer": run.answerer,
+            "method": run.method,
+            "budget": run.budget,
+            "selection": None,
+            "answers": [self.run_answers(table.dataset, name)],
         }
 
     def measure_spec(self, name: str) -> dict[str, Any]:
         """The selections of a table, each once."""
         spec = self.table_spec(name)
         keys = ("method", "scorer", "budget", "selection")
-        selections = {canonical_json([cell[key] for key in keys]): cell for cell in spec["cells"]}
+        selections = {canonical_json([cell[key] for key in keys]): cell for cell in spec["cells"] if cell["selection"]}
         return {
             "baseline": spec["baseline"],
             "selections": [{key: cell[key] for key in keys} for cell in selections.values()],
@@ -255,9 +343,9 @@ class Plan:
         return [one.spec() | {"batch_size": one.batch_size} for _, one in sorted(needed.items())]
 
     @staticmethod
-    def env(encoder: Encoder) -> str:
-        """The conda environment of a scorer or encoder."""
-        return f"../envs/{encoder.env}.yaml"
+    def env(component: Encoder | Answerer) -> str:
+        """The conda environment of a scorer, an encoder or an answerer."""
+        return f"../envs/{component.env}.yaml"
 
     # Paths
 
@@ -297,11 +385,38 @@ class Plan:
     def selection(self, dataset: str, selecting: Selecting) -> str:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
 
-    def answers(self, table: Table, cell: Cell) -> list[str]:
-        n = self.dataset(table.dataset).chunks
-        folder = f"results/answers/{table.dataset}/{self.answering_id(table.dataset, cell.answering)}"
-        name = self.selecting_id(cell.selecting)
-        return [f"{folder}/{name}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
+    def answers(self, dataset: str, answering: Answering, selecting: Selecting) -> list[str]:
+        n = self.dataset(dataset).chunks
+        folder = f"results/answers/{dataset}/{self.answering_id(dataset, answering)}/{self.selecting_id(selecting)}"
+        return [f"{folder}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
+
+    def run_answers(self, dataset: str, run: str) -> str:
+        return f"results/answers/{dataset}/runs/{run}.json"
+
+    def run_files(self, run: str) -> dict[str, str]:
+        """The files of a finished run, by what they are."""
+        found = self.config.runs[run]
+        files = {"samples": found.samples} | ({"results": found.results} if found.results else {})
+        return {name: self._there(file, f"runs.{run}.{name}") for name, file in files.items()}
+
+    def answers_of(self, name: str) -> list[str]:
+        """Every file of answers of a table, each once."""
+        return list(dict.fromkeys(file for cell in self.table_spec(name)["cells"] for file in cell["answers"]))
+
+    def subtitles(self, dataset: str, answering: Answering) -> list[str]:
+        """The option that names the folder of the subtitles, where they are shown."""
+        folder = self.dataset(dataset).subtitle_dir
+        return ["--subtitles", folder.as_posix()] if answering.subtitles != "none" and folder else []
+
+    def judge_connection(self, name: str) -> dict[str, Any]:
+        """What the judge of a table needs beside its spec."""
+        judge = self.table(name).judge
+        return self.config.judges[judge].connection() if judge else {}
+
+    @staticmethod
+    def gpus(answerer: Answerer) -> int:
+        """GPUs that a job of an answerer takes."""
+        return 1 if isinstance(answerer, LocalAnswerer) else 0
 
     # Files of a dataset. Where they may come from the hub, the manifest of download_dataset is what later rules wait
     # for, and a digest of what the user put there or changed is a parameter; it is the same before and after a
@@ -362,6 +477,8 @@ class Plan:
 
     def weights(self, component: Any) -> list[str]:
         """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""
+        if not isinstance(component, Checkpoint):
+            return []
         if not is_folder(component.model):
             return component.files()
         folder = Path(component.model)

@@ -50,16 +50,28 @@ def _given(default: Any, text: str) -> Any:
 
 
 class LmmsTask(BaseModel):
-    """The built-in task of lmms-eval that a dataset's questions are asked with."""
+    """The built-in task of lmms-eval that a dataset's questions are asked with, and what its metric says."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     yaml: str = Field(description="file of the task, relative to lmms_eval/tasks")
-    split: str = Field(description="name of its split")
-    metric: str = Field(description="key of its metric")
-    prediction: str = Field(description="key, within a sample's metric, of the letter that was parsed ('' for none)")
-    prompt: dict[str, str] = Field(description="lmms_eval_specific_kwargs, the same for every model")
+    prompt: dict[str, str] = Field(description="the usual lmms_eval_specific_kwargs, the same for every model")
+    variants: dict[str, dict[str, str]] = Field(default={}, description="other lmms_eval_specific_kwargs by name")
     columns: tuple[str, ...] = Field(description="fields of a document that the task reads")
+    optional: tuple[str, ...] = Field(default=(), description="fields that it reads where they are")
+    metric: str = Field(description="key of its metric")
+    prediction: str | None = Field(
+        default=None, description="key, within a sample's metric, of the option that was understood; none if untold"
+    )
+    target: str | None = Field(
+        default=None, description="key, within a sample's metric, of the right option; none if the metric is a verdict"
+    )
+    maximum: float = Field(default=1.0, description="the metric's value when every answer is right")
+    all_of: dict[str, tuple[str, ...]] = Field(
+        default={}, description="field -> values that must all occur; the metric counts an absent one as 0"
+    )
+    open: bool = Field(default=False, description="whether answers are free text")
+    offline: bool = Field(default=True, description="whether the metric needs no service on the network")
 
 
 class Dataset(Component):
@@ -69,8 +81,8 @@ class Dataset(Component):
     the files needs only the others.
     """
 
-    #: How lmms-eval asks and judges its questions; None where it cannot without another model.
-    lmms_task: ClassVar[LmmsTask | None] = None
+    #: How lmms-eval asks and judges its questions.
+    lmms_task: ClassVar[LmmsTask]
     #: Files of the hub repository that are, or hold, the videos: patterns of single videos, of .zip or .tar archives,
     #: or of the parts that one archive was cut into (their names end in .aa, .ab ... or .001, .002 ...).
     video_files: ClassVar[tuple[str, ...]] = ()
@@ -138,6 +150,15 @@ class Dataset(Component):
     def document(self, record: Mapping[str, Any], question: Question) -> dict[str, Any]:
         """What lmms-eval's task reads: the original record, unless its form differs from the task's."""
         return dict(record)
+
+    def task_spec(self) -> dict[str, Any]:
+        """What decides how its questions are asked and judged."""
+        return {"kind": self.kind}
+
+    @property
+    def prompts(self) -> dict[str, dict[str, str]]:
+        """The texts that may stand around a question, by name (lmms_eval_specific_kwargs)."""
+        return {"default": self.lmms_task.prompt, **self.lmms_task.variants}
 
     def file_name(self, video_id: str) -> str:
         """Name of a video's file without its suffix."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from framesift.datasets import Dataset, folder, hub_repo, label_file, video_folder
+from framesift.datasets import Dataset, LmmsTask, folder, hub_repo, label_file, video_folder
 from framesift.questions import Question
 
 #: What the numbers in `type` stand for (the paper's question types).
@@ -15,6 +15,15 @@ TYPES = ("motion", "spatial", "temporal", "yes_no", "color", "object", "location
 class ActivityNetQA(Dataset):
     """Labels of lmms-eval's copy. Answers are open: they have no letter, and judging them takes a language model."""
 
+    lmms_task = LmmsTask(
+        yaml="activitynetqa/activitynetqa_generation.yaml",
+        prompt={"pre_prompt": "", "post_prompt": " Answer the question using a single word or phrase."},
+        metric="gpt_eval_accuracy",
+        maximum=100,
+        open=True,
+        offline=False,
+        columns=("question",),
+    )
     video_files = ("*.zip",)
 
     kind: Literal["activitynetqa"] = "activitynetqa"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from framesift.datasets import VIDEO_SUFFIXES, Dataset, LmmsTask, letter_of
+from framesift.datasets import VIDEO_SUFFIXES, Dataset, letter_of
 from framesift.datasets.videomme import VideoMME
 from framesift.questions import Evidence, Question
 from framesift.spec import spec_id
@@ -40,7 +40,7 @@ class Columns(BaseModel):
 class Custom(Dataset):
     """Any labels with one question a row. Its questions are asked and judged as those of VideoMME are."""
 
-    lmms_task: ClassVar[LmmsTask] = VideoMME.lmms_task
+    lmms_task = VideoMME.lmms_task
 
     kind: Literal["custom"] = "custom"
     columns: Columns = Field(default=Columns(), description="Which column holds what.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from framesift.datasets import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file, letter_of
 from framesift.questions import Evidence, Question
@@ -19,12 +19,12 @@ PERCEPTION = ("S2E", "S2O", "S2A", "E2O", "O2E", "T2E", "T2O", "T2A")
 class LongVideoBench(Dataset):
     """Either form of its labels: `lvb_val.json`, which alone has evidence (`position`), or the parquet of lmms-eval."""
 
-    lmms_task: ClassVar[LmmsTask] = LmmsTask(
+    lmms_task = LmmsTask(
         yaml="longvideobench/longvideobench_val_v.yaml",
-        split="validation",
+        prompt={"pre_prompt": "", "post_prompt": "Answer with the option's letter from the given choices directly.\n"},
         metric="lvb_acc",
         prediction="parsed_pred",
-        prompt={"pre_prompt": "", "post_prompt": "Answer with the option's letter from the given choices directly.\n"},
+        target="answer",
         columns=(
             *("id", "question", "correct_choice", "duration_group", "question_category"),
             *(f"option{i}" for i in range(MAX_OPTIONS)),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from framesift.datasets import Dataset, folder, hub_repo, label_file
+from framesift.datasets import Dataset, LmmsTask, folder, hub_repo, label_file
 from framesift.questions import Evidence, Question, Span, seconds_of
 
 OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
@@ -15,6 +15,13 @@ OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
 class LVBench(Dataset):
     """One row a question, as lmms-eval has it: the text ends in the options, `time_reference` is the evidence."""
 
+    lmms_task = LmmsTask(
+        yaml="lvbench/lvbench.yaml",
+        prompt={"pre_prompt": "", "post_prompt": "\nAnswer the question with the option letter"},
+        metric="lvbench_score",
+        columns=("question", "answer"),
+        optional=("options",),
+    )
     video_files = ("video_chunks/*.zip",)
 
     kind: Literal["lvbench"] = "lvbench"

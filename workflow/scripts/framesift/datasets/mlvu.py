@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from framesift.datasets import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file
 from framesift.questions import Question
@@ -23,15 +23,17 @@ TASKS = {
 class MLVU(Dataset):
     """Labels of lmms-eval's `mlvu_dev`, parquet or JSON. A question's text ends in its options (`candidates`)."""
 
-    lmms_task: ClassVar[LmmsTask] = LmmsTask(
+    lmms_task = LmmsTask(
         yaml="mlvu/mlvu_dev.yaml",
-        split="test",
+        prompt={"pre_prompt": "", "post_prompt": "\nOnly give the best option.\nBest option: ("},
+        variants={"plm": {"pre_prompt": "", "post_prompt": "\nOnly give the best option."}},  # lmms-eval's for PLM
         metric="mlvu_percetion_score",  # spelt so
         prediction="pred_answer",
-        prompt={"pre_prompt": "", "post_prompt": "\nOnly give the best option.\nBest option: ("},
+        target="answer",
+        maximum=100,
+        all_of={"task_type": tuple(TASKS)},
         columns=("question", "task_type", "answer"),
     )
-
     video_files = ("*.zip",)
 
     kind: Literal["mlvu"] = "mlvu"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from framesift.datasets import Dataset, folder, hub_repo, label_file, letter_of, video_folder
+from framesift.datasets import Dataset, LmmsTask, folder, hub_repo, label_file, letter_of, video_folder
 from framesift.questions import Question
 
 #: The first letter of a question's `type` (paper, section 3.2).
@@ -15,6 +16,19 @@ KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 class NExTQA(Dataset):
     """Labels with the columns of NExT-QA: options `a0` to `a4`, `answer` the number of the right one."""
 
+    lmms_task = LmmsTask(
+        yaml="nextqa/nextqa_mc_test.yaml",
+        prompt={},  # the question and its options, nothing else
+        variants={
+            # in the words of the tasks of VideoMME and EgoSchema
+            "letter": {
+                "pre_prompt": "",
+                "post_prompt": "\nAnswer with the option's letter from the given choices directly.",
+            }
+        },
+        metric="exact_match",
+        columns=("question", *(f"a{number}" for number in range(5)), "answer"),
+    )
     video_files = ("*.zip",)
 
     kind: Literal["nextqa"] = "nextqa"
@@ -34,3 +48,6 @@ class NExTQA(Dataset):
             answer=letter_of(int(record["answer"]), options, "answer"),
             groups={"type": kind, "kind": KINDS.get(kind[:1], "other")},
         )
+
+    def document(self, record: Mapping[str, Any], question: Question) -> dict[str, Any]:
+        return {**record, "answer": int(record["answer"])}  # a CSV holds it as text

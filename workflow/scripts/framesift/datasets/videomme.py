@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from framesift.datasets import (
     Commit,
@@ -22,12 +22,26 @@ from framesift.questions import Question
 class VideoMME(Dataset):
     """Labels with the columns of VideoMME: `videoID` names the video file, options carry their letters ("A. ...")."""
 
-    lmms_task: ClassVar[LmmsTask] = LmmsTask(
+    lmms_task = LmmsTask(
         yaml="videomme/videomme.yaml",
-        split="test",
+        prompt={  # that of AKS's release too
+            "pre_prompt": "",
+            "post_prompt": "\nAnswer with the option's letter from the given choices directly.",
+        },
+        # what the task has for single models; that for xcomposer2_4khd holds a chat template, and is left out
+        variants={
+            "gpt4v": {"pre_prompt": "", "post_prompt": "Answer the question with A, B, C, or D."},
+            "llava_vid": {"pre_prompt": "", "post_prompt": "The best answer is:"},
+            "qwen3_vl": {
+                "format": "qwen3_vl",
+                "pre_prompt": "Question: ",
+                "post_prompt": "Answer with the option letter only.",
+            },
+        },
         metric="videomme_perception_score",
         prediction="pred_answer",
-        prompt={"pre_prompt": "", "post_prompt": "\nAnswer with the option's letter from the given choices directly."},
+        target="answer",
+        maximum=100,
         columns=(
             *("question_id", "videoID", "question", "options", "answer"),
             *("duration", "domain", "sub_category", "task_type"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
@@ -11,9 +12,9 @@ from framesift.errors import InputError, did_you_mean
 from framesift.measures import Known
 from framesift.measures import measure as measure_selection
 from framesift.questions import Evidence, Question
-from framesift.tables.cells import Cell, CellSpec, TableSpec
+from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
-from framesift.tables.guards import IDENTICAL, identical_answers
+from framesift.tables.guards import too_alike
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
 
 EVIDENCE = "evidence"
@@ -64,13 +65,14 @@ def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
     """
     found = {}
     for cell in cells:
-        if spec.baseline is None or cell.spec.method == spec.baseline:
+        if spec.baseline is None or (cell.spec.method == spec.baseline and not cell.spec.control):
             continue
         near = [
             other
             for other in cells
             if other.spec.method == spec.baseline
             and (other.spec.answerer, other.spec.budget) == (cell.spec.answerer, cell.spec.budget)
+            and not other.spec.control
         ]
         if len(near) > 1:
             near = [other for other in near if other.spec.scorer == cell.spec.scorer]
@@ -113,15 +115,22 @@ def make_rows(
         )
     baselines = baseline_of(spec, cells)
     flags = _flags(cells)
+    shared = _shared(cells)
     table, long = [], []
     for cell in cells:
         baseline = baselines.get(cell.spec.identity)
         row = {
             **_identity(cell.spec),
-            "protocol": f"{spec.protocol}, selector as released" if cell.spec.released else spec.protocol,
+            "protocol": _protocol(spec, cell),
             **_counts(cell, n_total),
             **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
+            "lmms_eval": cell.judged.value,
+            "disagreements": sum(_disagrees(outcome) for outcome in cell.outcomes.values()),
             **_frames(cell),
+            "protocols_differ": (
+                sum(outcome.replaced for outcome in cell.outcomes.values()) if cell.selection is not None else None
+            ),
+            "shared": shared[cell.spec.identity],
             **_selected(cell, baseline, known),
             "flag": flags.get(cell.spec.identity),
         }
@@ -140,16 +149,17 @@ def make_rows(
 def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed: int) -> Row:
     """Accuracy of a cell on some questions, and its difference to the baseline.
 
-    The accuracy is over the questions that the cell answered, the difference over those that both answered.
+    The accuracy is over the questions that the cell answered, the difference over those that both answered; open
+    answers that nobody has judged are left out.
 
     Returns
     -------
     Row
         accuracy, difference, each with its interval, p_value, n_paired, evidence_recall; None for what cannot be told.
     """
-    answered = [question_id for question_id in question_ids if question_id in cell.outcomes]
+    answered = [question_id for question_id in question_ids if _known(cell, question_id)]
     outcomes = [cell.outcomes[question_id] for question_id in answered]
-    correct = sum(outcome.correct for outcome in outcomes)
+    correct = sum(bool(outcome.correct) for outcome in outcomes)
     accuracy = correct / len(outcomes) if outcomes else None
     interval = accuracy_interval(correct, len(outcomes))
     recalls = [outcome.recall for outcome in outcomes if outcome.recall is not None]
@@ -159,11 +169,11 @@ def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed
         pairs = [
             (cell.outcomes[question_id], baseline.outcomes[question_id])
             for question_id in answered
-            if question_id in baseline.outcomes
+            if _known(baseline, question_id)
         ]
         n_paired = len(pairs)
         if pairs:
-            changes = [int(ours.correct) - int(theirs.correct) for ours, theirs in pairs]
+            changes = [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
             difference = sum(changes) / len(changes)
             span = difference_interval([ours.video_id for ours, _ in pairs], changes, seed)
             p_value = difference_p_value(changes.count(1), changes.count(-1))
@@ -189,23 +199,55 @@ def timing_rows(cells: Sequence[Cell]) -> list[Row]:
             "seconds_per_question": (
                 fmean(outcome.seconds for outcome in cell.outcomes.values()) if cell.outcomes else None
             ),
+            "usage": _usage(cell),
         }
         for cell in cells
     ]
 
 
+def _usage(cell: Cell) -> str | None:
+    """What was counted for costs, summed over the answers of a cell: ``completion_tokens 20; prompt_tokens 4000``."""
+    total: Counter[str] = Counter()
+    for outcome in cell.outcomes.values():
+        total.update(outcome.usage)
+    return "; ".join(f"{name} {count}" for name, count in sorted(total.items())) or None
+
+
+def _known(cell: Cell, question_id: str) -> bool:
+    """Whether a cell has an answer to a question that somebody could judge."""
+    return question_id in cell.outcomes and cell.outcomes[question_id].correct is not None
+
+
+def _disagrees(outcome: Outcome) -> bool:
+    return outcome.task_correct is not None and outcome.correct is not None and outcome.task_correct != outcome.correct
+
+
+def _protocol(spec: TableSpec, cell: Cell) -> str:
+    if cell.selection is None:
+        return "not known: a run of others"
+    return f"{spec.protocol}, selector as released" if cell.spec.released else spec.protocol
+
+
+def _shared(cells: Sequence[Cell]) -> dict[tuple, int]:
+    """How many answers of each cell are another cell's, too: asked once, with the same frames."""
+    keys = {cell.spec.identity: [outcome.key for outcome in cell.outcomes.values() if outcome.key] for cell in cells}
+    users = Counter(key for of_cell in keys.values() for key in of_cell)
+    return {identity: sum(users[key] > 1 for key in of_cell) for identity, of_cell in keys.items()}
+
+
 def _identity(spec: CellSpec) -> Row:
-    return {"answerer": spec.answerer, "method": spec.method, "scorer": spec.scorer, "budget": spec.budget}
+    return {name: getattr(spec, name) for name in ("answerer", "method", "scorer", "budget", "control")}
 
 
 def _counts(cell: Cell, n_total: int) -> Row:
     n = len(cell.outcomes)
     unparsed = sum(outcome.unparsed for outcome in cell.outcomes.values())
-    return {"n": n, "n_total": n_total, "excluded": n_total - n, "unparsed": unparsed}
+    unjudged = sum(outcome.correct is None for outcome in cell.outcomes.values())
+    return {"n": n, "n_total": n_total, "excluded": n_total - n, "unparsed": unparsed, "unjudged": unjudged}
 
 
 def _frames(cell: Cell) -> Row:
-    given = [len(outcome.frames) for outcome in cell.outcomes.values()]
+    given = [len(outcome.frames) for outcome in cell.outcomes.values() if outcome.frames]
     return {
         "frames_mean": fmean(given) if given else None,
         "frames_min": min(given, default=None),
@@ -214,20 +256,17 @@ def _frames(cell: Cell) -> Row:
 
 
 def _selected(cell: Cell, baseline: Cell | None, known: Known) -> Row:
-    """What the selection is worth without its answers, on all its questions."""
+    """What the selection is worth without its answers, on all its questions; not told of controls and others' runs."""
+    if cell.selection is None or cell.spec.control:
+        return dict.fromkeys(SELECTION)
     numbers = measure_selection(cell.selection, baseline.selection if baseline else None, cell.selection, known)
     return {name: numbers[name] for name in SELECTION}
 
 
 def _flags(cells: Sequence[Cell]) -> dict[tuple, str]:
-    flags = {}
-    for first, second, count in identical_answers(cells):
-        log.warning(
-            "%s and %s saw different frames on %d questions but gave identical answers to all of them; "
-            "did the selection reach the model?",
-            f"'{first.spec.name}'",
-            f"'{second.spec.name}'",
-            count,
-        )
-        flags[first.spec.identity] = flags[second.spec.identity] = IDENTICAL
-    return flags
+    flags: dict[tuple, set[str]] = {}
+    for pair in too_alike(cells):
+        log.warning("%s", pair)
+        for cell in (pair.first, pair.second):
+            flags.setdefault(cell.spec.identity, set()).add(pair.flag)
+    return {identity: "; ".join(sorted(found)) for identity, found in flags.items()}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framesift.answers import Answer, read_answers
+from framesift.answers import Answer, union_of_chunks
 from framesift.errors import InputError, did_you_mean
+from framesift.judged import JudgedCell
 from framesift.metrics.evidence import evidence_recall
+from framesift.protocols import Showing, UniformArm, differ
 from framesift.questions import Evidence, Question
 from framesift.selection import Selected, read_selection
+from framesift.videos import Video
 
 
 class CellSpec(BaseModel):
@@ -21,23 +24,31 @@ class CellSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    id: str
     answerer: str
     method: str
     scorer: str | None = None
     budget: int = Field(ge=1)
     released: bool = False
-    selection: str
+    showing: dict[str, Any] = {}
+    uniform: UniformArm | None = None
+    selection: str | None = None
     answers: tuple[str, ...] = Field(min_length=1)
 
     @property
-    def identity(self) -> tuple[str, str, str, int]:
+    def identity(self) -> tuple[str, str, str, int, str]:
         """What tells this row from every other."""
-        return self.answerer, self.method, self.scorer or "", self.budget
+        return self.answerer, self.method, self.scorer or "", self.budget, self.control or ""
+
+    @property
+    def control(self) -> str | None:
+        return self.showing.get("control")
 
     @property
     def name(self) -> str:
         method = f"{self.method} with {self.scorer}" if self.scorer else self.method
-        return f"{method}, {self.budget} frames, {self.answerer}"
+        control = f", control {self.control}" if self.control else ""
+        return f"{method}, {self.budget} frames, {self.answerer}{control}"
 
 
 class TableSpec(BaseModel):
@@ -71,6 +82,7 @@ class TableSpec(BaseModel):
                 cell.method != self.baseline,
                 methods.index(cell.method),
                 scorers.index(cell.scorer),
+                cell.control or "",
             ),
         )
 
@@ -93,7 +105,7 @@ def read_table_spec(spec: Mapping[str, Any]) -> TableSpec:
     for cell in table.cells:
         if cell.identity in seen:
             raise InputError(
-                "two cells have the same answerer, method, scorer and budget",
+                "two cells have the same answerer, method, scorer, budget and control",
                 field="--spec: cells",
                 value=cell.name,
                 hint="give selectors, scorers and answerers that differ different labels",
@@ -118,114 +130,145 @@ class Outcome:
     Attributes
     ----------
     video_id : str
-    correct, unparsed : bool
-        An answer in which no option was found is `unparsed`, and never correct.
+    correct : bool or None
+        None where nobody has judged an open answer.
+    task_correct : bool or None
+        The verdict of lmms-eval's task, where it has one.
+    unparsed : bool
+        An answer in which no option was found; never correct.
     response : str
         The answerer's own words.
     frames : tuple of int
-        Indices of the frames it was really given.
+        Indices of the frames it was really given; none where that is not known.
+    pixels : str
+        Digest of what it was given; empty where that is not known.
+    key : str
+        What identifies the answer.
+    replaced : bool
+        The protocols `fair` and `released` show other frames for this question.
     recall : float or None
         Evidence recall, for a question with evidence spans.
     seconds : float
         Time the answer took.
+    usage : dict
+        What is counted for its costs.
     """
 
     video_id: str
-    correct: bool
+    correct: bool | None
     unparsed: bool
     response: str
     frames: tuple[int, ...]
     recall: float | None
     seconds: float
+    task_correct: bool | None = None
+    pixels: str = ""
+    key: str = ""
+    replaced: bool = False
+    usage: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A row to be: its spec, its selection, and by question id the outcome of every question not excluded."""
+    """A row to be: its spec, its selection, the task's own number, and the outcome of every question not excluded.
+
+    A run that others did has no selection.
+    """
 
     spec: CellSpec
-    selection: Mapping[str, Selected]
+    selection: Mapping[str, Selected] | None
+    judged: JudgedCell
     outcomes: dict[str, Outcome]
 
 
-def read_cells(
-    specs: Sequence[CellSpec],
-    questions: Sequence[Question],
-    evidence: Mapping[str, Evidence],
-    evidence_tolerance: float = 0.0,
-) -> list[Cell]:
-    """Read the files of each cell and join them.
+@dataclass(frozen=True)
+class Sources:
+    """What all cells of a table share.
 
     `evidence` is in seconds (see `framesift.evidence.evidence_in_seconds`), and so is its tolerance.
+    """
+
+    questions: Mapping[str, Question]
+    videos: Mapping[str, Video]
+    evidence: Mapping[str, Evidence]
+    judged: Mapping[str, JudgedCell]
+    evidence_tolerance: float = 0.0
+
+
+def read_cells(specs: Sequence[CellSpec], sources: Sources) -> list[Cell]:
+    """Read the files of each cell and join them.
 
     Raises
     ------
     InputError
         For a question that a file lacks or that occurs twice, and for files that disagree about a question.
     """
-    if secret := [question.question_id for question in questions if question.answer is None]:
+    questions = sources.questions
+    if secret := [question_id for question_id, question in questions.items() if question.answer is None]:
         raise InputError(
             f"{len(secret)} of {len(questions)} questions have no answer in the labels: nothing can be right or wrong",
             field=f"question {secret[0]}",
             hint="use labels with answers (for EgoSchema the subset), or choose only questions that have one",
         )
-    by_id = {question.question_id: question for question in questions}
     selection_of = cache(read_selection)  # cells of several answerers share selections
-    return [_read_cell(spec, by_id, selection_of(spec.selection), evidence, evidence_tolerance) for spec in specs]
+    return [_read_cell(spec, selection_of(spec.selection) if spec.selection else None, sources) for spec in specs]
 
 
-def _read_cell(
-    spec: CellSpec,
-    questions: Mapping[str, Question],
-    selection: Mapping[str, Selected],
-    evidence: Mapping[str, Evidence],
-    tolerance: float,
-) -> Cell:
+def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources: Sources) -> Cell:
+    questions, evidence = sources.questions, sources.evidence
     answers = union_of_chunks(spec.answers)
-    _same_questions("selection", spec.selection, questions, selection)
+    if spec.id not in sources.judged:
+        raise InputError("is not among the judged answers", field=spec.name, hint="judge the answers of this table")
+    judged = sources.judged[spec.id]
+    if selection is not None:
+        _same_questions("selection", spec.selection or "", questions, selection)
     _same_questions("answers", ", ".join(spec.answers), questions, answers)
+    answered = {question_id for question_id, answer in answers.items() if answer.error is None}
+    _same_questions("verdicts", spec.id, {name: questions[name] for name in answered}, judged.questions)
+    showing = Showing.of(spec.showing)
     outcomes = {}
     for question_id, question in questions.items():
-        selected, answer = selection[question_id], answers[question_id]
-        _check(spec, question, selected, answer)
-        if selected.error is not None or answer.error is not None:
+        selected, answer = selection[question_id] if selection else None, answers[question_id]
+        video = sources.videos.get(question.video_id)
+        _check(spec, question, selected, answer, video, showing)
+        if (selected and selected.error is not None) or answer.error is not None:
             continue
+        verdict = judged.questions[question_id]
+        if verdict.answer != question.answer:
+            raise InputError(
+                "was judged by another answer than the labels have",
+                file=spec.id,
+                field=f"question {question_id} ({spec.name})",
+                value=verdict.answer,
+                expected=repr(question.answer),
+                hint="the verdicts may be older than the labels; remove them and run again",
+            )
         spans = evidence[question_id].spans if question_id in evidence else ()
         outcomes[question_id] = Outcome(
             video_id=question.video_id,
-            correct=answer.correct,
-            unparsed=answer.parsed is None,
+            correct=verdict.correct,
+            task_correct=verdict.task_correct,
+            unparsed=verdict.parsed is None and bool(question.options),
             response=answer.response,
             frames=tuple(answer.frames_given),
-            # The times of the selection, not those that the answerer was told: the frames are known to be the same.
-            recall=evidence_recall(selected.times, spans, tolerance),
+            pixels=answer.pixels,
+            key=answer.key,
+            replaced=bool(
+                selected and video and differ(selected.frames, video.n_frames, video.fps, spec.budget, spec.uniform)
+            ),
+            # The times of what was given are known where they are those of the selection.
+            recall=evidence_recall(_seen(selected, answer, showing), spans, sources.evidence_tolerance),
             seconds=answer.seconds,
+            usage=answer.usage,
         )
-    return Cell(spec, selection, outcomes)
+    return Cell(spec, selection, judged, outcomes)
 
 
-def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:
-    """The answers of all chunks by question id.
-
-    Raises
-    ------
-    InputError
-        For a question that is in two chunks.
-    """
-    answers: dict[str, Answer] = {}
-    for path in paths:
-        chunk = read_answers(path)
-        if twice := answers.keys() & chunk.keys():
-            raise InputError(
-                "is in two chunks",
-                file=path,
-                field="question_id",
-                value=min(twice),
-                expected="each question in one chunk",
-                hint="are chunks of two different splits mixed?",
-            )
-        answers |= chunk
-    return answers
+def _seen(selected: Selected | None, answer: Answer, showing: Showing) -> Sequence[float]:
+    """Seconds of the frames that could be seen; those of the selection, unless it was shown otherwise."""
+    if selected is None or showing.control == "blank":
+        return ()
+    return selected.times if showing.protocol == "fair" and not showing.control else answer.times_given
 
 
 def _same_questions(what: str, files: str, questions: Mapping[str, Any], found: Mapping[str, Any]) -> None:
@@ -249,15 +292,24 @@ def _same_questions(what: str, files: str, questions: Mapping[str, Any], found: 
         )
 
 
-def _check(spec: CellSpec, question: Question, selected: Selected, answer: Answer) -> None:
+def _check(
+    spec: CellSpec,
+    question: Question,
+    selected: Selected | None,
+    answer: Answer,
+    video: Video | None,
+    showing: Showing,
+) -> None:
     """Refuse files that are not about the same thing: a mixed-up file would give a plausible, wrong number."""
     place = f"question {question.question_id} ({spec.name})"
     files = ", ".join(spec.answers)
-    for file, video_id in ((spec.selection, selected.video_id), (files, answer.video_id)):
-        if video_id != question.video_id:
+    for file, video_id in ((spec.selection, selected.video_id if selected else None), (files, answer.video_id)):
+        if video_id not in (None, question.video_id):
             raise InputError(
                 "is about another video", file=file, field=place, value=video_id, expected=repr(question.video_id)
             )
+    if selected is None:
+        return
     if len(selected.frames) > spec.budget:
         raise InputError(
             "has more frames than the budget",
@@ -267,27 +319,17 @@ def _check(spec: CellSpec, question: Question, selected: Selected, answer: Answe
             expected=f"at most {spec.budget}",
         )
     given = list(answer.frames_given)
-    if (answer.error is None or given) and given != selected.frames:
+    if answer.error is not None and not given:
+        return
+    chosen = selected.frames
+    if showing != Showing() and video is not None:
+        chosen = showing.frames(selected.frames, video.n_frames, video.fps, question.question_id)
+    if given != chosen:
         raise InputError(
             "the answerer was given other frames than the selection chose",
             file=files,
             field=place,
             value=given,
-            expected=str(selected.frames),
+            expected=str(chosen),
             hint="the answers may be older than the selection; remove them and run again",
-        )
-    if answer.error is not None:
-        return
-    if answer.answer != question.answer:
-        raise InputError(
-            "was marked by another answer than the labels have",
-            file=files,
-            field=place,
-            value=answer.answer,
-            expected=repr(question.answer),
-            hint="the answers may be older than the labels; remove them and run again",
-        )
-    if answer.correct != (answer.parsed == answer.answer):
-        raise InputError(
-            "is marked wrongly", file=files, field=place, value=answer.correct, expected="parsed == answer"
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from framesift.files import write_text
 
-_IDENTITY = ("answerer", "method", "scorer", "budget")
+_IDENTITY = ("answerer", "method", "scorer", "budget", "control")
 _MEASURES = (
     "accuracy",
     "accuracy_low",
@@ -34,15 +34,20 @@ TABLE = (
     "n_total",
     "excluded",
     "unparsed",
+    "unjudged",
     *_MEASURES,
+    "lmms_eval",
+    "disagreements",
     "frames_mean",
     "frames_min",
     "frames_max",
+    "protocols_differ",
+    "shared",
     *SELECTION,
     "flag",
 )
 GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
-TIMINGS = (*_IDENTITY, "n", "seconds_per_question")
+TIMINGS = (*_IDENTITY, "n", "seconds_per_question", "usage")
 
 _DECIMALS = {"frames_mean": 2, "seconds_per_question": 3}  # other numbers with a fraction have four
 

@@ -71,14 +71,16 @@ def _table(rows: Sequence[Row]) -> Table:
     """A table with the columns that name a row."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     made.add_column("method", overflow="fold")
-    if any(row["scorer"] for row in rows):
-        made.add_column("scorer", overflow="fold")
+    for name in ("scorer", "control"):
+        if any(row[name] for row in rows):
+            made.add_column(name, overflow="fold")
     return made
 
 
 def _names(row: Row, rows: Sequence[Row]) -> list[Text]:
     mark = " !" if row["flag"] else ""
-    return [Text(row["method"] + mark), *([Text(row["scorer"])] if any(other["scorer"] for other in rows) else [])]
+    named = [row[name] for name in ("scorer", "control") if any(other[name] for other in rows)]
+    return [Text(row["method"] + mark), *map(Text, named)]
 
 
 def _main(rows: Sequence[Row]) -> Table:
@@ -119,7 +121,7 @@ def _by_group(rows: Sequence[Row]) -> Iterator[RenderableType]:
 def what_to_see(rows: Sequence[Row]) -> list[str]:
     """One or two plain sentences about the rows of one answerer and budget."""
     lines = []
-    compared = [row for row in rows if row["difference"]]
+    compared = [row for row in rows if row["difference"] and not row["control"]]
     baseline = next((row["method"] for row in rows if not row["n_paired"]), "the baseline")
     if compared:
         best = max(compared, key=lambda row: float(row["difference"]))
@@ -140,8 +142,10 @@ def what_to_see(rows: Sequence[Row]) -> list[str]:
         problems.append(f"{left_out} of {sum(int(row['n_total']) for row in rows)} answers are excluded")
     if unparsed := sum(int(row["unparsed"]) for row in rows):
         problems.append(f"{unparsed} name no option and count as wrong")
+    if unjudged := sum(int(row["unjudged"]) for row in rows):
+        problems.append(f"{unjudged} open answers were not judged (tables.NAME.judge names a judge)")
     if any(row["flag"] for row in rows):
-        problems.append("rows marked ! gave the same answers to different frames: check that the frames arrived")
+        problems.append("rows marked ! agree more than their frames allow: see the column flag, and the log")
     if problems:
         lines.append(f"Mind: {'; '.join(problems)}.")
     return lines

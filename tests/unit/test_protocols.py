@@ -1,0 +1,87 @@
+"""Protocols and negative controls: which frames are shown."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from framesift.errors import InputError
+from framesift.protocols import Showing, differ
+
+frame_lists = st.lists(st.integers(0, 999), min_size=1, max_size=40, unique=True).map(sorted)
+
+
+def released(budget, uniform=None):
+    return Showing("released", budget=budget, uniform=uniform)
+
+
+@given(frame_lists)
+def test_fair_shows_the_selection_as_it_is(frames):
+    assert Showing().frames(frames, 1000, 25.0, "q") == frames
+
+
+@given(frame_lists, st.integers(1, 40))
+def test_released_throws_a_short_selection_away(frames, budget):
+    shown = released(budget).frames(frames, 1000, 25.0, "q")
+    assert len(shown) == budget
+    if len(frames) < budget:
+        assert shown == np.linspace(0, 999, budget).astype(int).tolist()
+    else:
+        assert shown == frames[:budget]
+    assert differ(frames, 1000, 25.0, budget, None) == (len(frames) != budget)
+
+
+def test_released_keeps_the_first_of_a_list_before_it_sorts():
+    assert released(2).frames([30, 10, 20], 100, 10.0, "q") == [10, 30]
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "fps", "shown"),
+    [
+        (90, 30.0, [0, 30, 60]),  # three seconds: three frames
+        (100, 29.97, [0, 30, 60, 90]),
+        (150, 30.0, [0, 49, 99, 149]),  # five seconds are more than the budget
+    ],
+)
+def test_the_uniform_arm_of_llava_video_sees_one_frame_a_second(n_frames, fps, shown):
+    assert released(4, "one_per_second").frames([0, 1], n_frames, fps, "q") == shown
+
+
+def test_other_uniform_arms_spread_their_frames_and_repeat_them_in_tiny_videos():
+    assert released(4, "linspace").frames([0, 50], 100, 30.0, "q") == [0, 33, 66, 99]
+    assert released(4, "linspace").frames([0], 2, 30.0, "q") == [0, 0, 0, 1]
+
+
+@given(frame_lists, st.text(max_size=8))
+def test_controls(frames, question_id):
+    assert Showing(control="zeroed").frames(frames, 1000, 25.0, question_id) == [0] * len(frames)
+    assert Showing(control="blank").frames(frames, 1000, 25.0, question_id) == frames
+    shuffled = Showing(control="shuffled")
+    order = shuffled.frames(frames, 1000, 25.0, question_id)
+    assert sorted(order) == frames
+    assert (order != frames) or len(frames) == 1
+    assert order == shuffled.frames(frames, 1000, 25.0, question_id)
+    times = [frame / 25 for frame in order]
+    assert shuffled.times(times) == sorted(times)
+    assert Showing(control="blank").times(times) == times
+
+
+def test_the_seed_and_the_question_decide_the_order():
+    frames = list(range(20))
+    orders = {
+        tuple(Showing(control="shuffled", seed=seed).frames(frames, 20, 1.0, name)) for seed in (0, 1) for name in "ab"
+    }
+    assert len(orders) == 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"protocol": "unfair"}, r"protocol: is not known(.|\n)*one of fair, released"),
+        ({"control": "noise"}, r"control: is not known(.|\n)*zeroed"),
+        ({"protocol": "released"}, "needs the budget"),
+    ],
+)
+def test_specs_that_make_no_sense(spec, message):
+    with pytest.raises(InputError, match=message):
+        Showing.of({"answerer": {}, **spec})

@@ -1,0 +1,30 @@
+"""Take a finished run of lmms-eval as answers: its samples, and what its results file says of it."""
+
+from framesift.answers import write_answers
+from framesift.cli import log, parser, run
+from framesift.code import code_digest
+from framesift.files import file_digest
+from framesift.questions import read_questions
+from framesift.runs import read_run, run_facts
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--samples", required=True, metavar="FILE.jsonl", help="*_samples_*.jsonl, .gz or not")
+    options.add_argument("--results", metavar="FILE.json", help="*_results.json, .gz or not")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--out", required=True, metavar="FILE.json")
+    args = options.parse_args()
+
+    answers = read_run(args.samples, read_questions(args.labels))
+    facts = run_facts(args.results) if args.results else {}
+    made_by = {"code": code_digest("import_run.py"), "samples": file_digest(args.samples), "run": facts}
+    write_answers(args.out, answers, made_by)
+    missing = sum(answer.error is not None for answer in answers.values())
+    log.info("%s: %d questions, %d not in the run", args.out, len(answers), missing)
+    for name, numbers in facts.get("results", {}).items():
+        log.info("the run says of %s: %s", name, numbers)
+
+
+if __name__ == "__main__":
+    run(main)

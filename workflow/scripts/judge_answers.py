@@ -1,0 +1,107 @@
+"""Judge the answers of a table: by our parser, by lmms-eval's own task, and open ones by a language model.
+
+Nothing is asked of the video LLM. Verdicts of a judge are kept in the cache one by one.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from framesift.answers import Answer, union_of_chunks
+from framesift.cli import log, parser, run
+from framesift.code import code_digest
+from framesift.datasets import Dataset, reader_of
+from framesift.files import read_json
+from framesift.journal import Journal
+from framesift.judged import JudgedCell, write_judged
+from framesift.judges import Judge, OpenAnswer, judge
+from framesift.judging import judge_samples
+from framesift.questions import Question, read_questions
+from framesift.spec import spec_id
+
+
+def main() -> None:
+    options = parser(__doc__, spec="dataset, unparsed, judge, and the files of answers of each cell")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument(
+        "--connection",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="what a server needs beside the spec",
+    )
+    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each verdict of a judge")
+    options.add_argument("--out", required=True, metavar="FILE.json")
+    args = options.parse_args()
+
+    dataset = reader_of(args.spec["dataset"])
+    records, questions = read_json(args.labels), read_questions(args.labels)
+    by_task = args.spec["unparsed"] == "lmms_eval"
+    answers = {
+        name: {key: answer for key, answer in union_of_chunks(files).items() if answer.error is None}
+        for name, files in args.spec["cells"].items()
+    }
+    cells = {name: judged_cell(dataset, records, questions, given, by_task) for name, given in answers.items()}
+    for name, cell in cells.items():
+        log.info("%s: %s %s, %s", name, cell.metric, cell.value, _summary(cell))
+    made_by: dict[str, Any] = {"spec": args.spec, "code": code_digest("judge_answers.py", dataset.module)}
+    if args.spec["judge"]:
+        by = Judge.model_validate(args.spec["judge"] | args.connection)
+        made_by |= by.made_by()
+        journal = Journal(Path(args.cache), f"{Path(args.out).stem}-{spec_id(args.spec)}")
+        asked = {question.question_id: question for question in questions}
+        cells = {name: judged_by(by, cell, asked, answers[name], journal) for name, cell in cells.items()}
+    write_judged(args.out, cells, made_by)
+
+
+def judged_cell(
+    dataset: Dataset,
+    records: Sequence[Mapping[str, Any]],
+    questions: Sequence[Question],
+    answers: Mapping[str, Answer],
+    by_task: bool,
+) -> JudgedCell:
+    """The verdicts of our parser and of the task; with `by_task`, that of the task counts where it has one."""
+    responses = {question_id: answer.response for question_id, answer in answers.items()}
+    judged = judge_samples(dataset, records, questions, responses, guesses=by_task)
+    for line in judged.differences:
+        log.info("the task differs on %s", line)
+    verdicts = judged.verdicts
+    if by_task:
+        verdicts = {
+            name: verdict.model_copy(update={"correct": verdict.task_correct})
+            if verdict.task_correct is not None
+            else verdict
+            for name, verdict in verdicts.items()
+        }
+    return JudgedCell(metric=judged.metric, value=judged.value, questions=verdicts)
+
+
+def judged_by(
+    by: Judge, cell: JudgedCell, questions: Mapping[str, Question], answers: Mapping[str, Answer], journal: Journal
+) -> JudgedCell:
+    """The same cell, with the open answers judged by a language model."""
+    open_answers = [
+        OpenAnswer(key, questions[key].question, (verdict.answer,), answers[key].response)
+        for key, verdict in cell.questions.items()
+        if not questions[key].options and verdict.answer is not None
+    ]
+    said = judge(by, open_answers, journal)
+    verdicts = {
+        key: verdict.model_copy(update={"correct": said[key].correct, "note": said[key].reason})
+        if key in said
+        else verdict
+        for key, verdict in cell.questions.items()
+    }
+    return cell.model_copy(update={"questions": verdicts})
+
+
+def _summary(cell: JudgedCell) -> str:
+    verdicts = cell.questions.values()
+    differing = sum(verdict.task_correct not in (None, verdict.correct) for verdict in verdicts)
+    return f"{sum(bool(verdict.correct) for verdict in verdicts)} of {len(verdicts)} right, {differing} differ"
+
+
+if __name__ == "__main__":
+    run(main)
