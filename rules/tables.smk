@@ -40,7 +40,7 @@ rule measure_selections:
 rule make_table:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
-        videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
+        videos=lambda wc: plan.videos_of(wc.table),
         evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
         selections=lambda wc: [
             cell["selection"]
@@ -62,12 +62,14 @@ rule make_table:
     params:
         spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
         code=plan.code("make_table.py"),
+        videos=lambda wc, input: ["--videos", *input.videos] if input.videos else [],
         evidence=lambda wc, input: (
             ["--evidence", *input.evidence] if input.evidence else []
         ),
     message:
         "Making the table {wildcards.table}"
     shell:
-        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q} --videos {input.videos:q}"
+        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q}"
+        " {params.videos:q}"
         " --judged {input.judged:q} {params.evidence:q}"
         " --out {output.table:q} --groups-out {output.groups:q} --timings-out {output.timings:q} 2> {log:q}"

@@ -93,14 +93,15 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                         hint=did_you_mean(word, defined),
                     )
         place = ("tables", name, "baseline")
-        if table.baseline not in table.selectors:
+        rows = table.selectors or table.runs
+        if table.baseline not in rows:
             raise InputError(
-                "the baseline is not among the table's selectors",
+                f"the baseline is not among the table's {'selectors' if table.selectors else 'runs'}",
                 file=_file_of(place, files) or _file_of(("tables", name), files),
                 field=_dotted(place),
                 value=table.baseline,
-                expected=f"one of {', '.join(table.selectors)}",
-                hint=did_you_mean(table.baseline, table.selectors),
+                expected=f"one of {', '.join(rows)}",
+                hint=did_you_mean(table.baseline, rows),
             )
         for position, word in enumerate(table.scorers):
             dataset = config.datasets[table.dataset].kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from framesift.components import FAMILIES, implementation, kinds
 from framesift.demo.config import DemoTraining, DemoWorld
@@ -45,16 +45,19 @@ class Table(Section):
     """One table: every selector with every scorer it needs, at every budget, for every answerer."""
 
     dataset: Name = Field(description="Name of a dataset.")
-    answerers: tuple[Name, ...] = Field(min_length=1, description="Names of the video LLMs that answer.")
+    answerers: tuple[Name, ...] = Field(default=(), description="Names of the video LLMs that answer.")
     scorers: tuple[Name, ...] = Field(default=(), description="Names of scorers, for the selectors that need scores.")
     encoder: Name | None = Field(
         default=None,
         description="Name of an encoder, or of a scorer that keeps embeddings (`clip`, `siglip`, `blip_itc`), for the"
         " selectors that need embeddings; without it, each scorer's own.",
     )
-    selectors: tuple[Name, ...] = Field(min_length=1, description="Names of selectors; the baseline is one of them.")
-    budgets: tuple[Budget, ...] = Field(min_length=1, description="Frames the answerer may see.")
-    baseline: Name = Field(default="uniform", description="The selector that differences are taken to.")
+    selectors: tuple[Name, ...] = Field(default=(), description="Names of selectors; the baseline is one of them.")
+    budgets: tuple[Budget, ...] = Field(default=(), description="Frames the answerer may see.")
+    baseline: Name = Field(
+        default="uniform",
+        description="The selector that differences are taken to; in a table of `runs` alone, the name of one.",
+    )
     protocol: Protocol = Field(
         default="fair",
         description="`fair`: every method gives min(budget, candidates) frames, in time order; `released`: what the"
@@ -87,6 +90,15 @@ class Table(Section):
         description="Grouping whose groups get a column of their own: one the dataset has (`duration`, `task_type`)"
         ", or `evidence` where it has annotated evidence.",
     )
+
+
+    @model_validator(mode="after")
+    def _has_rows(self) -> Table:
+        parts = {"answerers": self.answerers, "selectors": self.selectors, "budgets": self.budgets}
+        missing = [name for name, part in parts.items() if not part]
+        if missing and (len(missing) < len(parts) or not self.runs):
+            raise ValueError(f"a table needs {' and '.join(missing)}, or `runs` alone")
+        return self
 
 
 class Run(Section):

@@ -249,7 +249,7 @@ class Plan:
             "table": name,
             "dataset": table.dataset,
             "protocol": table.protocol,
-            "baseline": self._label(self.config.selectors[table.baseline], table.baseline),
+            "baseline": self._baseline(table),
             "group_by": table.group_by,
             "evidence_tolerance": self.dataset(table.dataset).evidence_tolerance,
             "seed": self.config.seed,
@@ -258,6 +258,11 @@ class Plan:
                 *(self._run_cell(table, run) for run in table.runs),
             ],
         }
+
+    def _baseline(self, table: Table) -> str:
+        if not table.selectors:
+            return self.config.runs[table.baseline].method
+        return self._label(self.config.selectors[table.baseline], table.baseline)
 
     def _cell(self, table: Table, cell: Cell) -> dict[str, Any]:
         selecting, answering = cell.selecting, cell.answering
@@ -381,6 +386,10 @@ class Plan:
             return []
         folder, n = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}", self.dataset(dataset).shards
         return [f"{folder}/{shard}-of-{n}.safetensors" for shard in range(1, n + 1)]
+
+    def videos_of(self, table: str) -> list[str]:
+        """The table of videos; none for a table of runs that others did, which need no videos here."""
+        return [self.videos(self.table(table).dataset)] if self.table(table).selectors else []
 
     def selection(self, dataset: str, selecting: Selecting) -> str:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
