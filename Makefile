@@ -3,6 +3,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 CORES ?= all
 VENV := .venv
 LAVIS_VENV := .venv-lavis
+LLAVA_VENV := .venv-llava
+# What `make llava` installs beside the lock; LLAVA_SOURCE names a clone of LLaVA-NeXT where GitHub cannot be reached.
+LLAVA := $(shell sed -n 's/^ *- \(llava @ git+.*\)/\1/p' envs/llava.yaml)
+LLAVA_SOURCE ?=
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
@@ -13,7 +17,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lavis lint format lock docs demo-models bench-extract bench-select clean help
+.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-select clean help
 
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -26,6 +30,8 @@ test: $(VENV)/test.done      ## every test
 	$(BIN)/python -m pytest
 
 lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; without it its tests are skipped
+
+llava: $(LLAVA_VENV)/llava.done     ## LLaVA-NeXT in an environment of its own; without it its tests are skipped
 
 lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy
 	$(BIN)/ruff check workflow tests
@@ -43,7 +49,7 @@ docs: $(VENV)/test.done      ## the configuration's schema and key table, from t
 	$(BIN)/python workflow/scripts/document_config.py
 
 lock: $(UV)                  ## new versions for envs/*.lock and envs/*.yaml, together
-	cd envs && for what in demo test lavis; do \
+	cd envs && for what in demo test lavis llava; do \
 	  ../$(UV) pip compile --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet $$what.in --output-file $$what.lock || exit 1; done
 	$(BIN)/python envs/pin.py
@@ -78,4 +84,21 @@ $(VENV)/test.done: envs/test.lock $(VENV)/demo.done | $(UV)
 $(LAVIS_VENV)/lavis.done: envs/lavis.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) $(LAVIS_VENV)
 	$(UV) pip install --quiet --no-deps --python $(LAVIS_VENV)/bin/python -r envs/lavis.lock
+	touch $@
+
+# `llava` first: where it cannot be had, nothing else is of use. It needs no other package to be installed.
+$(LLAVA_VENV)/llava.done: envs/llava.lock envs/llava.yaml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) $(LLAVA_VENV)
+ifeq ($(LLAVA_SOURCE),)
+	$(UV) pip install --quiet --no-deps --python $(LLAVA_VENV)/bin/python "$(LLAVA)" || { printf '%s\n' >&2 \
+	  "make llava: LLaVA-NeXT cannot be fetched from GitHub. Where there is a clone of it that holds its commit" \
+	  "$(lastword $(subst @, ,$(LLAVA))): make llava LLAVA_SOURCE=/path/to/LLaVA-NeXT"; exit 1; }
+else
+	mkdir $(LLAVA_VENV)/source
+	git -C "$(LLAVA_SOURCE)" archive $(lastword $(subst @, ,$(LLAVA))) README.md pyproject.toml llava trl \
+	  | tar -x -C $(LLAVA_VENV)/source
+	$(UV) pip install --quiet --no-deps --python $(LLAVA_VENV)/bin/python ./$(LLAVA_VENV)/source
+	rm -rf $(LLAVA_VENV)/source
+endif
+	$(UV) pip install --quiet --no-deps --python $(LLAVA_VENV)/bin/python -r envs/llava.lock
 	touch $@

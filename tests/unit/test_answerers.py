@@ -6,15 +6,20 @@ import sys
 import pytest
 
 import tiny_llava
+from framesift.answerers import LocalAnswerer
 from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
 from framesift.code import SCRIPTS
 from framesift.components import build, implementation, kinds
 from framesift.errors import InputError
+from local_hub import LocalHub, as_the_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.mark.parametrize("kind", kinds("answerers"))
+LOCAL = [kind for kind in kinds("answerers") if issubclass(implementation("answerers", kind), LocalAnswerer)]
+
+
+@pytest.mark.parametrize("kind", LOCAL)
 def test_a_hub_checkpoint_is_pinned_to_a_commit(kind):
     for revision in ({}, {"revision": "main"}):
         with pytest.raises(InputError, match="pinned to"):
@@ -42,18 +47,21 @@ def test_a_folder_without_a_checkpoint_is_an_input_error(tmp_path):
 
 
 def test_every_file_of_a_hub_checkpoint_is_of_the_pinned_commit(tmp_path, monkeypatch):
-    import huggingface_hub
-
-    tiny_llava.write_checkpoint(tmp_path)
-    asked = []
-
-    def snapshot_download(name, revision, **options):
-        asked.append((name, revision))
-        return str(tmp_path)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    model = LlavaOnevisionHf(model="owner/name", revision=COMMIT, dtype="bfloat16").load("cpu")
-    assert asked == [("owner/name", COMMIT)]
-    assert model.pretrained == str(tmp_path)
+    tiny_llava.write_checkpoint(tmp_path / "made")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "made").iterdir()}
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf"))
+    monkeypatch.setenv("FRAMESIFT_CHECKPOINTS", str(tmp_path / "ours"))
+    with LocalHub() as hub, as_the_hub(hub, monkeypatch):
+        commit = hub.add("owner/name", files, kind="model")
+        hub.add("owner/name", {"config.json": b"of a newer commit"}, kind="model")
+        answerer = LlavaOnevisionHf(model="owner/name", revision=commit, dtype="bfloat16")
+        answerer.load("cpu")
+        asked = [request.path for request in hub.requests if "owner/name" in request.path]
+        hub.requests.clear()
+        model = answerer.load("cpu")
+    assert hub.requests == []  # the second time
+    assert asked
+    assert all(f"/{commit}" in path for path in asked)
+    assert model.pretrained == str(tmp_path / "ours" / "owner--name" / commit)
     assert str(model.model.dtype) == "torch.bfloat16"
     assert model.model.config._attn_implementation == "sdpa"

@@ -192,7 +192,10 @@ EDITS = {
         set_code(f"{LIBRARY}/evaluation.py", '"random_seed": 0', '"random_seed": 1'),
         ALL_ANSWERS,
     ),
-    "the code that judges": (set_code(f"{LIBRARY}/judged.py", "self.a", "self.b"), JUDGED),
+    "the code that judges": (
+        set_code(f"{LIBRARY}/judging.py", '("<analysis>", "</analysis>")', '("<a>", "</a>")'),
+        JUDGED,
+    ),
     "the code of the statistics": (set_code(f"{LIBRARY}/tables/statistics.py", "0.95", "0.9"), TABLE_ONLY),
     "the code of the display": (append_code("workflow/scripts/show_table.py", "print()"), NOTHING),
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -163,7 +164,7 @@ def _built_in_text(yaml: str, document: Mapping[str, Any], prompt: Mapping[str, 
         ) from None
     except (TypeError, AttributeError) as error:
         raise InputError(
-            f"lmms-eval's {yaml} cannot put the question ({error})", field=f"labels: question {document[ID_COLUMN]}"
+            f"lmms-eval's {yaml} cannot put the question ({error})", field=f"labels: question {document.get(ID_COLUMN)}"
         ) from None
 
 
@@ -178,15 +179,36 @@ def read_task(yaml: str) -> dict[str, Any]:
     """
     path = tasks_folder() / yaml
     with _importable(path):
-        from lmms_eval.utils import load_yaml_config
-
         try:
-            settings: dict[str, Any] = load_yaml_config(yaml_path=str(path), mode="full")
-        except ImportError as error:
-            raise InputError(
-                f"lmms-eval's task cannot be used here ({error})", file=yaml, hint="see envs/ for what evaluation needs"
-            ) from error
+            return _load(path)
+        except LookupError:
+            # pywsd needs data of nltk when it is imported; NExT-QA's file can do without pywsd, but for its metric
+            with _without("pywsd"):
+                return _load(path)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    from lmms_eval.utils import load_yaml_config
+
+    try:
+        settings: dict[str, Any] = load_yaml_config(yaml_path=str(path), mode="full")
+    except ImportError as error:
+        raise InputError(
+            f"lmms-eval's task cannot be used here ({error})", file=path, hint="see envs/ for what evaluation needs"
+        ) from error
     return settings
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Let imports of a module fail, as if it were not installed."""
+    known = {name: sys.modules.pop(name) for name in [*sys.modules] if name.split(".")[0] == module}
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+        sys.modules.update(known)
 
 
 @contextmanager
@@ -217,5 +239,6 @@ def _importable(yaml: Path) -> Iterator[None]:
         logger.enable(functions.stem)
         if nltk:
             nltk.download = download
-        if home is None:
-            del os.environ["HF_HOME"]
+        del os.environ["HF_HOME"]
+        if home is not None:
+            os.environ["HF_HOME"] = home

@@ -17,6 +17,7 @@ from pydantic import Field
 from framesift.components import Component
 from framesift.lmms_task import Frames
 from framesift.models import Checkpoint, model_digest
+from framesift.protocols import UniformArm
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,8 @@ class Answerer(Component):
     chat: ClassVar[bool] = True
     #: The conda environment it runs in: a file of envs/.
     env: ClassVar[str] = "evaluate"
+    #: How the uniform arm of the protocol `released` takes its frames.
+    released_uniform: ClassVar[UniformArm] = "linspace"
 
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Longest answer in tokens; none for what the lmms-eval task says."
@@ -94,6 +97,10 @@ class Answerer(Component):
     def concurrency(self) -> int:
         """Questions that may be asked at a time."""
         return 1
+
+    def connection(self) -> dict[str, Any]:
+        """Fields that decide no answer, and that a program needs beside the spec."""
+        return {}
 
     @abstractmethod
     def weights(self) -> str:
