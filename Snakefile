@@ -36,6 +36,7 @@ wildcard_constraints:
 
 
 include: "rules/data.smk"
+include: "rules/checkpoints.smk"
 include: "rules/features.smk"
 include: "rules/scores.smk"
 include: "rules/selection.smk"

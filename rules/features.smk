@@ -8,6 +8,7 @@ rule score_frames:
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset),
         weights=lambda wc: plan.weights(plan.scorers[wc.scorer]),
+        checkpoint=lambda wc: ancient(plan.checkpoint(plan.scorers[wc.scorer])),
     output:
         "results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet",
     log:
@@ -44,6 +45,7 @@ rule embed_frames:
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset),
         weights=lambda wc: plan.weights(plan.encoders[wc.encoder]),
+        checkpoint=lambda wc: ancient(plan.checkpoint(plan.encoders[wc.encoder])),
     output:
         "results/embeddings/{dataset}/{encoder}/{shard}-of-{n}.safetensors",
     log:

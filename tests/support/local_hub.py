@@ -71,18 +71,18 @@ class LocalHub:
     """
 
     def __init__(self) -> None:
-        self.repositories: dict[str, Repository] = {}
+        self.repositories: dict[tuple[str, str], Repository] = {}
         self.blobs: dict[str, bytes] = {}
         self.requests: list[Request] = []
         self.faults: list[tuple[str, bool, Fault]] = []
         self.stopped = threading.Event()
         self._lock = threading.Lock()
 
-    def add(self, repo: str, files: Mapping[str, bytes], *, gated: bool = False) -> str:
-        """Publish a revision of a dataset repository; its commit."""
+    def add(self, repo: str, files: Mapping[str, bytes], *, gated: bool = False, kind: str = "dataset") -> str:
+        """Publish a revision of a repository; its commit."""
         listing = sorted((path, hashlib.sha256(content).hexdigest()) for path, content in files.items())
         commit = hashlib.sha1(f"{repo} {listing}".encode()).hexdigest()
-        repository = self.repositories.setdefault(repo, Repository())
+        repository = self.repositories.setdefault((f"{kind}s", repo), Repository())
         repository.gated = gated
         repository.revisions.append(Revision(commit, dict(files)))
         self.blobs.update({hashlib.sha256(content).hexdigest(): content for content in files.values()})
@@ -117,6 +117,8 @@ class LocalHub:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        # Another host, as for the real hub: its client follows redirects to the same host when it asks for digests.
+        self.storage = f"http://localhost:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
         return self
@@ -154,11 +156,11 @@ class _Handler(BaseHTTPRequestHandler):
             if match := re.fullmatch(r"/cdn/([0-9a-f]{64})/.*", path):
                 self._content(self.hub.blobs[match[1]], {})
             elif match := re.fullmatch(
-                r"/api/datasets/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)(/.*)?)?", path
+                r"/api/(datasets|models)/([^/]+/[^/]+)(?:/(revision|tree|paths-info)/([^/]+)(/.*)?)?", path
             ):
-                self._api(match[1], match[2] or "revision", match[3] or "main", body)
-            elif match := re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-                self._resolve(match[1], match[2], match[3])
+                self._api(match[1], match[2], match[3] or "revision", match[4] or "main", body)
+            elif match := re.fullmatch(r"(?:/(datasets))?/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+                self._resolve(match[1] or "models", match[2], match[3], match[4])
             else:
                 self._refuse(404, "EntryNotFound")
         except (BrokenPipeError, ConnectionResetError):
@@ -166,8 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     # The parts of the protocol
 
-    def _revision(self, repo: str, name: str, *, content: bool) -> Revision | None:
-        repository = self.hub.repositories.get(repo)
+    def _revision(self, kind: str, repo: str, name: str, *, content: bool) -> Revision | None:
+        repository = self.hub.repositories.get((kind, repo))
         if repository is None:
             self._refuse(401, "RepoNotFound")  # what the real hub says, lest private ones be known
             return None
@@ -181,11 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
         return revision
 
-    def _api(self, repo: str, what: str, name: str, body: bytes) -> None:
+    def _api(self, kind: str, repo: str, what: str, name: str, body: bytes) -> None:
         fault = self.hub.take_fault(self.request_)
         if fault.status:
             return self._refuse(fault.status, "")
-        revision = self._revision(repo, name, content=False)
+        revision = self._revision(kind, repo, name, content=False)
         if revision is None:
             return None
         if what == "revision":
@@ -199,8 +201,8 @@ class _Handler(BaseHTTPRequestHandler):
             [_entry(path, data) for path, data in revision.files.items() if wanted is None or path in wanted]
         )
 
-    def _resolve(self, repo: str, name: str, path: str) -> None:
-        revision = self._revision(repo, name, content=True)
+    def _resolve(self, kind: str, repo: str, name: str, path: str) -> None:
+        revision = self._revision(kind, repo, name, content=True)
         if revision is None:
             return
         if path not in revision.files:
@@ -212,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers |= {
                 "X-Linked-ETag": f'"{digest}"',
                 "X-Linked-Size": str(len(data)),
-                "Location": f"{self.hub.endpoint}/cdn/{digest}/{path}",
+                "Location": f"{self.hub.storage}/cdn/{digest}/{path}",
             }
             return self._send(302, b"", headers)
         return self._content(data, headers)

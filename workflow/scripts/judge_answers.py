@@ -50,8 +50,8 @@ def main() -> None:
         by = Judge.model_validate(args.spec["judge"] | args.connection)
         made_by |= by.made_by()
         journal = Journal(Path(args.cache), f"{Path(args.out).stem}-{spec_id(args.spec)}")
-        asked = {question.question_id: question for question in questions}
-        cells = {name: judged_by(by, cell, asked, answers[name], journal) for name, cell in cells.items()}
+        for name, cell in cells.items():
+            cells[name] = judged_by(by, cell, dataset, records, questions, answers[name], journal)
     write_judged(args.out, cells, made_by)
 
 
@@ -79,21 +79,26 @@ def judged_cell(
 
 
 def judged_by(
-    by: Judge, cell: JudgedCell, questions: Mapping[str, Question], answers: Mapping[str, Answer], journal: Journal
+    by: Judge,
+    cell: JudgedCell,
+    dataset: Dataset,
+    records: Sequence[Mapping[str, Any]],
+    questions: Sequence[Question],
+    answers: Mapping[str, Answer],
+    journal: Journal,
 ) -> JudgedCell:
-    """The same cell, with the open answers judged by a language model."""
+    """The same cell, with its open answers judged by a language model."""
     open_answers = [
-        OpenAnswer(key, questions[key].question, (verdict.answer,), answers[key].response)
-        for key, verdict in cell.questions.items()
-        if not questions[key].options and verdict.answer is not None
+        OpenAnswer(question_id, question.question, references, answers[question_id].response)
+        for record, question in zip(records, questions, strict=True)
+        if not question.options
+        and (question_id := question.question_id) in cell.questions
+        and (references := dataset.references(record, question))
     ]
-    said = judge(by, open_answers, journal)
-    verdicts = {
-        key: verdict.model_copy(update={"correct": said[key].correct, "note": said[key].reason})
-        if key in said
-        else verdict
-        for key, verdict in cell.questions.items()
-    }
+    verdicts = dict(cell.questions)
+    for question_id, said in judge(by, open_answers, journal).items():
+        verdict = {"correct": said.correct, "note": said.reason}
+        verdicts[question_id] = verdicts[question_id].model_copy(update=verdict)
     return cell.model_copy(update={"questions": verdicts})
 
 

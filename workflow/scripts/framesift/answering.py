@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import logging
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +106,7 @@ class Asker:
             "answerer": answerer.spec(),
             "weights": answerer.weights(),
             "code": code_digest(__name__, answerer.module),
-            "versions": {name: version(name) for name in ("lmms-eval", "torch", "transformers")},
+            "versions": {name: version(name) for name in answerer.libraries},
         }
         self.journal = Journal(cache / f"{answerer.kind}-{spec_id(self.identity)}", writer)
         self.timing = Timing()
@@ -314,6 +315,19 @@ class Put:
 
     def _made(self, document: Any) -> Any:
         return self._media
+
+
+def version(library: str) -> str:
+    """The version of a library; with its commit where it was installed from one."""
+    try:
+        found = distribution(library)
+    except PackageNotFoundError:
+        raise InputError(
+            f"{library} is not installed in this environment", hint="--use-conda, or see envs/ for what it needs"
+        ) from None
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    commit = origin.get("vcs_info", {}).get("commit_id")
+    return f"{found.version}@{commit}" if commit else found.version
 
 
 def _is_media(part: Any) -> bool:

@@ -18,12 +18,12 @@ READ = (
     *(CONFIG, "generation_config.json", "*processor_config.json", "*.jinja", "chat_template.json"),
     *("tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab*", "merges.txt", "*.model"),
 )
-#: Names of weights and of the index of their shards, in the order in which transformers looks for them.
+#: Names of weights, of the index of their shards and of these, in the order in which transformers looks for them.
 STANDARD = (
-    ("model.safetensors", "model.safetensors.index.json"),
-    ("pytorch_model.bin", "pytorch_model.bin.index.json"),
+    ("model.safetensors", "model.safetensors.index.json", "model-*-of-*.safetensors"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
 )
-INDEXES = tuple(index for _, index in STANDARD)
+INDEXES = tuple(index for _, index, _ in STANDARD)
 #: What training leaves beside the weights, with the suffixes of weights.
 LEFTOVERS = ("training_args.*", "optimizer*", "scheduler*", "rng_state*", "scaler*")
 
@@ -40,6 +40,8 @@ def small_files(names: Iterable[str], patterns: Collection[str] = SMALL) -> list
 def weight_files(names: Collection[str], folder: Path) -> list[str]:
     """The weights that are loaded of those there are: safetensors before other formats, and one format only.
 
+    Where there are both one file and shards, it is both: transformers reads the first, PLLaVA's checkpoints mean all.
+
     Parameters
     ----------
     names : collection of str
@@ -50,14 +52,18 @@ def weight_files(names: Collection[str], folder: Path) -> list[str]:
     Returns
     -------
     list of str
-        Every shard that the index names, whether it is among `names` or not; the index alone where it is not in
-        `folder`; nothing where there are no weights in a format that is read.
+        Without a file of all weights every shard that the index names, be it among `names` or not, and the index
+        itself where it is not in `folder`; nothing where there are no weights in a format that is read.
     """
-    for single, index in STANDARD:
+    for single, index, pattern in STANDARD:
+        if index not in names:
+            parts = [name for name in names if fnmatch(name, pattern)]
+        else:
+            parts = shards(folder / index) if (folder / index).is_file() else [index]
         if single in names:
-            return [single]
-        if index in names:
-            return shards(folder / index) if (folder / index).is_file() else [index]
+            return sorted({single, *(name for name in parts if name in names)})
+        if parts:
+            return sorted(parts)
     for patterns in (("*.safetensors",), ("*.bin", "*.pth")):
         found = [name for name in names if "/" not in name and any(fnmatch(name, item) for item in patterns)]
         if found := sorted(name for name in found if not any(fnmatch(name, item) for item in LEFTOVERS)):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,9 +126,9 @@ def download_checkpoint(pinned: Pinned, root: Path, workers: int = 4) -> dict[st
     """
     found = find(pinned, root)
     if found and found.origin == "cache":
-        files = _cached_files(pinned)
+        files, folder = _cached_files(pinned), found.folder
         with ThreadPoolExecutor(workers) as pool:
-            digests = pool.map(lambda file: content_digest(found.folder / file.path, file.digest), files.values())
+            digests = pool.map(lambda file: content_digest(folder / file.path, file.digest), files.values())
         damaged = [file.path for file, digest in zip(files.values(), digests, strict=True) if file.digest != digest]
         if not damaged:
             return _manifest(pinned, found, files)
@@ -271,7 +272,9 @@ class _Download:
 
     def run(self) -> Found:
         if offline():
-            raise self._offline()
+            raise self._unable("nothing may be downloaded (HF_HUB_OFFLINE is set)")
+        if lacking := [name for name in ("httpx2", "rich") if find_spec(name) is None]:
+            raise self._unable(f"this environment, made for older libraries, cannot download ({lacking[0]} is missing)")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock():
@@ -369,15 +372,16 @@ class _Download:
         with WeakFileLock(self.folder / ".framesift.lock"):
             yield
 
-    def _offline(self) -> InputError:
+    def _unable(self, reason: str) -> InputError:
         pinned = self.pinned
         return InputError(
-            "is needed, but nothing may be downloaded (HF_HUB_OFFLINE is set)",
+            f"is needed, but {reason}",
             file=pinned.model,
             field="revision",
             value=pinned.revision,
             expected=f"its files in {self.folder} or in the cache of Hugging Face ({pinned.snapshot})",
-            hint="where there is a network, `python workflow/scripts/download_checkpoint.py"
+            hint="where there is a network (and the environment envs/data.yaml),"
+            " `python workflow/scripts/download_checkpoint.py"
             f" --model {pinned.model} --revision {pinned.revision} --folder {self.root}` makes the first; or give a"
             " folder with the checkpoint as `model`",
         )

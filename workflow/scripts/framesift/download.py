@@ -213,17 +213,14 @@ class Downloader:
         self._check_space(jobs)
         total, n_files = sum(map(self._download_size, jobs)), sum(len(job.targets) for job in jobs)
         log.info("fetching %d files, %s, from %s", n_files, size_text(total), self.repo)
-        failed: list[BaseException] = []
         with Progress(total, n_files) as progress, ThreadPoolExecutor(self.workers) as pool:
             for done in as_completed([pool.submit(self._do, job, progress) for job in jobs]):
-                error = None if done.cancelled() else done.exception()
+                error = done.exception()
                 if isinstance(error, Damaged):
                     log.warning("%s", error)
                 elif error is not None:
-                    failed.append(error)
                     pool.shutdown(wait=False, cancel_futures=True)  # what runs may finish, the rest would fail too
-        if failed:
-            raise failed[0]
+                    raise error  # at once: as_completed is not told of what was cancelled, and would wait for ever
 
     def _jobs(self, wanted: Wanted) -> Iterator[Job]:
         """Where the missing files are, and how they are fetched best."""

@@ -91,14 +91,3 @@ def remembered_digest(path: str | Path, cache: Path | None) -> str:
     if not entry.is_file():
         write_json(entry, file_digest(path))
     return str(read_json(entry))
-
-
-def tree_digest(path: str | Path) -> str:
-    """SHA-256 over the names and contents of the files under a folder (or of the one file)."""
-    path = Path(path)
-    if path.is_file():
-        return file_digest(path)
-    digest = hashlib.sha256()
-    for file in sorted(item for item in path.rglob("*") if item.is_file() and not item.name.startswith(".")):
-        digest.update(f"{file.relative_to(path).as_posix()} {file_digest(file)}\n".encode())
-    return digest.hexdigest()

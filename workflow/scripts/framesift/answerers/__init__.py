@@ -86,6 +86,8 @@ class Answerer(Component):
     chat: ClassVar[bool] = True
     #: The conda environment it runs in: a file of envs/.
     env: ClassVar[str] = "evaluate"
+    #: Libraries whose versions may change an answer.
+    libraries: ClassVar[tuple[str, ...]] = ("lmms-eval", "torch", "transformers")
     #: How the uniform arm of the protocol `released` takes its frames.
     released_uniform: ClassVar[UniformArm] = "linspace"
 

@@ -41,6 +41,7 @@ class LlavaAnswerer(LocalAnswerer):
 
     chat: ClassVar[bool] = False
     env: ClassVar[str] = "llava"
+    libraries: ClassVar[tuple[str, ...]] = (*LocalAnswerer.libraries, "llava")
 
     conv_template: Literal["qwen_1_5", "chatml_direct", "vicuna_v1"] = Field(
         default="qwen_1_5",

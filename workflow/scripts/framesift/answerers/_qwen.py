@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -36,6 +36,8 @@ MROPE = (
 
 class QwenVL(LocalAnswerer):
     """Fields of all answerers of the family; an answerer gives those of pixels the defaults of lmms-eval's class."""
+
+    libraries: ClassVar[tuple[str, ...]] = (*LocalAnswerer.libraries, "qwen-vl-utils")
 
     min_pixels: int = Field(ge=1, description=SMALLEST)
     max_pixels: int = Field(ge=1, description=LARGEST)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -35,6 +35,8 @@ class OpenaiApi(ChatApi, Answerer):
     vLLM that cut a video off at a limit (from April 2026; 32 frames unless started otherwise) are told the number of
     frames, and so take them all or refuse.
     """
+
+    libraries: ClassVar[tuple[str, ...]] = ("lmms-eval", "pillow")
 
     kind: Literal["openai_api"] = "openai_api"
     frames_as: Literal["images", "video"] = Field(

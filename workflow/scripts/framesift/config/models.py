@@ -91,7 +91,6 @@ class Table(Section):
         ", or `evidence` where it has annotated evidence.",
     )
 
-
     @model_validator(mode="after")
     def _has_rows(self) -> Table:
         parts = {"answerers": self.answerers, "selectors": self.selectors, "budgets": self.budgets}

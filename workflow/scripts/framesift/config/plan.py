@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.answerers import Answerer, LocalAnswerer
+from framesift.checkpoints import manifest_path
 from framesift.code import code_digest
 from framesift.components import Component
 from framesift.config.models import Config, Table
@@ -76,6 +77,11 @@ class Plan:
         }
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
+        self.checkpoints: dict[str, dict[str, Any]] = {
+            Path(manifest).stem: {"model": one.model, "revision": one.revision}
+            for one in (*config.scorers.values(), *config.encoders.values(), *config.answerers.values())
+            for manifest in self.checkpoint(one)
+        }
         self._video_states: dict[str, str] = {}
         for name in config.tables:
             for cell in self.cells(name):
@@ -483,6 +489,13 @@ class Plan:
         """The evidence file, or nothing where the dataset has none."""
         file = self.dataset(dataset).evidence_file
         return [self._given(dataset, "evidence", file)] if file else []
+
+    @staticmethod
+    def checkpoint(component: Any) -> list[str]:
+        """The manifest of a checkpoint of the hub; nothing for a folder, or for what runs no checkpoint here."""
+        if not isinstance(component, Checkpoint) or is_folder(component.model):
+            return []
+        return [manifest_path(component.model, component.revision)]
 
     def weights(self, component: Any) -> list[str]:
         """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""

@@ -151,6 +151,10 @@ class Dataset(Component):
         """What lmms-eval's task reads: the original record, unless its form differs from the task's."""
         return dict(record)
 
+    def references(self, record: Mapping[str, Any], question: Question) -> tuple[str, ...]:
+        """All texts that are right answers to an open question, for a judge."""
+        return (question.answer,) if question.answer is not None else ()
+
     def task_spec(self) -> dict[str, Any]:
         """What decides how its questions are asked and judged."""
         return {"kind": self.kind}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,3 +39,7 @@ class NExTOE(Dataset):
             answer=str(record["answer"]).strip(),
             groups={"type": kind, "kind": KINDS.get(kind[:1], "other")},
         )
+
+    def references(self, record: Mapping[str, Any], question: Question) -> tuple[str, ...]:
+        other = str(record.get("additional_ref_answer") or "").strip()
+        return (*super().references(record, question), *([other] if other else []))
