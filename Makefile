@@ -17,7 +17,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-select clean help
+.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select clean help
 
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -60,6 +60,9 @@ demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them in
 
 bench-extract: $(VENV)/demo.done   ## what scoring costs, against the way of AKS's release (some 10 minutes)
 	$(BIN)/python workflow/scripts/bench_extract.py
+
+bench-evaluate: $(VENV)/demo.done  ## what asking costs beside the model
+	$(BIN)/python workflow/scripts/bench_evaluate.py
 
 bench-select: $(VENV)/demo.done    ## what choosing frames costs, for every method
 	$(BIN)/python workflow/scripts/bench_select.py

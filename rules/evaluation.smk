@@ -9,7 +9,9 @@ rule evaluate:
         videos=lambda wc: plan.videos(wc.dataset),
         selection="results/selections/{dataset}/{selecting}.json",
         weights=lambda wc: plan.weights(plan.answerers[wc.answerer].answerer),
-        checkpoint=lambda wc: ancient(plan.checkpoint(plan.answerers[wc.answerer].answerer)),
+        checkpoint=lambda wc: ancient(
+            plan.checkpoint(plan.answerers[wc.answerer].answerer)
+        ),
     output:
         "results/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.json",
     log:

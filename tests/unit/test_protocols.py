@@ -1,5 +1,9 @@
 """Protocols and negative controls: which frames are shown."""
 
+import gzip
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +12,8 @@ from hypothesis import strategies as st
 from framesift.errors import InputError
 from framesift.protocols import Showing, differ
 
+DATA = Path(__file__).parents[3] / "shared" / "data"
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
 frame_lists = st.lists(st.integers(0, 999), min_size=1, max_size=40, unique=True).map(sorted)
 
 
@@ -85,3 +91,22 @@ def test_the_seed_and_the_question_decide_the_order():
 def test_specs_that_make_no_sense(spec, message):
     with pytest.raises(InputError, match=message):
         Showing.of({"answerer": {}, **spec})
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("file", "budget", "short"),
+    [
+        ("longvideobench/aks_blip_64", 64, 361),
+        ("longvideobench/aks_blip_32", 32, 259),
+        ("videomme/aks_blip_64", 64, 258),
+        ("videomme/aks_blip_32", 32, 51),
+    ],
+)
+def test_how_many_released_selections_are_thrown_away(file, budget, short):
+    """A quarter of LongVideoBench: its arms saw different numbers of frames."""
+    selections = json.loads(gzip.decompress((DATA / f"{file}.json.gz").read_bytes()))
+    shown = [released(budget).frames([int(frame) for frame in one], 10**6, 30.0, "q") for one in selections]
+    replaced = [new != sorted(int(frame) for frame in one) for one, new in zip(selections, shown, strict=True)]
+    assert sum(replaced) == short
+    assert {len(frames) for frames in shown} == {budget}
