@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from framesift.answerers import Asked, Given, Model, Reply
+from framesift.answerers import Asked, Given, LocalAnswerer, Model, Reply
 from framesift.lmms_task import Frames
 
 log = logging.getLogger("framesift")
@@ -86,3 +86,42 @@ def sparing(generate: Callable[..., Any], *arguments: Any, **inputs: Any) -> Any
         torch.cuda.empty_cache()
         inputs |= changes
     return generate(*arguments, **inputs)
+
+
+def in_own_precision(model: Any, answerer: LocalAnswerer, device: str) -> None:
+    """Load the network of a model of lmms-eval again where it is to have another precision than bfloat16.
+
+    Several of lmms-eval's classes load in bfloat16 and nothing else; converting what is loaded would keep its
+    rounding.
+    """
+    if answerer.dtype != "bfloat16":
+        network, folder = type(model._model), model._model.name_or_path
+        model._model = None  # two would not fit
+        model._model = network.from_pretrained(
+            folder, dtype=answerer.dtype, attn_implementation=answerer.attn_implementation, device_map=device
+        ).eval()
+
+
+class VideoProcessor:
+    """A processor that takes one video, made of the selected frames, and nothing else.
+
+    transformers 5 fails on the empty list of images that classes of lmms-eval pass with a video.
+
+    Parameters
+    ----------
+    processor : transformers.ProcessorMixin
+    settings : dict
+        Arguments of each call that replace those of the caller.
+    """
+
+    def __init__(self, processor: Any, **settings: Any) -> None:
+        self._processor = processor
+        self._settings = settings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._processor, name)
+
+    def __call__(self, images: Any = None, videos: Any = None, **inputs: Any) -> Any:
+        if images or not videos or len(videos) != 1 or not isinstance(videos[0], Frames):
+            raise TypeError("the model must be given one video, made of the selected frames, and nothing else")
+        return self._processor(images=None, videos=videos, **(inputs | self._settings))

@@ -56,20 +56,6 @@ def check_type(folder: str, *types: str) -> None:
         raise ValueError(f"the checkpoint is of type {found!r}, not {' or '.join(map(repr, types))}")
 
 
-def in_own_precision(model: Any, answerer: LocalAnswerer, device: str) -> None:
-    """Load the network of a model of lmms-eval again where it is to have another precision than bfloat16.
-
-    lmms-eval's classes of the family load in bfloat16 and nothing else; converting what is loaded would keep its
-    rounding.
-    """
-    if answerer.dtype != "bfloat16":
-        network, folder = type(model._model), model._model.name_or_path
-        model._model = None  # two would not fit
-        model._model = network.from_pretrained(
-            folder, dtype=answerer.dtype, attn_implementation=answerer.attn_implementation, device_map=device
-        ).eval()
-
-
 class OneVideo:
     """The processor of a model of lmms-eval, told the true times of the pictures.
 

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from framesift.answerers import Given, LocalAnswerer, Model, given
-from framesift.answerers._network import Watched
+from framesift.answerers._network import VideoProcessor, Watched, in_own_precision
 from framesift.lmms_task import Frames
 from framesift.models import loading, local_checkpoint
 
@@ -23,32 +23,28 @@ class Internvl3(LocalAnswerer):
 
     def load(self, device: str) -> Model:
         with loading(self, "an InternVL3 or InternVL3.5 checkpoint in the format of transformers"):
-            return _model_class()(local_checkpoint(self), self.dtype, self.attn_implementation, device)
+            return _model_class()(self, local_checkpoint(self), device)
 
 
 @cache
 def _model_class() -> Any:
     """InternVLHf with what the contract asks for (made here, since importing lmms-eval takes seconds)."""
     from lmms_eval.models.chat.internvl_hf import InternVLHf
-    from transformers import InternVLForConditionalGeneration
 
     class WatchedInternVLHf(Watched, InternVLHf):
-        def __init__(self, folder: str, dtype: str, attention: str, device: str) -> None:
+        def __init__(self, answerer: Internvl3, folder: str, device: str) -> None:
             InternVLHf.__init__(
                 self,
                 pretrained=folder,
                 device=device,
                 device_map=device,  # InternVLHf's default, "auto", goes where it likes
-                attn_implementation=attention,
+                attn_implementation=answerer.attn_implementation,
                 num_frames=None,  # with its default, 32, and with a rate, it resamples the video
                 fps=None,
             )
-            if dtype != "bfloat16":  # InternVLHf loads in bfloat16, whatever it is told
-                self._model: Any = None  # frees the memory of the first one
-                self._model = InternVLForConditionalGeneration.from_pretrained(
-                    folder, dtype=dtype, attn_implementation=attention, device_map=device
-                ).eval()
-            self.processor: Any = _VideoProcessor(self.processor)
+            in_own_precision(self, answerer, device)
+            # pictures and frames end in one tensor, so the difference is made here
+            self.processor: Any = VideoProcessor(self.processor, do_sample_frames=False)
             self.watch(self._model)
 
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
@@ -56,18 +52,3 @@ def _model_class() -> Any:
             return given(frames, pixels, pixels.shape[0])
 
     return WatchedInternVLHf
-
-
-class _VideoProcessor:
-    """The processor of an InternVLHf; pictures and frames end in one tensor, so the difference is made here."""
-
-    def __init__(self, processor: Any) -> None:
-        self._processor = processor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._processor, name)
-
-    def __call__(self, images: Any = None, videos: Any = None, **inputs: Any) -> Any:
-        if images or not videos or len(videos) != 1 or not isinstance(videos[0], Frames):
-            raise TypeError("the model must be given one video, made of the selected frames, and nothing else")
-        return self._processor(images=None, videos=videos, **{**inputs, "do_sample_frames": False})

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, Literal
 
 from framesift.answerers import Given, LocalAnswerer, Model, given
-from framesift.answerers._network import Watched
+from framesift.answerers._network import VideoProcessor, Watched
 from framesift.lmms_task import Frames
 from framesift.models import loading, local_checkpoint
 
@@ -39,7 +39,7 @@ def _model_class() -> Any:
     class WatchedLlavaHf(Watched, LlavaHf):
         def __init__(self, **options: Any) -> None:
             LlavaHf.__init__(self, **options)
-            self._image_processor: Any = _VideoProcessor(self._image_processor)
+            self._image_processor: Any = VideoProcessor(self._image_processor)
             self.watch(self._model)
 
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
@@ -49,18 +49,3 @@ def _model_class() -> Any:
             return given(frames, pixels, pixels.shape[0] * pixels.shape[1])
 
     return WatchedLlavaHf
-
-
-class _VideoProcessor:
-    """The processor of a LlavaHf; transformers 5 fails on the empty list of images that LlavaHf passes."""
-
-    def __init__(self, processor: Any) -> None:
-        self._processor = processor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._processor, name)
-
-    def __call__(self, images: Any = None, videos: Any = None, **inputs: Any) -> Any:
-        if images or not videos or len(videos) != 1 or not isinstance(videos[0], Frames):
-            raise TypeError("the model must be given one video, made of the selected frames, and nothing else")
-        return self._processor(images=None, videos=videos, **inputs)

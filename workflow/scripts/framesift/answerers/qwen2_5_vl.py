@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from framesift.answerers import Given, Model
-from framesift.answerers._network import Watched
+from framesift.answerers._network import Watched, in_own_precision
 from framesift.answerers._qwen import (
     LARGEST,
     MROPE,
@@ -18,7 +18,6 @@ from framesift.answerers._qwen import (
     QwenVL,
     check_type,
     given_video,
-    in_own_precision,
 )
 from framesift.lmms_task import Frames
 from framesift.models import loading, local_checkpoint

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from framesift.answerers import Given, Model
-from framesift.answerers._network import Watched
-from framesift.answerers._qwen import LARGEST, SMALLEST, OneVideo, QwenVL, check_type, given_video, in_own_precision
+from framesift.answerers._network import Watched, in_own_precision
+from framesift.answerers._qwen import LARGEST, SMALLEST, OneVideo, QwenVL, check_type, given_video
 from framesift.lmms_task import Frames
 from framesift.models import loading, local_checkpoint
 
