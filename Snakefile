@@ -42,6 +42,7 @@ include: "rules/scores.smk"
 include: "rules/selection.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
+include: "rules/papers.smk"
 include: "rules/demo.smk"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from framesift.answerers import Answerer, LocalAnswerer
 from framesift.checkpoints import manifest_path
+from framesift.citations import setup_of
 from framesift.code import code_digest
 from framesift.components import Component
 from framesift.config.models import Config, Table
@@ -80,6 +81,7 @@ class Plan:
         self.checkpoints: dict[str, dict[str, Any]] = {
             Path(manifest).stem: {"model": one.model, "revision": one.revision}
             for one in (*config.scorers.values(), *config.encoders.values(), *config.answerers.values())
+            if isinstance(one, Checkpoint)
             for manifest in self.checkpoint(one)
         }
         self._video_states: dict[str, str] = {}
@@ -319,6 +321,44 @@ class Plan:
         ]
         return needed[0] if needed else []
 
+    @property
+    def published(self) -> list[str]:
+        """The files of published numbers."""
+        return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
+
+    def published_spec(self, name: str) -> dict[str, Any]:
+        """What each row of a table was made from, to find published numbers of the same."""
+        table = self.table(name)
+        dataset = self.dataset(table.dataset)
+        rows = []
+        for cell in self.cells(name):
+            selecting = cell.selecting
+            scored_by = selecting.scorer or selecting.encoder
+            names = self._cell(table, cell)
+            rows.append(
+                {
+                    "names": [names[key] or "" for key in ("answerer", "method", "scorer")] + [str(selecting.budget)],
+                    "specs": {
+                        "answerer": cell.answering.answerer.spec(),
+                        "selector": selecting.selector.spec(),
+                        "scorer": scored_by.spec() if scored_by else None,
+                    },
+                }
+            )
+        return {
+            "dataset": dataset.kind,
+            "protocol": table.protocol,
+            "subtitles": table.subtitles,
+            "metric": "m_avg" if dataset.kind == "mlvu" else "accuracy_percent",
+            "rows": rows,
+        }
+
+    def methods_spec(self, name: str) -> dict[str, Any]:
+        """What a paper says of a table."""
+        if not self.table(name).selectors:
+            raise InputError("the runs of others are for them to describe", field=f"tables.{name}")
+        return setup_of(self.config, name)
+
     @staticmethod
     def _label(component: Component | None, name: str | None) -> str:
         return (component.label if component else None) or name or ""
@@ -493,7 +533,7 @@ class Plan:
     @staticmethod
     def checkpoint(component: Any) -> list[str]:
         """The manifest of a checkpoint of the hub; nothing for a folder, or for what runs no checkpoint here."""
-        if not isinstance(component, Checkpoint) or is_folder(component.model):
+        if not isinstance(component, Checkpoint) or component.revision is None:
             return []
         return [manifest_path(component.model, component.revision)]
 

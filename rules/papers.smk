@@ -1,0 +1,51 @@
+# Papers: a table beside published numbers, and what a paper has to say of it.
+
+
+rule compare_published:
+    input:
+        table="results/tables/{table}.csv",
+        groups="results/tables/{table}_groups.csv",
+        published=plan.published,
+        references="config/references.bib",
+    output:
+        "results/published/{table}.csv",
+    log:
+        "logs/published/{table}.log",
+    benchmark:
+        "benchmarks/published/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.published_spec(wc.table)),
+        code=plan.code("compare_published.py"),
+    message:
+        "Comparing {wildcards.table} with published numbers"
+    shell:
+        "python workflow/scripts/compare_published.py --spec {params.spec:q} --table {input.table:q}"
+        " --groups {input.groups:q} --published {input.published:q} --references {input.references:q}"
+        " --out {output:q} 2> {log:q}"
+
+
+rule write_methods:
+    input:
+        labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
+        answers=lambda wc: plan.answers_of(wc.table),
+        references="config/references.bib",
+    output:
+        text="results/methods/{table}.tex",
+        bib="results/methods/{table}.bib",
+    log:
+        "logs/methods/{table}.log",
+    benchmark:
+        "benchmarks/methods/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.methods_spec(wc.table)),
+        code=plan.code("write_methods.py"),
+    message:
+        "Writing how {wildcards.table} was made"
+    shell:
+        "python workflow/scripts/write_methods.py --spec {params.spec:q} --labels {input.labels:q}"
+        " --answers {input.answers:q} --references {input.references:q}"
+        " --text-out {output.text:q} --bib-out {output.bib:q} 2> {log:q}"

@@ -1,0 +1,42 @@
+"""Set the numbers of a table beside those that papers have published, and say what is comparable."""
+
+import csv
+
+from framesift.cli import log, parser, run
+from framesift.errors import InputError
+from framesift.tables.columns import write_csv
+from framesift.tables.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
+
+NAMES = ("answerer", "method", "scorer", "budget")
+
+
+def main() -> None:
+    options = parser(__doc__, spec="dataset, protocol, subtitles, metric, and the specs behind each row")
+    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make_table.py")
+    options.add_argument("--groups", metavar="FILE.csv", help="its groups")
+    options.add_argument("--published", required=True, nargs="+", metavar="FILE.csv", help="config/published/*.csv")
+    options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")
+    options.add_argument("--out", required=True, metavar="FILE.csv")
+    args = options.parse_args()
+
+    made_from = {tuple(row["names"]): row["specs"] for row in args.spec["rows"]}
+    common = {name: args.spec[name] for name in ("dataset", "protocol", "subtitles", "metric")}
+    rows = []
+    for file in filter(None, (args.table, args.groups)):
+        try:
+            with open(file, newline="", encoding="utf-8") as stream:
+                found = list(csv.DictReader(stream))
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", file=file) from None
+        for row in found:
+            specs = made_from.get(tuple(row[name] for name in NAMES))
+            if specs and not (row.get("grouping") and common["metric"] == "m_avg"):
+                rows.append((row, ours(row, **specs, **common)))
+    comparisons = comparison_rows(rows, read_published(args.published, args.references))
+    write_csv(args.out, COMPARISON_COLUMNS, comparisons)
+    comparable = sum(bool(row["comparable"]) for row in comparisons)
+    log.info("%s: %d published numbers beside ours, %d of them comparable", args.out, len(comparisons), comparable)
+
+
+if __name__ == "__main__":
+    run(main)

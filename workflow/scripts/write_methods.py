@@ -1,0 +1,44 @@
+"""Write what a paper needs to say of a table: a paragraph on how it was made, and the works to cite."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+from framesift.citations import bibtex, keys_in, methods_text
+from framesift.cli import log, parser, run
+from framesift.files import write_text
+from framesift.questions import read_questions
+
+
+def main() -> None:
+    options = parser(__doc__, spec="what decides the numbers of the table (framesift.citations.setup_of)")
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument(
+        "--answers", nargs="*", default=[], metavar="FILE.json", help="they tell versions"
+    )
+    options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")
+    options.add_argument("--text-out", required=True, metavar="FILE.tex")
+    options.add_argument("--bib-out", required=True, metavar="FILE.bib")
+    args = options.parse_args()
+
+    questions = read_questions(args.labels)
+    counts = {"n_questions": len(questions), "n_videos": len({question.video_id for question in questions})}
+    versions = {"snakemake": version("snakemake")} if _installed("snakemake") else {}
+    for file in args.answers:
+        made_by = json.loads(Path(file).read_text())["made_by"]
+        known = made_by.get("versions", {})
+        versions |= {name: known[name] for name in ("lmms-eval", "transformers") if name in known}
+    text = methods_text(args.spec | counts | {"versions": versions})
+    write_text(args.text_out, text + "\n")
+    write_text(args.bib_out, bibtex(keys_in(text), args.references))
+    log.info("%s: %d words, %d works to cite", args.text_out, len(text.split()), len(keys_in(text)))
+
+
+def _installed(library: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(library) is not None
+
+
+if __name__ == "__main__":
+    run(main)
