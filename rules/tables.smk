@@ -52,6 +52,8 @@ rule make_table:
     output:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
+        markdown="results/tables/{table}.md",
+        latex="results/tables/{table}.tex",
         timings="results/tables/{table}_timings.csv",
     log:
         "logs/tables/{table}.log",
@@ -72,4 +74,5 @@ rule make_table:
         "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q}"
         " {params.videos:q}"
         " --judged {input.judged:q} {params.evidence:q}"
-        " --out {output.table:q} --groups-out {output.groups:q} --timings-out {output.timings:q} 2> {log:q}"
+        " --out {output.table:q} --groups-out {output.groups:q} --markdown-out {output.markdown:q}"
+        " --latex-out {output.latex:q} --timings-out {output.timings:q} --benchmarks benchmarks 2> {log:q}"

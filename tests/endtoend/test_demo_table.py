@@ -23,7 +23,7 @@ def groups(project):
         return {
             (row["method"], row["scorer"], row["group"]): (float(row["accuracy"]), int(row["n"]))
             for row in csv.DictReader(file)
-            if row["grouping"] == "evidence" and row["budget"] == "8"
+            if row["grouping"] == "evidence" and row["budget"] == "8" and not row["control"]
         }
 
 
@@ -58,12 +58,18 @@ def test_the_table_has_one_row_a_cell_and_nothing_is_left_to_do(project):
     with open(project.folder / TABLE) as file:
         rows = list(csv.DictReader(file))
     methods = [
-        ("uniform", ""),
-        ("topk", "demo_clip"),
-        ("topk", "demo_blip"),
-        ("aks", "demo_clip"),
-        ("aks", "demo_blip"),
+        ("uniform", "", ""),
+        ("uniform", "", "blank"),
+        ("topk", "demo_clip", ""),
+        ("topk", "demo_blip", ""),
+        ("aks", "demo_clip", ""),
+        ("aks", "demo_blip", ""),
     ]
-    assert [(row["budget"], row["method"], row["scorer"]) for row in rows] == [("8", *method) for method in methods]
+    assert [(row["method"], row["scorer"], row["control"]) for row in rows] == methods
+    assert {row["budget"] for row in rows} == {"8"}
     assert {(row["n"], row["n_total"], row["excluded"], row["flag"]) for row in rows} == {("96", "96", "0", "")}
+    blank = rows[1]
+    assert float(blank["accuracy"]) < 0.35, "four options and no picture"
+    assert blank["verdict"] == "worse"
+    assert {row["verdict"] for row in rows if row["method"] == "aks"} == {"better"}
     assert project.would_run(TABLE) == {}

@@ -7,6 +7,7 @@ import logging
 import math
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from framesift.errors import InputError
 from framesift.files import write_json
 from framesift.judged import JudgedCell, Verdict, write_judged
 from framesift.selection import Selected, write_selection
-from framesift.tables import columns, display
+from framesift.tables import columns, display, written
 from framesift.tables.guards import SAME_PIXELS, TOO_ALIKE
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
 from framesift.videos import Video, write_videos
@@ -200,11 +201,13 @@ class World:
         return made
 
     def make(self, monkeypatch, out="table"):
-        paths = {name: self.folder / f"{out}{name}" for name in (".csv", "_groups.csv", "_timings.csv", "_spec.json")}
+        names = (".csv", "_groups.csv", "_timings.csv", "_spec.json", ".md", ".tex")
+        paths = {name: self.folder / f"{out}{name}" for name in names}
         arguments = ["--spec", json.dumps(self.spec), "--labels", self.folder / "labels.json", "--out", paths[".csv"]]
         for option, name in (("--groups-out", "_groups.csv"), ("--timings-out", "_timings.csv")):
             arguments += [option, paths[name]]
-        arguments += ["--spec-out", paths["_spec.json"]]
+        arguments += ["--spec-out", paths["_spec.json"], "--markdown-out", paths[".md"], "--latex-out", paths[".tex"]]
+        arguments += ["--benchmarks", self.folder / "benchmarks"]
         if not (self.folder / "judged.json").exists():
             write_judged(self.folder / "judged.json", self.judged, {})
         write_videos(self.folder / "videos.parquet", self.video_rows, {})
@@ -217,7 +220,7 @@ class World:
         return [path.read_text() for path in paths.values()]
 
     def rows(self, monkeypatch):
-        table, groups, timings, _ = self.make(monkeypatch)
+        table, groups, timings, *_ = self.make(monkeypatch)
         return [list(csv.DictReader(io.StringIO(text))) for text in (table, groups, timings)]
 
     def edit(self, path, change):
@@ -263,8 +266,9 @@ def test_a_small_table_by_hand(world, make):
         "unparsed": "0",
         "unjudged": "0",
         "accuracy": "0.2500",
-        "accuracy_low": "0.0456",
-        "accuracy_high": "0.6994",
+        "accuracy_low": "0.0000",  # two videos, of 1/2 and 0: resamples give 0, 1/4 and 1/2
+        "accuracy_high": "0.6994",  # Wilson's, which is higher
+        "videos": "2",
         "evidence_recall": "0.7500",  # (1/2 + 1) / 2
         "frames_mean": "4.00",
         "frames_min": "4",
@@ -278,15 +282,24 @@ def test_a_small_table_by_hand(world, make):
         "accuracy[two_moments]": "1.0000",
         "accuracy[whole_video]": "0.0000",
     }
-    picked = {name: aks[name] for name in ("scorer", "unparsed", "accuracy", "difference", "p_value", "n_paired")}
-    assert picked == {
+    picked = {
         "scorer": "clip",
         "unparsed": "1",
         "accuracy": "0.5000",
         "difference": "0.2500",
         "p_value": "1.0000",
+        "p_clustered": "1.0000",
+        "p_holm": "1.0000",
         "n_paired": "4",
+        "n_unpaired": "0",
+        "videos": "2",
+        "wins": "1",
+        "ties": "3",
+        "losses": "0",
+        "verdict": "no evidence",
+        "reason": "fewer than 10 videos",
     }
+    assert {name: aks[name] for name in picked} == picked
     # Two videos: v0 gains 0 of 2, v1 1 of 2, so resamples give 0, 1/4 and 1/2.
     assert (aks["difference_low"], aks["difference_high"]) == ("0.0000", "0.5000")
     assert [(row["grouping"], row["group"], row["n"]) for row in groups[:5]] == [
@@ -309,6 +322,7 @@ def test_excluded_questions_and_those_both_answered(world, make):
     assert (uniform["n"], uniform["excluded"], uniform["accuracy"]) == ("3", "1", "0.6667")
     assert (topk["n"], topk["excluded"], topk["accuracy"]) == ("3", "1", "0.6667")
     assert (topk["n_paired"], topk["difference"]) == ("2", "0.0000")  # q01 gained, q03 lost
+    assert (topk["n_unpaired"], topk["wins"], topk["ties"], topk["losses"]) == ("2", "1", "0", "1")  # q00, q02
     assert [(row["n"], row["n_total"]) for row in groups] == [("1", "2"), ("2", "2"), ("1", "2"), ("2", "2")]
 
 
@@ -321,6 +335,7 @@ def test_a_cell_without_answers_is_empty(world, make):
         assert (row["n"], row["excluded"], row["unparsed"]) == ("0", "4", "0")
         assert {row[name] for name in ("accuracy", "accuracy_low", "difference", "p_value", "frames_min")} == {""}
     assert (topk["accuracy"], topk["n_paired"], topk["difference"], topk["p_value"]) == ("0.5000", "0", "", "")
+    assert (topk["verdict"], topk["reason"]) == ("no evidence", "no question that both answered")
     assert timings[0]["seconds_per_question"] == ""
 
 
@@ -479,6 +494,7 @@ def test_shuffled_input_gives_the_same_bytes(tmp_path, monkeypatch):
     world.write_labels(rng.sample(world.ids, 24))
     after = world.make(monkeypatch, out="again")
     assert after[:2] == before[:2]
+    assert after[4:] == before[4:]
 
 
 def test_the_order_of_cells_changes_no_number(tmp_path, monkeypatch):
@@ -496,7 +512,89 @@ def test_the_seed_changes_intervals_only(tmp_path, monkeypatch):
     world.spec["seed"] = 1
     after = list(csv.DictReader(io.StringIO(world.make(monkeypatch)[0])))
     changed = {name for old, new in zip(before, after, strict=True) for name in old if old[name] != new[name]}
-    assert changed <= {"difference_low", "difference_high"}
+    assert changed <= {f"{name}_{end}" for name in ("accuracy", "difference") for end in ("low", "high")}
+
+
+# A table for a page or a paper
+
+MARKDOWN = """\
+# t
+
+Accuracy on d, at most 4, 8 frames a question, protocol fair. Ranges are 95 % intervals, by a bootstrap of 10,000 \
+resamples of whole videos; that of an accuracy is at least Wilson's. Gain is the difference to uniform on the \
+questions both answered. p is the larger of McNemar's exact test and an exact test that flips whole videos, \
+corrected by Holm's method for the number of methods of one answerer and budget (negative controls, and runs of \
+others, each among their own). The verdict is better or worse where the interval excludes zero and p is below 0.05, \
+and no flag, lack of videos or difference in the questions answered speaks against it.
+
+## vlm\\_1, 4 frames
+
+| method | scorer | control | n | accuracy, % | gain, points | p (Holm) | verdict | frames |
+| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |
+| uniform |  |  | 12 | 25.0 (0.0 to 58.3) | baseline |  |  | 4 |
+| uniform |  | blank | 12 | 0.0 (0.0 to 24.2) | -25.0 (-58.3 to +0.0) | 0.2500 | no evidence | 4 |
+| a\\|b & 50% | clip |  | 12 | 83.3 (55.2 to 100.0) | +58.3 (+25.0 to +91.7) | 0.0312 | better | 4 |
+| aks | clip |  | 11 of 12 | 27.3 (0.0 to 63.6) | +0.0 (+0.0 to +0.0) | 1.0000 | no evidence | 4 |
+
+## vlm\\_1, 8 frames
+
+| method | scorer | control | n | accuracy, % | gain, points | p (Holm) | verdict | frames |
+| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: |
+| uniform |  |  | 12 | 100.0 (75.8 to 100.0) | baseline |  |  | 4 |
+"""
+LATEX = r"""% \usepackage{booktabs}
+\begin{table*}
+  \centering\small
+  \caption{CAPTION}
+  \label{tab:t}
+  \begin{tabular}{lllrrrrlr}
+    \toprule
+    method & scorer & control & n & accuracy, \% & gain, points & p (Holm) & verdict & frames \\
+    \midrule
+    \multicolumn{9}{l}{\emph{vlm\_1, 4 frames}} \\
+    uniform &  &  & 12 & 25.0 (0.0 to 58.3) & baseline &  &  & 4 \\
+    uniform &  & blank & 12 & 0.0 (0.0 to 24.2) & $-$25.0 ($-$58.3 to +0.0) & 0.2500 & no evidence & 4 \\
+    a\textbar{}b \& 50\% & clip &  & 12 & 83.3 (55.2 to 100.0) & +58.3 (+25.0 to +91.7) & 0.0312 & better & 4 \\
+    aks & clip &  & 11 of 12 & 27.3 (0.0 to 63.6) & +0.0 (+0.0 to +0.0) & 1.0000 & no evidence & 4 \\
+    \midrule
+    \multicolumn{9}{l}{\emph{vlm\_1, 8 frames}} \\
+    uniform &  &  & 12 & 100.0 (75.8 to 100.0) & baseline &  &  & 4 \\
+    \bottomrule
+  \end{tabular}
+\end{table*}
+"""
+
+
+def _for_a_paper(folder):
+    world = World(folder, n=12, videos=12)
+    world.cell("AAABBBBBBBBB", answerer="vlm_1")
+    world.cell("B" * 12, answerer="vlm_1", control="blank")
+    world.cell("AAAAAAAAAABB", "a|b & 50%", "clip", answerer="vlm_1", frames=lambda k: [k, 40, 50, 60])
+    world.cell("AAABBBBBBBBx", "aks", "clip", answerer="vlm_1", frames=lambda k: [k, 41, 51, 61])
+    world.cell("A" * 12, budget=8, answerer="vlm_1")
+    return world
+
+
+def test_a_table_in_markdown(tmp_path, monkeypatch):
+    assert _for_a_paper(tmp_path).make(monkeypatch)[4] == MARKDOWN
+
+
+def test_a_table_in_latex(tmp_path, monkeypatch):
+    caption = MARKDOWN.splitlines()[2].replace("%", r"\%")
+    assert _for_a_paper(tmp_path).make(monkeypatch)[5] == LATEX.replace("CAPTION", caption)
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        (r"50 % & $x_1^2$ #{a}~\b", r"50 \% \& \$x\_1\textasciicircum{}2\$ \#\{a\}\textasciitilde{}\textbackslash{}b"),
+        ("<0.0001", r"\textless{}0.0001"),
+        ("-1.0 (-2.0 to +3.0)", "$-$1.0 ($-$2.0 to +3.0)"),
+        ("LLaVA-7B-1.5", "LLaVA-7B-1.5"),
+    ],
+)
+def test_latex_reads_nothing_as_its_own(text, escaped):
+    assert written.escape_latex(text) == escaped
 
 
 # Answers that agree more than their frames allow
@@ -671,6 +769,43 @@ def test_numbers_as_written(column, value, text):
     assert columns.written(column, value) == text
 
 
+# Seconds
+
+
+def test_seconds_of_the_jobs_that_scored_and_selected(world, make, monkeypatch):
+    monkeypatch.chdir(world.folder)
+    (world.folder / "results" / "selections").mkdir(parents=True)
+    for cell in (world.cell("AABB"), world.cell("AABB", "topk", "clip")):
+        file = f"results/selections/{cell['id']}.json"
+        (world.folder / f"{cell['id']}.json").rename(file)
+        cell["selection"] = file
+    cell["features"] = ["results/scores/d/1-of-2.parquet", "results/scores/d/2-of-2.parquet"]
+    for name, seconds in {"scores/d/1-of-2": 2, "scores/d/2-of-2": 4, "selections/vlm-topk-clip-4": 1}.items():
+        path = world.folder / "benchmarks" / f"{name}.tsv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"s\th:m:s\tcpu_time\n{seconds}\t0:00:09\t7\n")
+    uniform, topk = make(world)[2]
+    assert (topk["scoring_seconds"], topk["selecting_seconds"]) == ("1.500", "0.250")  # of four questions
+    assert (uniform["scoring_seconds"], uniform["selecting_seconds"]) == ("", "")  # none needed, and none on disk
+
+
+def test_seconds_are_not_told_where_one_job_is_missing(world, make):
+    world.cell("AABB", "uniform", "clip")["features"] = ["results/a.parquet", "results/b.parquet"]
+    (world.folder / "benchmarks").mkdir()
+    (world.folder / "benchmarks" / "a.tsv").write_text("s\n3.0\n")
+    assert make(world)[2][0]["scoring_seconds"] == ""
+    (world.folder / "benchmarks" / "b.tsv").write_text("s\n-\n")
+    assert make(world)[2][0]["scoring_seconds"] == ""
+    (world.folder / "benchmarks" / "b.tsv").write_text("s\n5.0\n7.0\n")  # a repeated job: its mean
+    assert make(world)[2][0]["scoring_seconds"] == "2.250"
+
+
+@pytest.mark.parametrize("column", sorted({*columns.TABLE, *columns.GROUPS, *columns.TIMINGS}))
+def test_every_column_is_documented(column):
+    text = (Path(__file__).parents[2] / "docs" / "tables.md").read_text()
+    assert f"`{column}`" in text
+
+
 # On the terminal
 
 
@@ -694,10 +829,11 @@ def test_show_is_plain_when_piped(tmp_path, monkeypatch, capsys):
         "topk",
         "clip",
         "short",
-        "Best against",
+        "no evidence",
     ):
         assert words in shown
     assert "answers are excluded" in shown
+    assert "No evidence of a difference to uniform: topk with clip, aks with clip (fewer than 10 videos)." in shown
     assert "table_groups.csv" in " ".join(shown.split())
 
 
@@ -706,7 +842,7 @@ def test_show_names_nothing_it_cannot_know(world, monkeypatch, capsys):
     world.cell("xxxx", method="[bold]odd[/bold]")
     shown = _shown(world, monkeypatch, capsys)
     assert "[bold]odd[/bold]" in shown
-    assert "Best against" not in shown
+    assert "evidence" not in shown
     assert "Gain:" not in shown
 
 

@@ -6,13 +6,14 @@ Two runs on the same input give the same bytes. docs/tables.md explains every co
 from framesift.cli import log, parser, run
 from framesift.code import code_digest
 from framesift.evidence import evidence_in_seconds
-from framesift.files import write_json
+from framesift.files import write_json, write_text
 from framesift.judged import read_judged
 from framesift.measures import Known, annotated_scenes
 from framesift.questions import read_questions
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of, make_rows, timing_rows
 from framesift.tables.cells import Sources, read_cells, read_table_spec
+from framesift.tables.written import latex, markdown
 from framesift.videos import read_videos
 
 
@@ -29,7 +30,12 @@ def main() -> None:
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
     options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")
-    options.add_argument("--timings-out", metavar="FILE.csv", help="seconds of answering; they differ between runs")
+    options.add_argument("--markdown-out", metavar="FILE.md", help="the main columns, as GitHub shows them")
+    options.add_argument("--latex-out", metavar="FILE.tex", help="the main columns, for a paper, with booktabs")
+    options.add_argument("--timings-out", metavar="FILE.csv", help="seconds a question; they differ between runs")
+    options.add_argument(
+        "--benchmarks", metavar="FOLDER", help="benchmarks of Snakemake, for the seconds of scoring and selecting"
+    )
     options.add_argument("--spec-out", metavar="FILE.json", help="the spec, and a digest of the code")
     args = options.parse_args()
 
@@ -46,10 +52,15 @@ def main() -> None:
 
     shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []
     columns.write_csv(args.out, [*columns.TABLE, *shown], rows)
+    texts = columns.as_texts(columns.TABLE, rows)
+    if args.markdown_out:
+        write_text(args.markdown_out, markdown(spec, texts))
+    if args.latex_out:
+        write_text(args.latex_out, latex(spec, texts))
     if args.groups_out:
         columns.write_csv(args.groups_out, columns.GROUPS, group_rows)
     if args.timings_out:
-        columns.write_csv(args.timings_out, columns.TIMINGS, timing_rows(cells))
+        columns.write_csv(args.timings_out, columns.TIMINGS, timing_rows(cells, len(questions), args.benchmarks))
     if args.spec_out:
         write_json(args.spec_out, {"spec": args.spec, "code": code_digest("make_table.py")})
     log.info("%s: %d rows, %d questions", args.out, len(rows), len(questions))

@@ -289,6 +289,7 @@ class Plan:
             },
             "uniform": answering.answerer.released_uniform if selecting.selector.kind == "uniform" else None,
             "selection": self.selection(table.dataset, selecting),
+            "features": self.features_needed(table.dataset, selecting),
             "answers": answers,
         }
 
@@ -432,6 +433,16 @@ class Plan:
             return []
         folder, n = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}", self.dataset(dataset).shards
         return [f"{folder}/{shard}-of-{n}.safetensors" for shard in range(1, n + 1)]
+
+    def features_needed(self, dataset: str, selecting: Selecting) -> list[str]:
+        """The files of scores and embeddings behind a selection, those of shards where there are any."""
+        scorer = selecting.scorer
+        scores = (
+            self.shard_scores(dataset, self.scorer_id(scorer))
+            if isinstance(scorer, Encoder)
+            else self.scores_needed(dataset, selecting)
+        )
+        return [*scores, *self.embeddings_needed(dataset, selecting)]
 
     def videos_of(self, table: str) -> list[str]:
         """The table of videos; none for a table of runs that others did, which need no videos here."""

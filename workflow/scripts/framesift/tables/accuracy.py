@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -15,7 +16,16 @@ from framesift.questions import Evidence, Question
 from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
 from framesift.tables.guards import too_alike
-from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
+from framesift.tables.power import detectable_difference
+from framesift.tables.seconds import job_seconds
+from framesift.tables.statistics import (
+    clustered_accuracy_interval,
+    clustered_p_value,
+    difference_interval,
+    difference_p_value,
+    seed_of,
+)
+from framesift.tables.verdicts import add_verdicts
 
 EVIDENCE = "evidence"
 Row = dict[str, Any]
@@ -119,11 +129,12 @@ def make_rows(
     table, long = [], []
     for cell in cells:
         baseline = baselines.get(cell.spec.identity)
+        every = [*cell.outcomes, *(name for name in baseline.outcomes if name not in cell.outcomes)] if baseline else []
         row = {
             **_identity(cell.spec),
             "protocol": _protocol(spec, cell),
             **_counts(cell, n_total),
-            **measure(cell, baseline, cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
+            **measure(cell, baseline, every or cell.outcomes, seed_of(spec.seed, cell.spec.identity)),
             "lmms_eval": cell.judged.value,
             "disagreements": sum(_disagrees(outcome) for outcome in cell.outcomes.values()),
             **_frames(cell),
@@ -143,6 +154,7 @@ def make_rows(
                 if grouping == spec.group_by:
                     row[f"accuracy[{group}]"] = numbers["accuracy"]
         table.append(row)
+    add_verdicts(table, cells, baselines)
     return table, long
 
 
@@ -155,47 +167,77 @@ def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed
     Returns
     -------
     Row
-        accuracy, difference, each with its interval, p_value, n_paired, evidence_recall; None for what cannot be told.
+        Accuracy and difference, each with its interval; `p_value`, `p_clustered`; `n_paired`, `n_unpaired` (questions
+        that only one of the two answered), `videos` of the paired questions, or of all without a baseline; `wins`,
+        `ties`, `losses`; `detectable`, `evidence_recall`. None for what cannot be told.
     """
+    question_ids = list(question_ids)
     answered = [question_id for question_id in question_ids if _known(cell, question_id)]
     outcomes = [cell.outcomes[question_id] for question_id in answered]
-    correct = sum(bool(outcome.correct) for outcome in outcomes)
-    accuracy = correct / len(outcomes) if outcomes else None
-    interval = accuracy_interval(correct, len(outcomes))
+    videos, correct = [outcome.video_id for outcome in outcomes], [bool(outcome.correct) for outcome in outcomes]
+    interval = clustered_accuracy_interval(videos, correct, seed)
     recalls = [outcome.recall for outcome in outcomes if outcome.recall is not None]
-
-    n_paired = difference = span = p_value = None
-    if baseline is not None:
-        pairs = [
-            (cell.outcomes[question_id], baseline.outcomes[question_id])
-            for question_id in answered
-            if _known(baseline, question_id)
-        ]
-        n_paired = len(pairs)
-        if pairs:
-            changes = [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
-            difference = sum(changes) / len(changes)
-            span = difference_interval([ours.video_id for ours, _ in pairs], changes, seed)
-            p_value = difference_p_value(changes.count(1), changes.count(-1))
     return {
-        "accuracy": accuracy,
+        "accuracy": sum(correct) / len(correct) if correct else None,
         "accuracy_low": interval.low if interval else None,
         "accuracy_high": interval.high if interval else None,
-        "difference": difference,
-        "difference_low": span.low if span else None,
-        "difference_high": span.high if span else None,
-        "p_value": p_value,
-        "n_paired": n_paired,
+        "videos": len(set(videos)),
+        **_compare(cell, baseline, question_ids, seed),
         "evidence_recall": fmean(recalls) if recalls else None,
     }
 
 
-def timing_rows(cells: Sequence[Cell]) -> list[Row]:
-    """Seconds of answering, apart from the table: they differ from run to run."""
+_COMPARED = (
+    *("difference", "difference_low", "difference_high", "p_value", "p_clustered"),
+    *("n_paired", "n_unpaired", "wins", "ties", "losses", "detectable"),
+)
+
+
+def _compare(cell: Cell, baseline: Cell | None, question_ids: Sequence[str], seed: int) -> Row:
+    """The difference to the baseline on the questions that both answered."""
+    nothing: Row = dict.fromkeys(_COMPARED)
+    if baseline is None:
+        return nothing
+    known = [(_known(cell, question_id), _known(baseline, question_id)) for question_id in question_ids]
+    counts = {"n_paired": sum(all(both) for both in known), "n_unpaired": sum(ours != theirs for ours, theirs in known)}
+    pairs = [
+        (cell.outcomes[question_id], baseline.outcomes[question_id])
+        for question_id, both in zip(question_ids, known, strict=True)
+        if all(both)
+    ]
+    videos = [ours.video_id for ours, _ in pairs]
+    if not pairs:
+        return nothing | counts | {"videos": 0}
+    changes = [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
+    wins, ties, losses = (changes.count(change) for change in (1, 0, -1))
+    interval = difference_interval(videos, changes, seed)
+    return {
+        "difference": (wins - losses) / len(changes),
+        "difference_low": interval.low if interval else None,
+        "difference_high": interval.high if interval else None,
+        "p_value": difference_p_value(wins, losses),
+        "p_clustered": clustered_p_value(videos, changes),
+        **counts,
+        "videos": len(set(videos)),
+        **{"wins": wins, "ties": ties, "losses": losses},
+        "detectable": detectable_difference(videos, changes),
+    }
+
+
+def timing_rows(cells: Sequence[Cell], n_total: int, benchmarks: str | Path | None) -> list[Row]:
+    """Seconds a question of scoring, selecting and answering, apart from the table: they differ from run to run.
+
+    Scoring and selecting are what the jobs took, over all questions of the dataset (`n_total`), where `benchmarks`
+    has it; answering is what the model took, over the questions answered.
+    """
     return [
         {
             **_identity(cell.spec),
             "n": len(cell.outcomes),
+            "scoring_seconds": _each(job_seconds(cell.spec.features, benchmarks), n_total),
+            "selecting_seconds": _each(
+                job_seconds([cell.spec.selection] if cell.spec.selection else [], benchmarks), n_total
+            ),
             "seconds_per_question": (
                 fmean(outcome.seconds for outcome in cell.outcomes.values()) if cell.outcomes else None
             ),
@@ -203,6 +245,10 @@ def timing_rows(cells: Sequence[Cell]) -> list[Row]:
         }
         for cell in cells
     ]
+
+
+def _each(seconds: float | None, n: int) -> float | None:
+    return seconds / n if seconds is not None and n else None
 
 
 def _usage(cell: Cell) -> str | None:

@@ -20,7 +20,10 @@ from framesift.videos import Video
 
 
 class CellSpec(BaseModel):
-    """One row to make, and the files it is made from."""
+    """One row to make, and the files it is made from.
+
+    `features` are the files of scores and embeddings that the selection read; only how long they took is looked up.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,6 +36,7 @@ class CellSpec(BaseModel):
     showing: dict[str, Any] = {}
     uniform: UniformArm | None = None
     selection: str | None = None
+    features: tuple[str, ...] = ()
     answers: tuple[str, ...] = Field(min_length=1)
 
     @property

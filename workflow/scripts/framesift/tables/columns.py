@@ -19,9 +19,17 @@ _MEASURES = (
     "difference_low",
     "difference_high",
     "p_value",
+    "p_clustered",
     "n_paired",
+    "n_unpaired",
+    "videos",
+    "wins",
+    "ties",
+    "losses",
+    "detectable",
     "evidence_recall",
 )
+_VERDICT = ("p_holm", "verdict", "reason")
 
 #: What a selection is worth without its answers (`framesift.measures`).
 SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
@@ -36,6 +44,7 @@ TABLE = (
     "unparsed",
     "unjudged",
     *_MEASURES,
+    *_VERDICT,
     "lmms_eval",
     "disagreements",
     "frames_mean",
@@ -47,19 +56,24 @@ TABLE = (
     "flag",
 )
 GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
-TIMINGS = (*_IDENTITY, "n", "seconds_per_question", "usage")
+TIMINGS = (*_IDENTITY, "n", "scoring_seconds", "selecting_seconds", "seconds_per_question", "usage")
 
-_DECIMALS = {"frames_mean": 2, "seconds_per_question": 3}  # other numbers with a fraction have four
+#: Other numbers with a fraction have four.
+_DECIMALS = {"frames_mean": 2, "scoring_seconds": 3, "selecting_seconds": 3, "seconds_per_question": 3}
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write rows as CSV: the same rows give the same bytes, and None is an empty field."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow([written(column, row[column]) for column in columns])
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(as_texts(columns, rows))
     write_text(path, text.getvalue())
+
+
+def as_texts(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """Rows as they stand in the file: its columns only, each value as `written`."""
+    return [{column: written(column, row[column]) for column in columns} for row in rows]
 
 
 def written(column: str, value: Any) -> str:

@@ -14,9 +14,10 @@ from rich.table import Table
 from rich.text import Text
 
 from framesift.errors import InputError
-from framesift.tables import columns
+from framesift.tables import columns, shown
+from framesift.tables.shown import Row
+from framesift.tables.verdicts import BETTER, NO_EVIDENCE, WORSE
 
-Row = dict[str, str]
 PIPED_WIDTH = 110
 _GROUP = re.compile(r"accuracy\[(.*)\]", re.DOTALL)
 _GROUPS_A_TABLE = 6  # as many as fit beside the names in 100 columns
@@ -71,37 +72,44 @@ def _table(rows: Sequence[Row]) -> Table:
     """A table with the columns that name a row."""
     made = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     made.add_column("method", overflow="fold")
-    for name in ("scorer", "control"):
-        if any(row[name] for row in rows):
-            made.add_column(name, overflow="fold")
+    if any(row["scorer"] for row in rows):
+        made.add_column("scorer", overflow="fold")
     return made
 
 
 def _names(row: Row, rows: Sequence[Row]) -> list[Text]:
-    mark = " !" if row["flag"] else ""
-    named = [row[name] for name in ("scorer", "control") if any(other[name] for other in rows)]
-    return [Text(row["method"] + mark), *map(Text, named)]
+    control, mark = f" ({row['control']})" if row["control"] else "", " !" if row["flag"] else ""
+    scorer = [Text(row["scorer"])] if any(other["scorer"] for other in rows) else []
+    return [Text(row["method"] + control + mark), *scorer]
 
 
 def _main(rows: Sequence[Row]) -> Table:
     made = _table(rows)
+    baseline = _baseline(rows)
     compared = any(row["n_paired"] for row in rows)
     recalled = any(row["evidence_recall"] for row in rows)
-    headers = ["questions", "accuracy %\n(95 % interval)"]
-    headers += ["gain, points\n(95 % interval)", "p"] if compared else []
-    headers += ["evidence\nseen %"] if recalled else []
-    headers += ["frames"]
+    headers = ["n", "accuracy %\n(95 % interval)"]
+    headers += ["gain, points\n(95 % interval)", "p\n(Holm)"] if compared else []
     for header in headers:
         made.add_column(header, justify="right", no_wrap=True)
+    if compared:
+        made.add_column("verdict", min_width=len("evidence"))
+    fewer = any(row["frames_mean"] and float(row["frames_mean"]) != int(row["budget"]) for row in rows)
+    for header in [*(["evidence\nseen %"] if recalled else []), *(["frames"] if fewer else [])]:
+        made.add_column(header, justify="right", no_wrap=True)
     for row in rows:
-        cells = [row["n"], _with_interval(row, "accuracy")]
-        if compared:
-            cells += ["baseline", ""] if not row["n_paired"] else [_with_interval(row, "difference", "+"), _p(row)]
-        cells += [_percent(row["evidence_recall"])] if recalled else []
-        cells += [_frames(row)]
-        style = "green" if _above(row) else "red" if _below(row) else ""
+        cells = [row["n"], shown.with_interval(row, "accuracy")]
+        cells += [shown.gain(row, baseline), shown.p_value(row), row["verdict"]] if compared else []
+        cells += [shown.percent(row["evidence_recall"])] if recalled else []
+        cells += [shown.frames(row)] if fewer else []
+        style = {BETTER: "green", WORSE: "red"}.get(row["verdict"], "")
         made.add_row(*_names(row, rows), *(Text(cell) for cell in cells), style=style)
     return made
+
+
+def _baseline(rows: Sequence[Row]) -> str | None:
+    """The method that the others are compared with: the first that is compared with nothing."""
+    return next((row["method"] for row in rows if not row["n_paired"] and not row["control"]), None)
 
 
 def _by_group(rows: Sequence[Row]) -> Iterator[RenderableType]:
@@ -109,32 +117,34 @@ def _by_group(rows: Sequence[Row]) -> Iterator[RenderableType]:
     groups = [match.group(1) for column in rows[0] if (match := _GROUP.fullmatch(column))]
     for start in range(0, len(groups), _GROUPS_A_TABLE):
         made = _table(rows)
-        shown = groups[start : start + _GROUPS_A_TABLE]
-        for group in shown:
+        here = groups[start : start + _GROUPS_A_TABLE]
+        for group in here:
             made.add_column(Text(group), justify="right")
         for row in rows:
-            made.add_row(*_names(row, rows), *(Text(_percent(row[f"accuracy[{group}]"])) for group in shown))
+            made.add_row(*_names(row, rows), *(Text(shown.percent(row[f"accuracy[{group}]"])) for group in here))
         yield Text("accuracy % by group")
         yield made
 
 
 def what_to_see(rows: Sequence[Row]) -> list[str]:
-    """One or two plain sentences about the rows of one answerer and budget."""
+    """Plain sentences about the rows of one answerer and budget: the verdicts first, then what to mind."""
     lines = []
     compared = [row for row in rows if row["difference"] and not row["control"]]
-    baseline = next((row["method"] for row in rows if not row["n_paired"]), "the baseline")
+    baseline = _baseline(rows) or "the baseline"
     if compared:
-        best = max(compared, key=lambda row: float(row["difference"]))
-        gain = f"{_name(best)}, {_points(best['difference'], '+')} points"
-        if not best["difference_low"]:
-            verdict = "too few videos to say how sure that is"
-        elif _above(best):
-            verdict = "its interval lies above zero"
-        elif _below(best):
-            verdict = "even its interval lies below zero"
-        else:
-            verdict = "its interval holds zero, so this may be chance"
-        lines.append(f"Best against {baseline}: {gain}; {verdict}.")
+        for verdict in (BETTER, WORSE):
+            if names := [_name(row) for row in compared if row["verdict"] == verdict]:
+                lines.append(f"{verdict.capitalize()} than {baseline}: {', '.join(names)}.")
+        unsure: dict[str, list[str]] = {}
+        for row in compared:
+            if row["verdict"] == NO_EVIDENCE:
+                unsure.setdefault(row["reason"], []).append(_name(row))
+        for reason, names in unsure.items():
+            lines.append(f"No evidence of a difference to {baseline}: {', '.join(names)} ({reason}).")
+        doubtful = [row for row in compared if row["verdict"] == NO_EVIDENCE and row["detectable"]]
+        if doubtful:
+            least = max(float(row["detectable"]) for row in doubtful)
+            lines.append(f"A true difference of {100 * least:.1f} points would be found four times out of five.")
     elif any(row["n_paired"] for row in rows):
         lines.append(f"There is no question that both {baseline} and another method answered.")
     problems = []
@@ -154,7 +164,10 @@ def what_to_see(rows: Sequence[Row]) -> list[str]:
 def _where_next(rows: Sequence[Row], path: Path) -> Iterator[str]:
     groups = path.with_name(f"{path.stem}_groups.csv")
     if any(row["n_paired"] for row in rows):
-        yield "Gain: accuracy minus the baseline's on the questions both answered; the interval resamples videos."
+        yield (
+            "Gain: accuracy minus the baseline's on the questions both answered. Intervals resample whole videos; p is"
+            " corrected for the number of methods."
+        )
     if groups.is_file():
         yield f"Next: {groups} has every group of questions with its own interval; docs/tables.md explains the columns."
     else:
@@ -163,44 +176,6 @@ def _where_next(rows: Sequence[Row], path: Path) -> Iterator[str]:
 
 def _name(row: Row) -> str:
     return f"{row['method']} with {row['scorer']}" if row["scorer"] else row["method"]
-
-
-def _above(row: Row) -> bool:
-    return bool(row["difference_low"]) and float(row["difference_low"]) > 0
-
-
-def _below(row: Row) -> bool:
-    return bool(row["difference_high"]) and float(row["difference_high"]) < 0
-
-
-def _points(fraction: str, sign: str = "") -> str:
-    return f"{100 * float(fraction):{sign}.1f}"
-
-
-def _percent(fraction: str) -> str:
-    return _points(fraction) if fraction else "-"
-
-
-def _with_interval(row: Row, column: str, sign: str = "") -> str:
-    if not row[column]:
-        return "-"
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    interval = f" ({_points(low, sign)} to {_points(high, sign)})" if low else ""
-    return f"{_points(row[column], sign)}{interval}"
-
-
-def _p(row: Row) -> str:
-    if not row["p_value"]:
-        return "-"
-    return "<0.0001" if float(row["p_value"]) == 0 else row["p_value"]
-
-
-def _frames(row: Row) -> str:
-    if not row["frames_mean"]:
-        return "-"
-    if row["frames_min"] == row["frames_max"]:
-        return row["frames_max"]
-    return f"{float(row['frames_mean']):.1f} ({row['frames_min']} to {row['frames_max']})"
 
 
 def print_table(path: str | Path, console: Console | None = None) -> None:

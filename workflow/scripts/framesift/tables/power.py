@@ -1,0 +1,68 @@
+"""How small a difference a table can see: the least one that would be found most of the time with these questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from framesift.tables.statistics import CONFIDENCE, by_video
+
+POWER = 0.8
+_LEAST = 1e-9  # at 0 the formula holds for every n
+
+
+def detectable_difference(videos: Sequence[str], differences: Sequence[int]) -> float | None:
+    """The smallest true difference that a two-sided test at 5 % finds in 80 % of samples like this one.
+
+    For n paired right-or-wrong answers of which the share d differs, the test has that power at the difference D for
+    which ``n D^2 = (z_0.975 sqrt(d) + z_0.8 sqrt(d - D^2))^2`` (Connor, Biometrics 43, 1987, for McNemar's test). n is
+    the number of questions divided by the design effect: by how much the videos make the variance of the mean
+    difference larger than that of independent questions. d is the share that was observed; it cannot be less than D,
+    and is D where the formula would have it so.
+
+    Parameters
+    ----------
+    videos : sequence of str, shape (n,)
+        The video of each question.
+    differences : sequence of int, shape (n,)
+        Per question, right (1) or wrong (0) of the method minus that of the baseline.
+
+    Returns
+    -------
+    float or None
+        None with fewer than two videos, and where not even the largest difference would be found.
+    """
+    effect = design_effect(videos, differences)
+    if effect is None:
+        return None
+    n, differing = len(differences) / effect, float(np.mean(np.abs(differences)))
+    size, power = norm.ppf(1 - (1 - CONFIDENCE) / 2), norm.ppf(POWER)
+
+    def surplus(difference: float) -> float:
+        share = max(differing, difference)
+        needed = size * np.sqrt(share) + power * np.sqrt(max(share - difference**2, 0.0))
+        return float(np.sqrt(n) * difference - needed)
+
+    return float(brentq(surplus, _LEAST, 1.0)) if surplus(1.0) > 0 else None
+
+
+def design_effect(videos: Sequence[str], differences: Sequence[int]) -> float | None:
+    """Variance of the mean over that of as many independent questions (Kish, Survey Sampling, 1965); at least 1.
+
+    None with fewer than two videos; 1 where all differences are the same, of which no variance can be told.
+    """
+    clusters = by_video(videos, differences)
+    n_videos, n = len(clusters.size), int(clusters.size.sum())
+    if n_videos < 2:
+        return None
+    mean = clusters.total.sum() / n
+    values = np.sort(np.asarray(differences))  # sorted, since floating-point sums depend on the order
+    independent = float(np.var(values, ddof=1)) / n
+    if independent == 0:
+        return 1.0
+    residuals = clusters.total - mean * clusters.size
+    clustered = n_videos / (n_videos - 1) * float(np.sum(residuals**2)) / n**2
+    return max(1.0, clustered / independent)

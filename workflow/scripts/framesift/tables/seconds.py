@@ -1,0 +1,36 @@
+"""How long the jobs took that made some files: Snakemake writes it down for each job."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | None:
+    """Wall seconds of the jobs that made `files`, together; None where one of them is not known.
+
+    The rules of the workflow write the benchmark of ``results/X.json`` to ``benchmarks/X.tsv``. It is of the job's last
+    run: what a cache held then took no time.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Under one folder of results.
+    benchmarks : path or None
+        The folder ``benchmarks``.
+    """
+    if benchmarks is None or not files:
+        return None
+    taken = [_seconds(Path(benchmarks, *Path(file).parts[1:]).with_suffix(".tsv")) for file in files]
+    return sum(seconds for seconds in taken if seconds is not None) if None not in taken else None
+
+
+def _seconds(path: Path) -> float | None:
+    """The column ``s`` of a benchmark, with one line a repetition."""
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, delimiter="\t"))
+        return sum(float(line["s"]) for line in lines) / len(lines) if lines else None
+    except (OSError, KeyError, TypeError, ValueError):
+        return None

@@ -1,0 +1,78 @@
+"""The verdict on each row of a table: what a careful reader would sign, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from framesift.tables.cells import Cell
+from framesift.tables.guards import SAME_PIXELS
+from framesift.tables.statistics import holm
+
+BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence"
+SIGNIFICANCE = 0.05
+#: With fewer videos a few odd ones decide, whatever a test says.
+ENOUGH_VIDEOS = 10
+#: At most this share of the compared questions may have been answered by only one of the two rows.
+LOPSIDED = 0.05
+
+Row = dict[str, Any]
+
+
+def add_verdicts(rows: Sequence[Row], cells: Sequence[Cell], baselines: dict[tuple, Cell]) -> None:
+    """Add `p_holm`, `verdict` and `reason` to the rows of a table.
+
+    Corrected is the larger of the two p-values, so that neither videos whose questions go together nor videos whose
+    questions cancel out make a row look surer than both tests allow.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        With the numbers of `framesift.tables.accuracy.measure`, `n_unpaired` and `flag`.
+    cells : sequence of Cell
+        The cell of each row.
+    baselines : dict
+        The baseline of each cell that has one, by the cell's identity.
+    """
+    families: dict[tuple, list[Row]] = {}
+    flags = {cell.spec.identity: row["flag"] for cell, row in zip(cells, rows, strict=True)}
+    for cell, row in zip(cells, rows, strict=True):
+        row |= {"p_holm": None, "verdict": None, "reason": None}
+        if row["n_paired"]:
+            families.setdefault((row["answerer"], row["budget"], _kind(cell)), []).append(row)
+    for family in families.values():
+        larger = [max(row["p_value"], row["p_clustered"]) for row in family]
+        for row, corrected in zip(family, holm(larger), strict=True):
+            row["p_holm"] = corrected
+    for cell, row in zip(cells, rows, strict=True):
+        if baseline := baselines.get(cell.spec.identity):
+            row["reason"] = doubt(row, flags[baseline.spec.identity])
+            row["verdict"] = NO_EVIDENCE if row["reason"] else BETTER if row["difference"] > 0 else WORSE
+
+
+def _kind(cell: Cell) -> str:
+    """Methods, negative controls and runs of others ask different things, so each is corrected among its own."""
+    return "control" if cell.spec.control else "run" if cell.selection is None else "method"
+
+
+def doubt(row: Row, baseline_flag: str | None) -> str | None:
+    """Why a row is no evidence of a difference; None where it is.
+
+    A row is evidence where the interval of its difference excludes zero and its corrected p-value is below 0.05, and
+    where nothing speaks against the numbers themselves: no flag, enough videos, and the same questions answered.
+    """
+    if not row["n_paired"]:
+        return "no question that both answered"
+    if row["flag"]:
+        return f"flagged: {row['flag']}"
+    if baseline_flag and SAME_PIXELS in baseline_flag:
+        return f"the baseline is flagged: {SAME_PIXELS}"
+    if row["videos"] < ENOUGH_VIDEOS:
+        return f"fewer than {ENOUGH_VIDEOS} videos"
+    if row["n_unpaired"] > LOPSIDED * row["n_paired"]:
+        return f"{row['n_unpaired']} questions that only one of the two answered"
+    if row["difference_low"] <= 0 <= row["difference_high"]:
+        return "the interval holds zero"
+    if row["p_holm"] >= SIGNIFICANCE:
+        return f"p_holm is not below {SIGNIFICANCE}"
+    return None
