@@ -26,8 +26,8 @@ demo: $(VENV)/demo.done      ## the whole chain on a synthetic world, to a table
 	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv --quiet host reason
 	@$(BIN)/python workflow/scripts/show_table.py results/tables/demo.csv
 
-test: $(VENV)/test.done      ## every test
-	$(BIN)/python -m pytest
+test: $(VENV)/test.done      ## every test, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; without it its tests are skipped
 

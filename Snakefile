@@ -43,6 +43,7 @@ include: "rules/selection.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"
 include: "rules/papers.smk"
+include: "rules/report.smk"
 include: "rules/demo.smk"
 
 

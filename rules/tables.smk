@@ -76,3 +76,26 @@ rule make_table:
         " --judged {input.judged:q} {params.evidence:q}"
         " --out {output.table:q} --groups-out {output.groups:q} --markdown-out {output.markdown:q}"
         " --latex-out {output.latex:q} --timings-out {output.timings:q} --benchmarks benchmarks 2> {log:q}"
+
+
+# What each row of a table was made from, back to labels, videos, models and code (docs/provenance.md).
+rule make_manifest:
+    input:
+        table="results/tables/{table}.csv",
+        judged="results/judged/{table}.json",
+    output:
+        "results/manifests/{table}.json",
+    log:
+        "logs/manifests/{table}.log",
+    benchmark:
+        "benchmarks/manifests/{table}.tsv"
+    localrule: True  # it asks git, which a compute node may not have
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
+        code=plan.code("make_manifest.py"),
+    message:
+        "Writing what the rows of {wildcards.table} were made from"
+    shell:
+        "python workflow/scripts/make_manifest.py --spec {params.spec:q} --out {output:q} 2> {log:q}"

@@ -73,3 +73,15 @@ def test_the_table_has_one_row_a_cell_and_nothing_is_left_to_do(project):
     assert blank["verdict"] == "worse"
     assert {row["verdict"] for row in rows if row["method"] == "aks"} == {"better"}
     assert project.would_run(TABLE) == {}
+
+
+def test_what_can_be_made_of_a_table_is_made_once(project):
+    """Report, figures, manifest, published numbers and the text for a paper."""
+    targets = [
+        *("results/report/demo.html", "results/figures/demo", "results/manifests/demo.json"),
+        *("results/published/demo.csv", "results/methods/demo.tex", "results/tables/demo.md"),
+    ]
+    project.run(*targets)
+    assert all((project.folder / target).exists() for target in targets)
+    assert {file.suffix for file in (project.folder / "results/figures/demo").iterdir()} >= {".svg", ".png"}
+    assert project.would_run(*targets) == {}

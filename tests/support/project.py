@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "workflow", "resources")
+PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow", "resources", "pyproject.toml")
 
 
 class Project:

@@ -8,6 +8,7 @@ from framesift.tables.columns import write_csv
 from framesift.tables.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
 
 NAMES = ("answerer", "method", "scorer", "budget")
+COLUMNS = (*NAMES, "group", "metric", "ours", "ours_low", "ours_high", *COMPARISON_COLUMNS)
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
             if specs and not (row.get("grouping") and common["metric"] == "m_avg"):
                 rows.append((row, ours(row, **specs, **common)))
     comparisons = comparison_rows(rows, read_published(args.published, args.references))
-    write_csv(args.out, COMPARISON_COLUMNS, comparisons)
+    write_csv(args.out, COLUMNS, comparisons)
     comparable = sum(bool(row["comparable"]) for row in comparisons)
     log.info("%s: %d published numbers beside ours, %d of them comparable", args.out, len(comparisons), comparable)
 

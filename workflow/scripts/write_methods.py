@@ -13,9 +13,7 @@ from framesift.questions import read_questions
 def main() -> None:
     options = parser(__doc__, spec="what decides the numbers of the table (framesift.citations.setup_of)")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument(
-        "--answers", nargs="*", default=[], metavar="FILE.json", help="they tell versions"
-    )
+    options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="they tell versions")
     options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")
     options.add_argument("--text-out", required=True, metavar="FILE.tex")
     options.add_argument("--bib-out", required=True, metavar="FILE.bib")

@@ -34,7 +34,7 @@ def code_digest(*roots: str) -> str:
     digest = hashlib.sha256()
     for path in import_closure(roots):
         digest.update(path.relative_to(SCRIPTS).as_posix().encode())
-        digest.update(_normalised(path, path.stat().st_mtime_ns).encode())
+        digest.update(normalised(path, path.stat().st_mtime_ns).encode())
     return digest.hexdigest()[:12]
 
 
@@ -94,7 +94,7 @@ def _imports(path: Path, mtime_ns: int) -> tuple[Path, ...]:
 
 
 @cache
-def _normalised(path: Path, mtime_ns: int) -> str:
+def normalised(path: Path, mtime_ns: int) -> str:
     tree = ast.parse(path.read_text())  # a fresh tree, since it is changed here
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):  # what a parameter means to a reader changes no result

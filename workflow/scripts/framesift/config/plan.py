@@ -21,6 +21,7 @@ from framesift.datasets import Dataset, VideoFolder
 from framesift.demo.config import video_ids
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
+from framesift.files import file_digest
 from framesift.models import Checkpoint, is_folder
 from framesift.notes import by_hand, downloaded
 from framesift.protocols import Control, Protocol
@@ -328,11 +329,15 @@ class Plan:
         return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
 
     def published_spec(self, name: str) -> dict[str, Any]:
-        """What each row of a table was made from, to find published numbers of the same."""
+        """What each row of a table was made from, to find published numbers of the same.
+
+        No row for questions that are only written in the form of a benchmark, such as those of the demo.
+        """
         table = self.table(name)
         dataset = self.dataset(table.dataset)
+        own = table.selectors and setup_of(self.config, name)["in_form_of"]
         rows = []
-        for cell in self.cells(name):
+        for cell in [] if own else self.cells(name):
             selecting = cell.selecting
             scored_by = selecting.scorer or selecting.encoder
             names = self._cell(table, cell)
@@ -359,6 +364,42 @@ class Plan:
         if not self.table(name).selectors:
             raise InputError("the runs of others are for them to describe", field=f"tables.{name}")
         return setup_of(self.config, name)
+
+    def report_spec(self, name: str) -> dict[str, Any]:
+        """The spec of a table, with the scores that its selections were made from."""
+        dataset = self.table(name).dataset
+        return {
+            "table": self.table_spec(name),
+            "scores": {
+                self.selection(dataset, cell.selecting): self.scores(dataset, cell.selecting.scorer)
+                for cell in self.cells(name)
+                if cell.selecting.scorer
+            },
+        }
+
+    def report_inputs(self, name: str) -> dict[str, Any]:
+        """The files that figures and the report read besides the table's own, by what they are."""
+        spec = self.report_spec(name)
+        selections = [cell["selection"] for cell in spec["table"]["cells"] if cell["selection"]]
+        return {
+            "labels": self.labels(self.table(name).dataset),
+            "videos": self.videos_of(name),
+            "evidence": self.evidence(self.table(name).dataset),
+            "selections": list(dict.fromkeys(selections)),
+            "answers": self.answers_of(name),
+            "scores": sorted(set(spec["scores"].values())),
+        }
+
+    @staticmethod
+    def optional(files: Any, *names: str) -> list[str]:
+        """Options for those inputs of a rule that are there, each one file or none."""
+        return [word for name in names if (found := files.get(name)) for word in (f"--{name}", str(found))]
+
+    @staticmethod
+    def templates() -> str:
+        """A digest of what the report's page is made from besides code."""
+        folder = Path(__file__).parents[1] / "report" / "templates"
+        return spec_id([file_digest(file) for file in sorted(folder.iterdir())])
 
     @staticmethod
     def _label(component: Component | None, name: str | None) -> str:

@@ -1,0 +1,72 @@
+# Figures and the report of a table: results/figures/{table}/ and results/report/{table}.html.
+# Both are also shown by `snakemake --report`, in the categories below.
+
+
+rule make_figures:
+    input:
+        unpack(lambda wc: plan.report_inputs(wc.table)),
+        judged="results/judged/{table}.json",
+        table="results/tables/{table}.csv",
+        groups="results/tables/{table}_groups.csv",
+        timings="results/tables/{table}_timings.csv",
+    output:
+        report(
+            directory("results/figures/{table}"),
+            patterns=["{name}.svg"],
+            caption="../report/figures.rst",
+            category="Figures",
+            subcategory="{table}",
+            labels={"figure": "{name}"},
+        ),
+    log:
+        "logs/figures/{table}.log",
+    benchmark:
+        "benchmarks/figures/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    params:
+        spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
+        code=plan.code("make_figures.py"),
+        optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
+    message:
+        "Drawing the figures of {wildcards.table}"
+    shell:
+        "python workflow/scripts/make_figures.py --spec {params.spec:q} --labels {input.labels:q}"
+        " {params.optional:q} --judged {input.judged:q} --table {input.table:q}"
+        " --groups {input.groups:q} --timings {input.timings:q} --out {output:q} 2> {log:q}"
+
+
+rule make_report:
+    input:
+        unpack(lambda wc: plan.report_inputs(wc.table)),
+        judged="results/judged/{table}.json",
+        table="results/tables/{table}.csv",
+        groups="results/tables/{table}_groups.csv",
+        timings="results/tables/{table}_timings.csv",
+    output:
+        page=report(
+            "results/report/{table}.html",
+            caption="../report/page.rst",
+            category="Reports",
+            labels={"table": "{table}"},
+        ),
+        pieces=directory("results/report/{table}_files"),
+    log:
+        "logs/report/{table}.log",
+    benchmark:
+        "benchmarks/report/{table}.tsv"
+    conda:
+        "../envs/tables.yaml"
+    threads: 4
+    params:
+        spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
+        code=plan.code("make_report.py"),
+        templates=plan.templates(),
+        optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
+    message:
+        "Making the report of {wildcards.table}"
+    shell:
+        "python workflow/scripts/make_report.py --spec {params.spec:q} --labels {input.labels:q}"
+        " {params.optional:q} --judged {input.judged:q} --table {input.table:q}"
+        " --groups {input.groups:q} --timings {input.timings:q} --cache results/cache/thumbnails"
+        " --workers {threads} --out {output.page:q} 2> {log:q}"

@@ -1,0 +1,79 @@
+"""A table beside published numbers, and what a paper has to say of it: the programs, on the configured tables."""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import compare_published
+import write_methods
+from framesift.answers import Answer, write_answers
+from framesift.config.load import load_config
+from framesift.config.plan import Plan
+from framesift.files import write_json
+from framesift.questions import NORMALISED, Question
+from framesift.tables import columns
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCES = ROOT / "config" / "references.bib"
+
+
+@pytest.fixture
+def plan(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    raw["tables"]["videomme"] |= {"answerers": ["llava_video_7b"], "scorers": ["blip"], "budgets": [64]}
+    raw["tables"]["videomme"]["protocol"] = "released"
+    return Plan(load_config(raw))
+
+
+def run(program, monkeypatch, **options):
+    words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", *value)]
+    monkeypatch.setattr(sys, "argv", ["program.py", *map(str, words)])
+    program.main()
+
+
+def test_aks_is_compared_with_its_paper(plan, tmp_path, monkeypatch):
+    spec = plan.published_spec("videomme")
+    rows = [
+        {
+            **dict.fromkeys(columns.TABLE),
+            **dict(zip(compare_published.NAMES, row["names"], strict=True)),
+            "n": 2700, "n_total": 2700, "accuracy": 0.65, "accuracy_low": 0.63, "accuracy_high": 0.67,
+        }
+        for row in spec["rows"]
+    ]  # fmt: skip
+    columns.write_csv(tmp_path / "table.csv", columns.TABLE, rows)
+    run(
+        compare_published, monkeypatch, spec=[json.dumps(spec)], table=[tmp_path / "table.csv"],
+        published=plan.published, references=[REFERENCES], out=[tmp_path / "out.csv"],
+    )  # fmt: skip
+    with open(tmp_path / "out.csv") as file:
+        found = [row for row in csv.DictReader(file) if row["paper"] == "tang2025aks" and row["comparable"] == "True"]
+    by_method = {row["method"]: row for row in found}
+    assert (by_method["aks"]["theirs"], by_method["aks"]["within"]) == ("65.3000", "True")
+    assert (by_method["uniform"]["theirs"], by_method["uniform"]["ours"]) == ("64.4000", "65.0000")
+
+
+def test_questions_in_the_form_of_a_benchmark_are_compared_with_nothing(plan):
+    assert plan.published_spec("demo")["rows"] == []
+    assert len(plan.published_spec("videomme")["rows"]) == 3
+
+
+def test_what_a_paper_says_of_a_table(plan, tmp_path, monkeypatch):
+    question = Question(question_id="q", video_id="v", question="?", options=("a", "b"), answer="A")
+    write_json(tmp_path / "labels.json", [{NORMALISED: question.model_dump()}])
+    made_by = {"versions": {"lmms-eval": "0.7.3", "transformers": "4.46.3", "torch": "2"}}
+    write_answers(tmp_path / "answers.json", {"q": Answer(video_id="v")}, made_by)
+    run(
+        write_methods, monkeypatch, spec=[json.dumps(plan.methods_spec("videomme"))], labels=[tmp_path / "labels.json"],
+        answers=[tmp_path / "answers.json"], references=[REFERENCES], text_out=[tmp_path / "m.tex"],
+        bib_out=[tmp_path / "m.bib"],
+    )  # fmt: skip
+    text, entries = (tmp_path / "m.tex").read_text(), (tmp_path / "m.bib").read_text()
+    for words in ("transformers 4.46.3", "lmms-eval 0.7.3", "64 frames", r"\texttt{released}", "tang2025aks"):
+        assert words in text
+    assert "{tang2025aks," in entries

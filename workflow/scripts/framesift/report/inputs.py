@@ -1,0 +1,164 @@
+"""What figures and the report are made from: files alone, named by options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from framesift.answers import Answer, union_of_chunks
+from framesift.errors import InputError
+from framesift.evidence import evidence_in_seconds
+from framesift.judged import read_judged
+from framesift.questions import Evidence, Question, read_questions
+from framesift.report import rows as table_rows
+from framesift.report.rows import Row
+from framesift.scores import QuestionScores, read_scores
+from framesift.selection import Selected
+from framesift.tables.accuracy import Groups, baseline_of, groups_of
+from framesift.tables.cells import Cell, Sources, TableSpec, read_cells, read_table_spec
+from framesift.videos import Video, read_videos
+
+SPEC = "table: the spec of make_table.py; scores: the score file of each selection that was made from one"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A table with everything it was made from.
+
+    Attributes
+    ----------
+    spec : TableSpec
+    rows, groups, timings : list of Row
+        The table's files; `rows` goes with `cells`, one to one.
+    cells : list of Cell
+    answers : list of mapping
+        By question id, one a cell: also those that failed, with the reason.
+    questions, videos, evidence : mapping
+        By id; evidence in seconds.
+    scores : mapping
+        By the scorer's label: scores by question id.
+    """
+
+    spec: TableSpec
+    rows: list[Row]
+    groups: list[Row]
+    timings: list[Row]
+    cells: list[Cell]
+    answers: list[Mapping[str, Answer]]
+    questions: Mapping[str, Question]
+    videos: Mapping[str, Video]
+    evidence: Mapping[str, Evidence]
+    scores: Mapping[str, Mapping[str, QuestionScores]] = field(default_factory=dict)
+
+    @cached_property
+    def names(self) -> list[str]:
+        """Names of the cells, without answerer and budget."""
+        return [table_rows.series(row) for row in self.rows]
+
+    @cached_property
+    def baseline_name(self) -> str | None:
+        """The series of the baseline; None where it has several, one a scorer."""
+        found = {
+            name
+            for name, row in zip(self.names, self.rows, strict=True)
+            if table_rows.is_baseline(row, self.spec.baseline)
+        }
+        return found.pop() if len(found) == 1 else None
+
+    @cached_property
+    def baselines(self) -> list[int | None]:
+        """Of each cell, the place of the cell it is compared with."""
+        places = {cell.spec.identity: place for place, cell in enumerate(self.cells)}
+        found = baseline_of(self.spec, self.cells)
+        return [
+            places[found[cell.spec.identity].spec.identity] if cell.spec.identity in found else None
+            for cell in self.cells
+        ]
+
+    @cached_property
+    def groupings(self) -> Groups:
+        """Grouping, group, and the questions in it."""
+        return groups_of(list(self.questions.values()), self.evidence)
+
+    @cached_property
+    def selections(self) -> dict[str, Mapping[str, Selected]]:
+        """Selections by file, each once."""
+        return {
+            cell.spec.selection: cell.selection
+            for cell in self.cells
+            if cell.spec.selection is not None and cell.selection is not None
+        }
+
+    def named_selections(self) -> dict[int, dict[str, Mapping[str, Selected]]]:
+        """Budget, name of the row, and its selection; each selection once."""
+        made: dict[int, dict[str, Mapping[str, Selected]]] = {}
+        for name, cell in zip(self.names, self.cells, strict=True):
+            if cell.selection is not None and not cell.spec.control:
+                made.setdefault(cell.spec.budget, {}).setdefault(name, cell.selection)
+        return made
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
+    """The files that both programs read."""
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--videos", metavar="FILE.parquet", help="from index_videos.py")
+    options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
+    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge_answers.py")
+    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make_table.py")
+    options.add_argument("--groups", required=True, metavar="FILE.csv", help="its groups")
+    options.add_argument("--timings", metavar="FILE.csv", help="its timings, for what accuracy costs")
+
+
+def read_inputs(args: argparse.Namespace) -> Inputs:
+    """Read what the options name.
+
+    Raises
+    ------
+    InputError
+        For files that are missing or damaged, and for a table that was made from another spec.
+    """
+    spec, score_files = _spec(args.spec)
+    questions = {question.question_id: question for question in read_questions(args.labels)}
+    videos = read_videos(args.videos) if args.videos else {}
+    evidence = evidence_in_seconds(questions.values(), videos, args.evidence)
+    ordered = spec.in_order()
+    rows = table_rows.read_rows(args.table)
+    expected = [tuple(str(part) for part in cell.identity) for cell in ordered]
+    if [table_rows.identity(row) for row in rows] != expected:
+        raise InputError(
+            "has other rows than its spec",
+            file=args.table,
+            value=len(rows),
+            expected=f"{len(expected)} rows, in the order of make_table.py",
+            hint="make the table again",
+        )
+    sources = Sources(questions, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
+    return Inputs(
+        spec=spec,
+        rows=rows,
+        groups=table_rows.read_rows(args.groups),
+        timings=table_rows.read_rows(args.timings, timings=True) if args.timings else [],
+        cells=read_cells(ordered, sources),
+        answers=[union_of_chunks(cell.answers) for cell in ordered],
+        questions=questions,
+        videos=videos,
+        evidence=evidence,
+        scores=_scores(ordered, score_files),
+    )
+
+
+def _spec(given: Any) -> tuple[TableSpec, dict[str, str]]:
+    if not isinstance(given, dict) or "table" not in given or not isinstance(given["table"], dict):
+        raise InputError("must hold the spec of a table", field="--spec: table", expected="the spec of make_table.py")
+    scores = given.get("scores", {})
+    if set(given) - {"table", "scores"} or not isinstance(scores, dict):
+        raise InputError("holds something else", field="--spec", value=sorted(given), expected="table and scores")
+    return read_table_spec(given["table"]), scores
+
+
+def _scores(ordered: Sequence[Any], files: Mapping[str, str]) -> dict[str, Mapping[str, QuestionScores]]:
+    by_scorer = {cell.scorer: files[cell.selection] for cell in ordered if cell.scorer and cell.selection in files}
+    return {scorer: read_scores(file) for scorer, file in by_scorer.items()}

@@ -1,0 +1,268 @@
+"""The report of a table: one HTML file that opens from disk, and where that is too much, pieces in a folder beside it.
+
+A page opened by ``file://`` may not fetch files, but it may load scripts and pictures. So what is not needed at once
+(details of 100 questions a piece, thumbnails of one video a piece) is either embedded as JSON, or lies beside the page
+as scripts that are loaded when they are looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from framesift.files import write_text
+from framesift.report import rows as table_rows
+from framesift.report import thumbnails
+from framesift.report.gallery import details, index
+from framesift.report.inputs import Inputs
+from framesift.report.interactive import pictures
+from framesift.report.rows import IDENTITY, Row
+from framesift.report.words import summary, title
+
+TEMPLATES = Path(__file__).parent / "templates"
+QUESTIONS_A_PIECE = 100
+#: Bytes of pieces that are embedded; more lie in a folder beside the page.
+EMBEDDED = 16_000_000
+#: Frames of a choice that get a thumbnail.
+SHOWN = 32
+
+
+def write_page(
+    inputs: Inputs, out: Path, cache: Path | None, workers: int = 1, embedded: int = EMBEDDED, shown: int = SHOWN
+) -> Path:
+    """Write the report.
+
+    Parameters
+    ----------
+    inputs : Inputs
+    out : Path
+        The HTML file. The folder beside it, ``{stem}_files``, is made anew; it is empty where everything is embedded.
+    cache : Path or None
+        Folder of thumbnails; None for a report without them.
+    workers : int
+        Processes that make thumbnails.
+    embedded : int
+        Bytes that may be embedded besides the page itself.
+    shown : int
+        Frames of each choice that get a thumbnail, evenly over the choice.
+
+    Returns
+    -------
+    Path
+        The folder.
+    """
+    folder = out.with_name(f"{out.stem}_files")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.stem}."))
+    try:
+        made.chmod(0o755)
+        found, faults = index(inputs), {}
+        videos: dict[str, str] = {}
+        if cache is not None:
+            faults = _write_thumbnails(inputs, made, cache, workers, shown, videos)
+        questions = list(inputs.questions.values())
+        for number, start in enumerate(range(0, len(questions), QUESTIONS_A_PIECE)):
+            batch = questions[start : start + QUESTIONS_A_PIECE]
+            _write_piece(made, f"q{number}", [details(inputs, question) for question in batch])
+        size = sum(file.stat().st_size for file in made.iterdir())
+        pieces: dict[str, str] = {}
+        if size <= embedded:
+            for file in sorted(made.iterdir()):
+                pieces[file.stem] = _piece_of(file.read_text())
+                file.unlink()
+        found |= {
+            "table": inputs.spec.table,
+            "baseline": inputs.spec.baseline,
+            "videos": videos,
+            "faults": faults,
+            "folder": folder.name,
+            "piece": QUESTIONS_A_PIECE,
+            "thumbnails": cache is not None,
+        }
+        write_text(out, render(inputs, found, pieces))
+        shutil.rmtree(folder, ignore_errors=True)
+        made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def _write_thumbnails(
+    inputs: Inputs, folder: Path, cache: Path, workers: int, shown: int, videos: dict[str, str]
+) -> dict[str, str]:
+    """Write a piece a video; into `videos`, which piece belongs to which video."""
+    chosen: dict[str, set[int]] = {}
+    for selection in inputs.selections.values():
+        for choice in selection.values():
+            chosen.setdefault(choice.video_id, set()).update(evenly(choice.frames, shown))
+    faults = thumbnails.make_all(inputs.videos.values(), chosen, cache, workers)
+    for number, (name, video) in enumerate(sorted(inputs.videos.items())):
+        if found := thumbnails.pictures(video, chosen.get(name, ()), cache):
+            encoded = {str(frame): base64.b64encode(picture).decode() for frame, picture in found.items()}
+            videos[name] = f"v{number}"
+            _write_piece(folder, f"v{number}", encoded)
+    return faults
+
+
+def evenly(frames: list[int], n: int) -> list[int]:
+    """At most `n` of the frames, evenly over them, the first and the last among them.
+
+    >>> evenly([1, 2, 3, 4, 5], 3)
+    [1, 3, 5]
+    """
+    if len(frames) <= n:
+        return frames
+    if n == 1:
+        return frames[:1]
+    return [frames[round(place * (len(frames) - 1) / (n - 1))] for place in range(n)]
+
+
+_CALL = "framesiftPiece("
+
+
+def _write_piece(folder: Path, name: str, value: Any) -> None:
+    (folder / f"{name}.js").write_text(f"{_CALL}{inert(name)},{inert(value)});\n")
+
+
+def _piece_of(script: str) -> str:
+    """The value in the script of a piece."""
+    return script[len(_CALL) :].split(",", 1)[1].removesuffix(");\n")
+
+
+def inert(value: Any) -> str:
+    """JSON that no HTML parser can take for anything else, and that is a JavaScript value as well.
+
+    >>> inert("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text
+
+
+def render(inputs: Inputs, found: dict[str, Any], pieces: dict[str, str]) -> str:
+    """The text of the page."""
+    import jinja2
+    import plotly.offline  # type: ignore[import-untyped]
+    from markupsafe import Markup
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    drawn = pictures(inputs)
+    scripts = [_template(name) for name in ("early.js", "page.js", "gallery.js")]
+    if drawn:
+        scripts.insert(1, plotly.offline.get_plotlyjs())
+    return environment.get_template("report.html.j2").render(
+        title=title(inputs),
+        sections=summary(inputs),
+        rows=table_view(inputs.rows, inputs.spec.baseline),
+        groups=table_view(inputs.groups, inputs.spec.baseline),
+        timings=table_view(inputs.timings, inputs.spec.baseline) if inputs.timings else None,
+        pictures=drawn,
+        figures=Markup(inert({picture.name: picture.data for picture in drawn})),
+        index=Markup(inert(found)),
+        pieces=[(name, Markup(text)) for name, text in pieces.items()],
+        embedded=not found["questions"] or bool(pieces),
+        style=Markup(_template("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        policy=" ".join(f"'sha256-{_hash(script)}'" for script in scripts),
+        n=len(inputs.questions),
+    )
+
+
+def _template(name: str) -> str:
+    return (TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+#: Columns that are shown at first, in this order, with their headings; all others follow on request.
+_FIRST = {
+    "answerer": "answerer",
+    "method": "method",
+    "scorer": "scorer",
+    "control": "control",
+    "budget": "budget, frames",
+    "grouping": "grouping",
+    "group": "group",
+    "n": "n",
+    "n_total": "of",
+    "excluded": "excluded",
+    "unparsed": "unparsed",
+    "accuracy": "accuracy %",
+    "difference": "gain, points",
+    "verdict": "verdict",
+    "p_holm": "p, Holm",
+    "p_value": "p",
+    "evidence_recall": "evidence seen %",
+    "frames_mean": "frames",
+    "scoring_seconds": "scoring, s",
+    "selecting_seconds": "selecting, s",
+    "seconds_per_question": "answering, s",
+    "flag": "flag",
+}
+_WITH_INTERVAL = {"accuracy": "", "difference": "+"}
+_PERCENT = {"evidence_recall"}
+_COUNTS = {"excluded", "unparsed"}
+_WORDS = {*IDENTITY, "grouping", "group", "verdict", "protocol", "flag", "usage", "reason"} - {"budget"}
+
+
+def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
+    """A table for the page: columns, and for every field its text and what it is sorted by (the text of the file).
+
+    Columns that are empty in every row, or count nothing, are among those shown on request only.
+    """
+    columns = list(rows[0]) if rows else []
+    judged = any(table_rows.verdict(row) for row in rows) and "difference" in columns
+    if judged and "verdict" not in columns:
+        columns.append("verdict")
+    first = [name for name in _FIRST if name in columns and (name == "verdict" or _telling(rows, name))]
+    heads = [{"key": name, "label": _FIRST[name], "extra": False, "number": name not in _WORDS} for name in first]
+    rest = [name for name in columns if name not in first or name in _WITH_INTERVAL or name in _PERCENT]
+    heads += [
+        {"key": name, "label": name, "extra": True, "number": name not in _WORDS} for name in rest if name != "verdict"
+    ]
+    return {"heads": heads, "rows": [_fields(row, heads, baseline) for row in rows]}
+
+
+def _telling(rows: list[Row], name: str) -> bool:
+    """Whether a column says something: counts of what went wrong do where one is not zero."""
+    return any(row[name] and (row[name] != "0" or name not in _COUNTS) for row in rows)
+
+
+def _fields(row: Row, heads: list[dict[str, Any]], baseline: str | None) -> dict[str, Any]:
+    said = table_rows.verdict(row)
+    fields = []
+    for head in heads:
+        name = head["key"]
+        raw = said if name == "verdict" else row.get(name, "")
+        fields.append({"text": raw if head["extra"] else _shown(row, name, raw, baseline), "sort": raw} | head)
+    return {"fields": fields, "verdict": said.replace(" ", "-")}
+
+
+def _shown(row: Row, name: str, raw: str, baseline: str | None) -> str:
+    if name == "difference" and not raw and table_rows.is_baseline(row, baseline):
+        return "baseline"
+    if name in _WITH_INTERVAL:
+        return table_rows.interval(row, name, _WITH_INTERVAL[name])
+    if name in _PERCENT:
+        return table_rows.percent(raw)
+    if name in ("p_value", "p_holm"):
+        return table_rows.p_value(raw)
+    if name == "frames_mean" and raw:
+        low, high = row.get("frames_min"), row.get("frames_max")
+        return raw if low == high else f"{raw} ({low} to {high})"
+    return raw

@@ -1,0 +1,27 @@
+"""Draw the figures of a table as SVG and PNG: the same table gives the same files.
+
+docs/report.md lists them. Figures for which the table has no numbers (one budget, no timings) are not made.
+"""
+
+from pathlib import Path
+
+from framesift.cli import log, parser, run
+from framesift.report.figures import write_figures
+from framesift.report.inputs import SPEC, add_options, read_inputs
+
+
+def main() -> None:
+    options = parser(__doc__, spec=SPEC)
+    add_options(options)
+    options.add_argument(
+        "--question", action="append", default=[], metavar="ID", help="draw the score curve of this question as well"
+    )
+    options.add_argument("--out", required=True, metavar="FOLDER")
+    args = options.parse_args()
+
+    files = write_figures(read_inputs(args), Path(args.out), args.question)
+    log.info("%s: %d files", args.out, len(files))
+
+
+if __name__ == "__main__":
+    run(main)

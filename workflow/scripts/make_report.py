@@ -1,0 +1,34 @@
+"""Make the report of a table: one HTML file that opens offline, with a gallery of every question.
+
+Where details and thumbnails are more than --embed bytes, they lie in the folder FILE_files beside the page and are
+loaded when they are looked at; keep the two together. docs/report.md explains the page.
+"""
+
+import os
+from pathlib import Path
+
+from framesift.cli import log, parser, run
+from framesift.report.inputs import SPEC, add_options, read_inputs
+from framesift.report.page import EMBEDDED, SHOWN, write_page
+
+
+def main() -> None:
+    options = parser(__doc__, spec=SPEC)
+    add_options(options)
+    options.add_argument("--cache", metavar="FOLDER", help="where thumbnails are kept; without it there are none")
+    options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that make thumbnails")
+    options.add_argument("--embed", type=int, default=EMBEDDED, metavar="BYTES", help="most to embed (%(default)s)")
+    options.add_argument(
+        "--shown", type=int, default=SHOWN, metavar="N", help="most thumbnails of a choice (%(default)s)"
+    )
+    options.add_argument("--out", required=True, metavar="FILE.html")
+    args = options.parse_args()
+
+    inputs = read_inputs(args)
+    cache = Path(args.cache) if args.cache else None
+    folder = write_page(inputs, Path(args.out), cache, args.workers, args.embed, max(1, args.shown))
+    log.info("%s: %d questions, %d files in %s", args.out, len(inputs.questions), len(list(folder.iterdir())), folder)
+
+
+if __name__ == "__main__":
+    run(main)
