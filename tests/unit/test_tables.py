@@ -21,6 +21,7 @@ from framesift.answers import Answer, write_answers
 from framesift.errors import InputError
 from framesift.files import write_json
 from framesift.judged import JudgedCell, Verdict, write_judged
+from framesift.scores import write_scores
 from framesift.selection import Selected, write_selection
 from framesift.tables import columns, display, written
 from framesift.tables.guards import SAME_PIXELS, TOO_ALIKE
@@ -787,6 +788,24 @@ def test_seconds_of_the_jobs_that_scored_and_selected(world, make, monkeypatch):
     uniform, topk = make(world)[2]
     assert (topk["scoring_seconds"], topk["selecting_seconds"]) == ("1.500", "0.250")  # of four questions
     assert (uniform["scoring_seconds"], uniform["selecting_seconds"]) == ("", "")  # none needed, and none on disk
+
+
+@pytest.mark.parametrize(("device", "share"), [("NVIDIA H200", 1), ("cpu", 0), ("", 0), ("server", 0)])
+def test_seconds_of_a_gpu_are_those_of_files_that_name_one(world, make, monkeypatch, device, share):
+    monkeypatch.chdir(world.folder)
+    world.spec["baseline"] = None
+    cell = world.cell("AABB", "topk", "clip")
+    cell["features"] = ["results/scores.parquet"]
+    (world.folder / "results").mkdir()
+    (world.folder / "benchmarks").mkdir()
+    write_scores("results/scores.parquet", [], {}, device)
+    (world.folder / "benchmarks" / "scores.tsv").write_text("s\n4.0\n")
+    world.edit(cell["answers"][0], lambda questions: [one.update(device=device) for one in questions.values()])
+    [timing] = make(world)[2]
+    assert timing["scoring_seconds"] == "1.000"
+    assert timing["scoring_gpu_seconds"] == f"{share:.3f}"
+    assert timing["seconds_per_question"] == "0.625"
+    assert timing["gpu_seconds_per_question"] == f"{0.625 * share:.3f}"
 
 
 def test_seconds_are_not_told_where_one_job_is_missing(world, make):

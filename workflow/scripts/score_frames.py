@@ -6,6 +6,7 @@ video that they still lack are shown to them while they are decoded anyway.
 
 from framesift.cli import log, parser, run
 from framesift.components import build
+from framesift.models import device_name, pick_device
 from framesift.scores import write_scores
 from framesift.scoring import add_shard_options, shard_of
 
@@ -18,7 +19,7 @@ def main() -> None:
 
     shard = shard_of(args, build("scorers", args.spec["scorer"]))
     rows = [row for rows in shard.scoring.score(shard.videos, shard.questions) for row in rows]
-    write_scores(args.out, rows, args.spec)
+    write_scores(args.out, rows, args.spec, device_name(pick_device(args.device)))
     log.info("%s: %d questions, %d left out", args.out, len(rows), sum(row.error is not None for row in rows))
 
 

@@ -20,11 +20,12 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.answerers import Answerer, Asked, Model
+from framesift.answerers import Answerer, Asked, LocalAnswerer, Model
 from framesift.code import code_digest
 from framesift.errors import InputError, VideoError
 from framesift.journal import Journal
 from framesift.lmms_task import Frames
+from framesift.models import device_name
 from framesift.prefetch import Wanted, decoded_ahead
 from framesift.spec import canonical_json, spec_id
 
@@ -48,6 +49,7 @@ class Response:
     key: str = ""
     usage: dict[str, int] = field(default_factory=dict)
     seconds: float = 0.0
+    device: str = ""
     error: str | None = None
 
 
@@ -109,6 +111,7 @@ class Asker:
             "versions": {name: version(name) for name in answerer.libraries},
         }
         self.journal = Journal(cache / f"{answerer.kind}-{spec_id(self.identity)}", writer)
+        self.runs_on = device_name(device) if isinstance(answerer, LocalAnswerer) else "server"
         self.timing = Timing()
         self._lock = threading.Lock()
 
@@ -223,7 +226,7 @@ class Asker:
             start = time.monotonic()
             record = self._generate(model, put, wanted)
             seconds = time.monotonic() - start
-            record["seconds"] = round(seconds, 3)
+            record |= {"seconds": round(seconds, 3), "device": self.runs_on}
             self.journal.add(key, record)
             put.forget()
             with self._lock:
@@ -360,6 +363,7 @@ def _response(record: Mapping[str, Any]) -> Response:
         key=record["key"],
         usage=record["usage"],
         seconds=record["seconds"],
+        device=record["device"],
     )
 
 

@@ -34,6 +34,8 @@ class Answer(BaseModel):
         What is counted for its costs, such as tokens.
     seconds : float
         Time the model took when this answer was made, decoding of the video left out.
+    device : str
+        What it ran on: ``cpu``, the name of a GPU, or ``server``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,6 +49,7 @@ class Answer(BaseModel):
     key: str = ""
     usage: dict[str, int] = {}
     seconds: float = 0.0
+    device: str = ""
 
 
 def write_answers(path: str | Path, answers: Mapping[str, Answer], made_by: Mapping[str, Any]) -> None:

@@ -193,6 +193,7 @@ def evaluate(
             key=response.key,
             usage=response.usage,
             seconds=response.seconds,
+            device=response.device,
         )
     return answers
 

@@ -138,6 +138,15 @@ def loading(component: Checkpoint, expected: str) -> Iterator[None]:
         ) from error
 
 
+def device_name(device: str) -> str:
+    """What a result says it was computed on: ``cpu``, or the name of the GPU."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return str(torch.cuda.get_device_name())
+
+
 def pick_device(device: str) -> str:
     """``auto`` becomes ``cuda`` where there is a GPU, else ``cpu``."""
     if device != "auto":

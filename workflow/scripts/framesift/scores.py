@@ -32,8 +32,8 @@ class QuestionScores:
     scores: list[float]
 
 
-def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object) -> None:
-    """Write scores as parquet, sorted by question id; the spec goes into its metadata."""
+def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object, device: str = "") -> None:
+    """Write scores as parquet, sorted by question id; its metadata say the spec, and what they were computed on."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -43,7 +43,7 @@ def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object)
             ("frames", pa.list_(pa.int64())),
             ("scores", pa.list_(pa.float32())),
         ],
-        metadata={"spec": canonical_json(spec)},
+        metadata={"spec": canonical_json(spec), "device": device},
     )
     table = pa.Table.from_pylist([asdict(row) for row in sorted(rows, key=lambda row: row.question_id)], schema=schema)
     with whole(path) as temporary:
@@ -55,3 +55,10 @@ def read_scores(path: str | Path) -> dict[str, QuestionScores]:
     import pyarrow.parquet as pq
 
     return {row["question_id"]: QuestionScores(**row) for row in pq.read_table(path).to_pylist()}
+
+
+def computed_on(path: str | Path) -> str:
+    """What the scores of a file were computed on: ``cpu``, the name of a GPU, or empty where it does not say."""
+    import pyarrow.parquet as pq
+
+    return (pq.read_schema(path).metadata or {}).get(b"device", b"").decode()

@@ -17,7 +17,7 @@ from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
 from framesift.tables.guards import too_alike
 from framesift.tables.power import detectable_difference
-from framesift.tables.seconds import job_seconds
+from framesift.tables.seconds import is_gpu, job_seconds, on_gpu
 from framesift.tables.statistics import (
     clustered_accuracy_interval,
     clustered_p_value,
@@ -228,23 +228,26 @@ def timing_rows(cells: Sequence[Cell], n_total: int, benchmarks: str | Path | No
     """Seconds a question of scoring, selecting and answering, apart from the table: they differ from run to run.
 
     Scoring and selecting are what the jobs took, over all questions of the dataset (`n_total`), where `benchmarks`
-    has it; answering is what the model took, over the questions answered.
+    has it; answering is what the model took, over the questions answered. GPU seconds are those of jobs and answers
+    that name a GPU.
     """
-    return [
-        {
-            **_identity(cell.spec),
-            "n": len(cell.outcomes),
-            "scoring_seconds": _each(job_seconds(cell.spec.features, benchmarks), n_total),
-            "selecting_seconds": _each(
-                job_seconds([cell.spec.selection] if cell.spec.selection else [], benchmarks), n_total
-            ),
-            "seconds_per_question": (
-                fmean(outcome.seconds for outcome in cell.outcomes.values()) if cell.outcomes else None
-            ),
-            "usage": _usage(cell),
-        }
-        for cell in cells
-    ]
+    return [_timing(cell, n_total, benchmarks) for cell in cells]
+
+
+def _timing(cell: Cell, n_total: int, benchmarks: str | Path | None) -> Row:
+    scoring = _each(job_seconds(cell.spec.features, benchmarks), n_total)
+    selecting = _each(job_seconds([cell.spec.selection] if cell.spec.selection else [], benchmarks), n_total)
+    answering = [(outcome.seconds, is_gpu(outcome.device)) for outcome in cell.outcomes.values()]
+    return {
+        **_identity(cell.spec),
+        "n": len(cell.outcomes),
+        "scoring_seconds": scoring,
+        "scoring_gpu_seconds": (scoring if on_gpu(cell.spec.features) else 0.0) if scoring is not None else None,
+        "selecting_seconds": selecting,
+        "seconds_per_question": fmean(seconds for seconds, _ in answering) if answering else None,
+        "gpu_seconds_per_question": fmean(seconds * gpu for seconds, gpu in answering) if answering else None,
+        "usage": _usage(cell),
+    }
 
 
 def _each(seconds: float | None, n: int) -> float | None:

@@ -154,6 +154,8 @@ class Outcome:
         Evidence recall, for a question with evidence spans.
     seconds : float
         Time the answer took.
+    device : str
+        What it ran on.
     usage : dict
         What is counted for its costs.
     """
@@ -169,6 +171,7 @@ class Outcome:
     pixels: str = ""
     key: str = ""
     replaced: bool = False
+    device: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -263,6 +266,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
             # The times of what was given are known where they are those of the selection.
             recall=evidence_recall(_seen(selected, answer, showing), spans, sources.evidence_tolerance),
             seconds=answer.seconds,
+            device=answer.device,
             usage=answer.usage,
         )
     return Cell(spec, selection, judged, outcomes)

@@ -56,10 +56,21 @@ TABLE = (
     "flag",
 )
 GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
-TIMINGS = (*_IDENTITY, "n", "scoring_seconds", "selecting_seconds", "seconds_per_question", "usage")
+TIMINGS = (
+    *_IDENTITY,
+    "n",
+    *(
+        "scoring_seconds",
+        "scoring_gpu_seconds",
+        "selecting_seconds",
+        "seconds_per_question",
+        "gpu_seconds_per_question",
+    ),
+    "usage",
+)
 
 #: Other numbers with a fraction have four.
-_DECIMALS = {"frames_mean": 2, "scoring_seconds": 3, "selecting_seconds": 3, "seconds_per_question": 3}
+_DECIMALS = {"frames_mean": 2} | {name: 3 for name in TIMINGS if "seconds" in name}
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -6,6 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from framesift.scores import computed_on
+
 
 def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | None:
     """Wall seconds of the jobs that made `files`, together; None where one of them is not known.
@@ -24,6 +26,17 @@ def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | 
         return None
     taken = [_seconds(Path(benchmarks, *Path(file).parts[1:]).with_suffix(".tsv")) for file in files]
     return sum(seconds for seconds in taken if seconds is not None) if None not in taken else None
+
+
+def on_gpu(files: Sequence[str]) -> bool:
+    """Whether tables of scores say that a GPU computed them; files of another kind do not."""
+    tables = [file for file in files if file.endswith(".parquet") and Path(file).is_file()]
+    return any(is_gpu(computed_on(file)) for file in tables)
+
+
+def is_gpu(device: str) -> bool:
+    """Whether a result names a GPU as what it was computed on."""
+    return device not in ("", "cpu", "server")
 
 
 def _seconds(path: Path) -> float | None:
