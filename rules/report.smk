@@ -43,6 +43,7 @@ rule make_report:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
         timings="results/tables/{table}_timings.csv",
+        published="results/published/{table}.csv",
     output:
         page=report(
             "results/report/{table}.html",
@@ -68,5 +69,5 @@ rule make_report:
     shell:
         "python workflow/scripts/make_report.py --spec {params.spec:q} --labels {input.labels:q}"
         " {params.optional:q} --judged {input.judged:q} --table {input.table:q}"
-        " --groups {input.groups:q} --timings {input.timings:q} --cache results/cache/thumbnails"
+        " --groups {input.groups:q} --timings {input.timings:q} --published {input.published:q} --cache results/cache/thumbnails"
         " --workers {threads} --out {output.page:q} 2> {log:q}"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import compare_published
 import make_report
 from framesift.errors import InputError
 from framesift.files import write_json
@@ -21,6 +22,7 @@ from framesift.report.rows import seconds_columns, verdict
 from framesift.report.style import looks
 from framesift.report.words import summary
 from framesift.scores import QuestionScores
+from framesift.tables.columns import write_csv
 from framesift.videos import Video, write_videos
 from report_world import HOSTILE, World
 
@@ -153,6 +155,20 @@ def test_only_scripts_of_ours_may_run(world):
     assert "default-src 'none'" in policy
     assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
     assert not re.search(r'(?:src|href)="(?:https?:)?//', text.split("<script>")[0])
+
+
+def test_published_numbers_stand_beside_ours(world, tmp_path):
+    file = tmp_path / "published.csv"
+    row = dict.fromkeys(compare_published.COLUMNS, "") | {
+        "method": "aks", "budget": "8", "ours": "65.0", "theirs": "65.3", "difference": "-0.3", "within": "True",
+        "comparable": "False", "reasons": HOSTILE, "paper": "tang2025aks",
+    }  # fmt: skip
+    write_csv(file, compare_published.COLUMNS, [row])
+    table = Page(world.report("p.html", "--published", str(file)).read_text()).tables["published-rows"]
+    [values] = filter(None, table["rows"])
+    shown = dict(zip(table["columns"], values, strict=True))
+    assert shown == {name: str(value) for name, value in row.items()}
+    assert "published-rows" not in Page(world.report().read_text()).tables
 
 
 def test_the_same_input_gives_the_same_report(world):

@@ -1,9 +1,7 @@
 """Set the numbers of a table beside those that papers have published, and say what is comparable."""
 
-import csv
-
 from framesift.cli import log, parser, run
-from framesift.errors import InputError
+from framesift.files import read_csv
 from framesift.tables.columns import write_csv
 from framesift.tables.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
 
@@ -24,12 +22,7 @@ def main() -> None:
     common = {name: args.spec[name] for name in ("dataset", "protocol", "subtitles", "metric")}
     rows = []
     for file in filter(None, (args.table, args.groups)):
-        try:
-            with open(file, newline="", encoding="utf-8") as stream:
-                found = list(csv.DictReader(stream))
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", file=file) from None
-        for row in found:
+        for row in read_csv(file):
             specs = made_from.get(tuple(row[name] for name in NAMES))
             if specs and not (row.get("grouping") and common["metric"] == "m_avg"):
                 rows.append((row, ours(row, **specs, **common)))

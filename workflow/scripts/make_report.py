@@ -5,9 +5,11 @@ loaded when they are looked at; keep the two together. docs/report.md explains t
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from framesift.cli import log, parser, run
+from framesift.files import read_csv
 from framesift.report.inputs import SPEC, add_options, read_inputs
 from framesift.report.page import EMBEDDED, SHOWN, write_page
 
@@ -15,6 +17,7 @@ from framesift.report.page import EMBEDDED, SHOWN, write_page
 def main() -> None:
     options = parser(__doc__, spec=SPEC)
     add_options(options)
+    options.add_argument("--published", metavar="FILE.csv", help="from compare_published.py")
     options.add_argument("--cache", metavar="FOLDER", help="where thumbnails are kept; without it there are none")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that make thumbnails")
     options.add_argument("--embed", type=int, default=EMBEDDED, metavar="BYTES", help="most to embed (%(default)s)")
@@ -25,6 +28,8 @@ def main() -> None:
     args = options.parse_args()
 
     inputs = read_inputs(args)
+    if args.published:
+        inputs = replace(inputs, published=read_csv(args.published))
     cache = Path(args.cache) if args.cache else None
     folder = write_page(inputs, Path(args.out), cache, args.workers, args.embed, max(1, args.shown))
     log.info("%s: %d questions, %d files in %s", args.out, len(inputs.questions), len(list(folder.iterdir())), folder)

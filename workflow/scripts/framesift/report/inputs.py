@@ -40,6 +40,8 @@ class Inputs:
         By id; evidence in seconds.
     scores : mapping
         By the scorer's label: scores by question id.
+    published : list of Row
+        Published numbers beside ours, from compare_published.py.
     """
 
     spec: TableSpec
@@ -52,6 +54,7 @@ class Inputs:
     videos: Mapping[str, Video]
     evidence: Mapping[str, Evidence]
     scores: Mapping[str, Mapping[str, QuestionScores]] = field(default_factory=dict)
+    published: Sequence[Row] = ()
 
     @cached_property
     def names(self) -> list[str]:

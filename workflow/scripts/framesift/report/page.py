@@ -12,6 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ def render(inputs: Inputs, found: dict[str, Any], pieces: dict[str, str]) -> str
         rows=table_view(inputs.rows, inputs.spec.baseline),
         groups=table_view(inputs.groups, inputs.spec.baseline),
         timings=table_view(inputs.timings, inputs.spec.baseline) if inputs.timings else None,
+        published=published_view(inputs.published) if inputs.published else None,
         pictures=drawn,
         figures=Markup(inert({picture.name: picture.data for picture in drawn})),
         index=Markup(inert(found)),
@@ -236,6 +238,46 @@ def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
         {"key": name, "label": name, "extra": True, "number": name not in _WORDS} for name in rest if name != "verdict"
     ]
     return {"heads": heads, "rows": [_fields(row, heads, baseline) for row in rows]}
+
+
+_PUBLISHED = {
+    "method": "method",
+    "scorer": "scorer",
+    "budget": "budget, frames",
+    "group": "group",
+    "ours": "ours %",
+    "theirs": "theirs %",
+    "difference": "ours - theirs, points",
+    "within": "theirs in our interval",
+    "comparable": "comparable",
+    "reasons": "why not",
+    "paper": "paper",
+    "place": "place",
+}
+_NUMBERS = {"budget", "ours", "ours_low", "ours_high", "theirs", "difference"}
+
+
+def published_view(rows: Sequence[Row]) -> dict[str, Any]:
+    """The same of the comparison with published numbers, in the order of its file."""
+    names = [*_PUBLISHED, *(name for name in rows[0] if name not in _PUBLISHED)]
+    heads: list[dict[str, Any]] = [
+        {"key": name, "label": _PUBLISHED.get(name, name), "extra": name not in _PUBLISHED, "number": name in _NUMBERS}
+        for name in names
+    ]
+    words = {"True": "yes", "False": "no"}
+    return {
+        "heads": heads,
+        "rows": [
+            {
+                "fields": [
+                    {"text": words.get(row[head["key"]], row[head["key"]]), "sort": row[head["key"]]} | head
+                    for head in heads
+                ],
+                "verdict": "",
+            }
+            for row in rows
+        ],
+    }
 
 
 def _telling(rows: list[Row], name: str) -> bool:
