@@ -51,8 +51,15 @@ localrules:
     all,
 
 
-# Every table whose labels are here. A table that is named on the command line says what it lacks.
+# Every table whose labels are here, with its report. A table that is named on the command line says what it lacks.
 rule all:
     default_target: True
     input:
-        expand("results/tables/{table}.csv", table=plan.tables_at_hand()),
+        expand(
+            (
+                "results/tables/{table}.csv",
+                "results/report/{table}.html",
+                "results/manifests/{table}.json",
+            ),
+            table=plan.tables_at_hand(),
+        ),
