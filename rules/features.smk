@@ -15,6 +15,7 @@ rule score_frames:
         "logs/scores/{dataset}/{scorer}/{shard}-of-{n}.log",
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}/{shard}-of-{n}.tsv"
+    priority: 2  # before answers, so that a loaded answerer finds all selections
     conda:
         lambda wc: plan.env(plan.scorers[wc.scorer])
     threads: 2  # half of them decode; on a GPU all do: give it as many as there are cores for it
@@ -52,6 +53,7 @@ rule embed_frames:
         "logs/embeddings/{dataset}/{encoder}/{shard}-of-{n}.log",
     benchmark:
         "benchmarks/embeddings/{dataset}/{encoder}/{shard}-of-{n}.tsv"
+    priority: 2
     conda:
         lambda wc: plan.env(plan.encoders[wc.encoder])
     threads: 2

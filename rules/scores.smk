@@ -11,6 +11,7 @@ rule merge_scores:
         "logs/scores/{dataset}/{scorer}.log",
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}.tsv"
+    priority: 1
     conda:
         "../envs/data.yaml"
     params:
@@ -34,6 +35,7 @@ rule import_outscores:
         "logs/scores/{dataset}/{released}.log",
     benchmark:
         "benchmarks/scores/{dataset}/{released}.tsv"
+    priority: 1
     conda:
         "../envs/data.yaml"
     resources:

@@ -15,6 +15,7 @@ rule select_frames:
         "logs/selections/{dataset}/{selecting}.log",
     benchmark:
         "benchmarks/selections/{dataset}/{selecting}.tsv"
+    priority: 1
     conda:
         "../envs/select.yaml"
     params:
@@ -46,6 +47,7 @@ rule import_selection:
         "logs/selections/{dataset}/{imported}.log",
     benchmark:
         "benchmarks/selections/{dataset}/{imported}.tsv"
+    priority: 1
     conda:
         "../envs/data.yaml"
     params:
