@@ -267,7 +267,7 @@ def test_a_judge_is_named_without_its_address():
 
 
 def test_a_local_checkpoint_is_named_without_its_path():
-    local = {"vlm": {"kind": "qwen2_vl", "model": "/home/someone/models/my_vlm", "revision": None}}
+    local = {"vlm": {"kind": "qwen2_vl", "model": "/srv/someone/models/my_vlm", "revision": None}}
     text = methods_text(_setup(answerers=local))
     assert r"a local checkpoint, \texttt{my\_vlm}" in text
     assert "someone" not in text

@@ -353,7 +353,7 @@ def test_folders_without_a_common_table_are_refused(tmp_path):
 @pytest.fixture
 def crate(tmp_path):
     root = make_project(tmp_path / "project", labels=str(tmp_path / "home" / "somebody" / "labels.json"))
-    write(root / "config/config.yaml", "datasets: {d: {data_dir: /home/somebody/data}}\n")
+    write(root / "config/config.yaml", "datasets: {d: {data_dir: /srv/somebody/data}}\n")
     export_crate("t", root, tmp_path / "crate", author="Ada")
     metadata = json.loads((tmp_path / "crate" / "ro-crate-metadata.json").read_text())
     return {entity["@id"]: entity for entity in metadata["@graph"]}
