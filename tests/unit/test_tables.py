@@ -780,7 +780,7 @@ def test_seconds_of_the_jobs_that_scored_and_selected(world, make, monkeypatch):
         file = f"results/selections/{cell['id']}.json"
         (world.folder / f"{cell['id']}.json").rename(file)
         cell["selection"] = file
-    cell["features"] = ["results/scores/d/1-of-2.parquet", "results/scores/d/2-of-2.parquet"]
+    cell["features"] = ["results/scores/d/*-of-2.parquet"]
     for name, seconds in {"scores/d/1-of-2": 2, "scores/d/2-of-2": 4, "selections/vlm-topk-clip-4": 1}.items():
         path = world.folder / "benchmarks" / f"{name}.tsv"
         path.parent.mkdir(parents=True, exist_ok=True)

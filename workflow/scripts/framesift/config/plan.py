@@ -7,6 +7,7 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from framesift.selectors.imported import Imported
 from framesift.spec import canonical_json, plain, spec_id
 
 DEMO_DIR = Path("results/demo")
+#: Parts of the spec of answers that are the same for whatever a job asks.
+_OF_THE_ANSWERER = ("answerer", "dataset")
 
 
 @dataclass(frozen=True)
@@ -221,21 +224,24 @@ class Plan:
         return spec
 
     def also_answered(self, dataset: str, answering: Answering, selecting: Selecting) -> list[list[Any]]:
-        """What else the tables of a dataset ask this answerer: selections, each with its spec."""
-        own = [self.selection(dataset, selecting), self.answer_spec(dataset, answering, selecting)]
+        """What else the tables of a dataset ask this answerer: selections, each with how it is shown and asked."""
+
+        def asked(how: Answering, which: Selecting) -> list[Any]:
+            spec = self.answer_spec(dataset, how, which)
+            return [self.selection(dataset, which), {key: spec[key] for key in spec if key not in _OF_THE_ANSWERER}]
+
+        own = canonical_json(asked(answering, selecting))
         others = {
             canonical_json(one): one
             for name, table in self.config.tables.items()
             if table.dataset == dataset
             for cell in self.cells(name)
             if cell.answering.answerer.spec() == answering.answerer.spec()
-            for one in ([self.selection(dataset, cell.selecting), self._cell_spec(dataset, cell)],)
+            for one in (asked(cell.answering, cell.selecting),)
         }
-        others.pop(canonical_json(own), None)
         # Each job begins after its own place in the list, so that jobs side by side do different things.
-        keys = sorted(others)
-        after = [key for key in keys if key > canonical_json(own)]
-        return [others[key] for key in after + [key for key in keys if key not in after]]
+        keys = sorted(others.keys() - {own})
+        return [others[key] for key in sorted(keys, key=lambda key: (key < own, key))]
 
     def _cell_spec(self, dataset: str, cell: Cell) -> dict[str, Any]:
         return self.answer_spec(dataset, cell.answering, cell.selecting)
@@ -476,14 +482,15 @@ class Plan:
         return [f"{folder}/{shard}-of-{n}.safetensors" for shard in range(1, n + 1)]
 
     def features_needed(self, dataset: str, selecting: Selecting) -> list[str]:
-        """The files of scores and embeddings behind a selection, those of shards where there are any."""
+        """The files of scores and embeddings behind a selection; ``*`` stands for all shards, for specs to be short."""
         scorer = selecting.scorer
         scores = (
             self.shard_scores(dataset, self.scorer_id(scorer))
             if isinstance(scorer, Encoder)
             else self.scores_needed(dataset, selecting)
         )
-        return [*scores, *self.embeddings_needed(dataset, selecting)]
+        files = [*scores, *self.embeddings_needed(dataset, selecting)]
+        return list(dict.fromkeys(re.sub(r"/\d+-of-", "/*-of-", file) for file in files))
 
     def videos_of(self, table: str) -> list[str]:
         """The table of videos; none for a table of runs that others did, which need no videos here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,20 +19,34 @@ def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | 
     Parameters
     ----------
     files : sequence of str
-        Under one folder of results.
+        Under one folder of results; ``X/*-of-8.parquet`` stands for all eight.
     benchmarks : path or None
         The folder ``benchmarks``.
     """
     if benchmarks is None or not files:
         return None
-    taken = [_seconds(Path(benchmarks, *Path(file).parts[1:]).with_suffix(".tsv")) for file in files]
+    taken = [_seconds(Path(benchmarks, *Path(file).parts[1:]).with_suffix(".tsv")) for file in _each(files)]
     return sum(seconds for seconds in taken if seconds is not None) if None not in taken else None
 
 
 def on_gpu(files: Sequence[str]) -> bool:
     """Whether tables of scores say that a GPU computed them; files of another kind do not."""
-    tables = [file for file in files if file.endswith(".parquet") and Path(file).is_file()]
+    tables = [file for file in _each(files) if file.endswith(".parquet") and Path(file).is_file()]
     return any(is_gpu(computed_on(file)) for file in tables)
+
+
+def _each(files: Sequence[str]) -> list[str]:
+    """The files, with every part of those that stand for several.
+
+    >>> _each(["a/*-of-2.json", "b.json"])
+    ['a/1-of-2.json', 'a/2-of-2.json', 'b.json']
+    """
+    found = []
+    for file in files:
+        several = re.search(r"/\*-of-(\d+)", file)
+        parts = range(1, int(several[1]) + 1) if several else ["*"]
+        found += [file.replace("*", str(part)) for part in parts]
+    return found
 
 
 def is_gpu(device: str) -> bool:
