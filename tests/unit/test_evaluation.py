@@ -410,6 +410,50 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
     assert request.args[1] == {"max_new_tokens": 16}
 
 
+class Crowd(Parrot):
+    """Asked several questions at a time; it fails on the fourth."""
+
+    fails: bool = False
+
+    @property
+    def concurrency(self):
+        return 3
+
+    def load(self, device):
+        def answer(asked):
+            number = len(heard)
+            heard.append(asked.frames.question_id)
+            if self.fails and number == 3:
+                raise RuntimeError("no more")
+            return Reply(asked.frames.question_id, Given(asked.frames.frames, asked.frames.times, "digest"))
+
+        heard = []
+        return SimpleNamespace(answer=answer, heard=heard)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_several_questions_at_a_time(world, tmp_path, fails):
+    """Each answer goes to its question; after a failure the others finish what they have, and it is kept."""
+    video = world.videos["ten_fps"]
+    wanted, put = {}, []
+    documents = {"task": {"test": [{"framesift_id": f"q{k}"} for k in range(12)]}}
+    for k in range(12):
+        wanted[f"q{k}"] = Wanted(
+            path=video.path, digest=video.digest, fps=10.0, n_frames=120, keyframes=video.keyframes,
+            frames=video.frames[k : k + 1], times=video.times[k : k + 1], stamps=video.stamps[k : k + 1],
+        )  # fmt: skip
+        put.append(Put(Request("?", {}, frames_only, k, "task", "test"), documents, chat=False))
+    asker = Asker(Crowd(model=str(world.folder / "model"), fails=fails), tmp_path, "job", "cpu")
+    if not fails:
+        responses = asker.ask(put, wanted)
+        assert {name: response.text for name, response in responses.items()} == {name: name for name in wanted}
+        return
+    with pytest.raises(RuntimeError, match="no more"):
+        asker.ask(put, wanted)
+    assert 4 <= len(asker.loaded.heard) <= 6
+    assert len(Journal(asker.journal.path.parent, "again")) == len(asker.loaded.heard) - 1
+
+
 def test_what_another_job_answers_meanwhile_is_not_asked(world, tmp_path):
     asker = Asker(Parrot(model=str(world.folder / "model")), tmp_path, "job", "cpu")
     other = Journal(asker.journal.path.parent, "other")

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
@@ -166,13 +167,13 @@ class Asker:
         """
         responses: dict[str, Response] = {}
         start, asked, loading = time.monotonic(), self.timing.asked, self.timing.loading
-        decoded = decoded_ahead(self._unknown(questions, wanted, responses), self.decoders)
-        if self.answerer.concurrency == 1:
-            for question, pictures, waited in decoded:
-                self._finish(question, pictures, waited, responses)
-        else:
-            with ThreadPoolExecutor(self.answerer.concurrency) as threads:
-                list(threads.map(lambda _: self._take(decoded, responses), range(self.answerer.concurrency)))
+        with closing(decoded_ahead(self._unknown(questions, wanted, responses), self.decoders)) as decoded:
+            if self.answerer.concurrency == 1:
+                for question, pictures, waited in decoded:
+                    self._finish(question, pictures, waited, responses)
+            else:
+                with ThreadPoolExecutor(self.answerer.concurrency) as threads:
+                    list(threads.map(lambda _: self._take(decoded, responses), range(self.answerer.concurrency)))
         if self.timing.asked > asked:
             self.timing.total += time.monotonic() - start - (self.timing.loading - loading)
         return responses
