@@ -112,12 +112,6 @@ class Made:
                     return self.program, *chosen
         return ()
 
-    def all_roots(self) -> tuple[str, ...]:
-        """The program with every component that its spec names."""
-        if self.program is None or not (SCRIPTS / self.program).is_file():
-            return ()
-        return self.program, *_components(self.spec or {})
-
 
 def _components(spec: Mapping[str, Any]) -> list[str]:
     """Modules of the components in a spec. Only the kind is written there, so each family that has it counts."""
