@@ -77,7 +77,7 @@ def test_only_some_questions_are_wanted(folder):
         ([[1], [1]], [[0], [0], [0]], r"scores\.json: has another number of questions(.|\n)*found: 2\n  expected: 3"),
         ([[1], [1], [1]], [[0], [0, 1], [0]], r"entry 1 \(question @channel-two_0\): has 1 scores and 2 frames"),
         ([[1], ["x"], [1]], [[0], [0], [0]], r"entry 1 .*is no finite number\n  found: 'x'"),
-        ([[1], [1], [float("nan")]], [[0], [0], [0]], r"entry 2 .*is no finite number\n  found: nan"),
+        ([[1], [1], [float("nan")]], [[0], [0], [0]], r"entry 2 .*is no finite number\n  found: 'NaN'"),
         ([[1], [1], [1]], [[0], [0.5], [0]], r"frames\.json: entry 1 .*is no frame number"),
         ({"a": 1}, [[0], [0], [0]], r"is not in AKS's layout"),
     ],

@@ -6,15 +6,17 @@ ids of that file; lengths are compared, since a shifted list would give plausibl
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from framesift.errors import InputError
-from framesift.files import read_json
 from framesift.questions import Question
 from framesift.scores import QuestionScores
+from framesift.strict import parse_json, read_text
+
+#: Whole numbers up to here are the same as floats.
+LARGEST_NUMBER = 1 << 53
 
 
 def to_lists(rows: Mapping[str, QuestionScores], questions: Sequence[Question]) -> tuple[list, list]:
@@ -66,7 +68,10 @@ def from_lists(
 
 def read_lists(path: str | Path) -> list[list]:
     """A list a question, as it stands in the file."""
-    content = read_json(path)
+    try:
+        content = parse_json(read_text(path), lenient=True)  # a NaN is told of with its place, by `_number`
+    except ValueError as error:
+        raise InputError(f"is not JSON ({error})", file=path) from None
     if not isinstance(content, list) or not all(isinstance(item, list) for item in content):
         raise InputError("is not in AKS's layout", file=path, expected="a list of lists, one a question")
     return content
@@ -87,9 +92,14 @@ def lists_of(path: str | Path, questions: Sequence[Question], made: str) -> list
 
 
 def _number(value: Any, path: str | Path, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError("is no finite number", file=path, field=place, value=value)
+    if not is_number(value):
+        raise InputError("is no finite number", file=path, field=place, value="NaN" if value is None else value)
     return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no larger than any frame, time or score."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
 
 
 def _frame(value: Any, path: str | Path, place: str) -> int:

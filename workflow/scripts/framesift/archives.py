@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
@@ -15,6 +18,12 @@ from framesift.errors import InputError
 from framesift.files import whole
 
 CHUNK = 8 << 20
+#: By how much deflate can pack at most is 1032; videos are hardly packed at all, subtitles by a factor of five or so.
+LARGEST_RATIO = 100
+#: Bytes to which the ratio is not applied: small files of one letter are no attack.
+SMALL = 1 << 20
+#: Bytes of the longest header of a .tar.
+LONGEST_HEADER = 16 << 20
 
 
 class Damaged(InputError):
@@ -98,22 +107,23 @@ def is_zip(name: str) -> bool:
 
 
 def read_index(stream: BinaryIO, name: str) -> list[Member]:
-    """The members of an archive. Links, folders and devices are none.
+    """The members of an archive: regular files. Links, folders, devices and files with holes are none.
+
+    Of several of one name it is the last, as for every unpacker.
 
     Raises
     ------
     Damaged
-        For a stream that is no such archive.
+        For a stream that is no such archive, or one whose members cannot all be what they say they are.
     """
-    try:
+    size = stream.seek(0, io.SEEK_END)
+    stream.seek(0)
+    with _reading(name):
         if is_zip(name):
-            return [
-                Member(item.filename, item.file_size) for item in zipfile.ZipFile(stream).infolist() if _is_file(item)
-            ]
-        with tarfile.open(fileobj=stream, mode="r:") as tar:
-            return [Member(item.name, item.size, item.offset_data) for item in tar if item.isreg()]
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise Damaged(f"cannot be read as an archive ({error})", file=name) from None
+            members = [Member(item.filename, item.file_size) for item in _files_of_zip(stream, size)]
+        else:
+            members = [Member(item.name, item.size, item.offset_data) for item in _files_of_tar(stream, size)]
+    return list({member.name: member for member in members}.values())
 
 
 class Archive:
@@ -122,10 +132,8 @@ class Archive:
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.stream = stream
         self.name = name
-        try:
+        with _reading(name):
             self._zip = zipfile.ZipFile(stream) if is_zip(name) else None
-        except zipfile.BadZipFile as error:
-            raise Damaged(f"cannot be read as an archive ({error})", file=name) from None
 
     def extract(self, member: Member, target: Path, progress: Callable[[int], None] = lambda _: None) -> None:
         """Write a member where the caller says (never where its name points to), whole or not at all.
@@ -135,18 +143,70 @@ class Archive:
         Damaged
             Where its content is not what was packed (a .zip has check sums), or ends too early.
         """
-        try:
-            with whole(target) as temporary, temporary.open("wb") as copy:
-                if self._zip:
-                    with self._zip.open(member.name) as source:
-                        _copy(source, copy, member.size, progress)
-                        if source.read(1):  # reading to the end also makes zipfile compare the check sum
-                            raise EOFError("it is longer than it says")
-                else:
-                    self.stream.seek(member.offset)
-                    _copy(self.stream, copy, member.size, progress)
-        except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-            raise Damaged(f"{member.name} cannot be taken out ({error})", file=self.name) from None
+        with _reading(self.name, f"{member.name} cannot be taken out"), whole(target) as part, part.open("wb") as copy:
+            if self._zip:
+                with self._zip.open(member.name) as source:
+                    _copy(source, copy, member.size, progress)
+                    if source.read(1):  # reading to the end also makes zipfile compare the check sum
+                        raise EOFError("it is longer than it says")
+            else:
+                self.stream.seek(member.offset)
+                _copy(self.stream, copy, member.size, progress)
+
+
+@contextmanager
+def _reading(name: str, problem: str = "cannot be read as an archive") -> Iterator[None]:
+    """Whatever a damaged or hostile archive makes the libraries raise, as one error. Those of the disk stay."""
+    try:
+        yield
+    except OSError as error:
+        if type(error) is not OSError or error.errno is not None:  # bz2 raises a bare one for damaged data
+            raise
+        raise Damaged(f"{problem} ({error})", file=name) from None
+    except (
+        *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+        *(EOFError, LookupError, ValueError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError),
+    ) as error:
+        raise Damaged(f"{problem} ({error or type(error).__name__})", file=name) from None
+
+
+def _files_of_zip(stream: BinaryIO, size: int) -> Iterator[zipfile.ZipInfo]:
+    packed = 0
+    for item in zipfile.ZipFile(stream).infolist():
+        packed += item.compress_size
+        if packed > size:
+            raise ValueError("its members overlap")
+        if item.file_size > LARGEST_RATIO * item.compress_size + SMALL:
+            raise ValueError(f"{item.filename!r} would grow from {item.compress_size:,} to {item.file_size:,} bytes")
+        if not item.is_dir() and item.external_attr >> 16 & 0o170000 in (0, 0o100000):  # the Unix mode, if there is one
+            yield item
+
+
+def _files_of_tar(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
+    with tarfile.open(fileobj=_Frugal(stream), mode="r:") as tar:
+        for item in tar:
+            if item.isreg() and not item.issparse():
+                if not 0 <= item.size <= size - item.offset_data:
+                    raise ValueError(f"{item.name!r} of {item.size:,} bytes is longer than the archive")
+                yield item
+
+
+class _Frugal(io.RawIOBase):
+    """A stream for tarfile, which reads long headers (names, attributes) at once, however long they say they are."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.stream = stream
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LONGEST_HEADER:
+            raise ValueError(f"a header of {size:,} bytes")
+        return self.stream.read(size)
 
 
 def _copy(source: BinaryIO | IO[bytes], copy: BinaryIO, size: int, progress: Callable[[int], None]) -> None:
@@ -158,8 +218,3 @@ def _copy(source: BinaryIO | IO[bytes], copy: BinaryIO, size: int, progress: Cal
         copy.write(piece)
         left -= len(piece)
         progress(len(piece))
-
-
-def _is_file(item: zipfile.ZipInfo) -> bool:
-    kind = item.external_attr >> 16 & 0o170000  # of the Unix mode, where there is one
-    return not item.is_dir() and kind in (0, 0o100000)

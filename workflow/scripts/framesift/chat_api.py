@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from framesift.errors import InputError
 from framesift.spec import not_in_spec, spec_of
+from framesift.strict import parse_json
 
 if TYPE_CHECKING:
     import httpx
@@ -250,7 +251,7 @@ class ChatClient:
                 value=api.timeout,
                 hint="set a longer timeout, or fewer requests at a time (parallel)",
             ) from None
-        except httpx.TransportError as error:
+        except (httpx.TransportError, httpx.DecodingError) as error:
             why = self._public(str(error) or type(error).__name__)
             raise InputError(
                 f"cannot be reached, or breaks off ({_times(tries)}): {why}",
@@ -269,16 +270,16 @@ class ChatClient:
     def _completion(self, response: httpx.Response, retries: int) -> Completion:
         api = self.api
         try:
-            answer = response.json()
+            answer = parse_json(response.content, lenient=True)
             choice = answer["choices"][0]
             text = choice["message"].get("content") or ""
             reason, counted = choice.get("finish_reason"), answer.get("usage") or {}
             tokens = {name: int(counted[name]) for name in ("prompt_tokens", "completion_tokens") if name in counted}
-            if not isinstance(text, str):
+            if not isinstance(text, str) or any(not 0 <= count < 1 << 53 for count in tokens.values()):
                 raise TypeError
-        except (ValueError, LookupError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             raise InputError(
-                f"sent something else than a chat completion: {self._public(response.text)}",
+                f"sent something else than a chat completion: {self._public(_text_of(response))}",
                 field="base_url",
                 value=api.base_url,
                 hint="the address usually ends in /v1",
@@ -331,12 +332,13 @@ class _Refused(Exception):
         self.status = response.status_code
         self.told_wait = _told_wait(response.headers.get("retry-after"))
         try:
-            content = response.json()
+            content = parse_json(response.content, lenient=True)
         except ValueError:
-            content = response.text
+            content = _text_of(response)
         error = content.get("error", content) if isinstance(content, dict) else content
         details = error if isinstance(error, dict) else {"message": error}
-        self.message = str(details.get("message") or details.get("detail") or response.text or response.reason_phrase)
+        said = details.get("message") or details.get("detail") or _text_of(response)
+        self.message = str(said or response.reason_phrase)
         self.filtered = self.status == 400 and details.get("code") in FILTERS
 
 
@@ -353,6 +355,11 @@ def _key(variable: str | None) -> str | None:
             hint=f"export {variable}=...",
         )
     return key
+
+
+def _text_of(response: httpx.Response) -> str:
+    """What a server says, whatever it calls it: `Response.text` fails for some names of encodings."""
+    return response.content.decode("utf-8", errors="replace")
 
 
 def _is_passing(status: int) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
 
 
 class InputError(Exception):
@@ -39,12 +42,44 @@ class InputError(Exception):
         place = ": ".join(str(part) for part in (file, field) if part)
         lines = [f"{place}: {problem}" if place else problem]
         if value is not None:
-            lines.append(f"found: {value!r}")
+            lines.append(f"found: {_SHORT.repr(value)}")
         if expected:
             lines.append(f"expected: {expected}")
         if hint:
             lines.append(f"hint: {hint}")
-        super().__init__("\n  ".join(lines))
+        super().__init__(_harmless("\n  ".join(lines)))
+
+
+class _Short(reprlib.Repr):
+    """As repr, of bounded length whatever the value is: some have more parts than a memory holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 400, 400
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 12
+
+    def repr_int(self, x: int, level: int) -> str:
+        return repr(x) if x.bit_length() < 1000 else f"a whole number of {x.bit_length()} bits"
+
+    def repr_dict(self, x: Mapping[Any, Any], level: int) -> str:
+        if level <= 0:
+            return "{...}"
+        parts = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in islice(x, self.maxdict)]
+        return f"{{{', '.join([*parts, '...'] if len(x) > self.maxdict else parts)}}}"
+
+
+_SHORT = _Short()
+#: Characters of a message; texts of labels are quoted in some.
+_LONGEST = 4000
+
+
+def _harmless(message: str) -> str:
+    """A message that a terminal only shows: names and texts of strangers may hold its control characters."""
+    shown = "".join(
+        letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
+        for letter in message[:_LONGEST]
+    )
+    return shown + ("..." if len(message) > _LONGEST else "")
 
 
 class VideoError(Exception):

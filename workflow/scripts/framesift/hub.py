@@ -100,6 +100,8 @@ class Repo:
                     for item in tree
                     if isinstance(item, RepoFile)
                 }
+            for path in self._files:
+                _refuse_escape(path, self)
         return self._files
 
     def file(self, path: str) -> RemoteFile:
@@ -282,6 +284,13 @@ def _prefix(kind: Kind) -> str:
     from huggingface_hub import constants
 
     return constants.REPO_TYPES_URL_PREFIXES.get(kind, "")
+
+
+def _refuse_escape(path: str, repo: Repo) -> None:
+    """Refuse a file that would be written outside of its folder: git has no such names, but a server may send them."""
+    parts = path.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or "\\" in path or not path.isprintable():
+        raise InputError("lists a file that leaves its folder", file=str(repo), value=path)
 
 
 def _passes(error: Exception) -> bool:

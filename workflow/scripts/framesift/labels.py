@@ -6,7 +6,6 @@ the `Question` that every later stage reads.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +16,12 @@ from pydantic import ValidationError
 from framesift.datasets import Dataset
 from framesift.errors import InputError, did_you_mean
 from framesift.files import read_csv, read_json
+from framesift.parquet import read_rows
 from framesift.questions import NORMALISED
+from framesift.strict import check_plain, parse_json, read_text
+
+#: What `Dataset.question` may raise for a record, beside KeyError.
+UNREADABLE = (ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
@@ -31,7 +35,7 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     path = Path(path)
     suffixes = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
     readers = {
-        ".parquet": _read_parquet,
+        ".parquet": read_rows,
         ".json": read_json,
         ".json.gz": read_json,
         ".jsonl": _read_jsonl,
@@ -42,24 +46,24 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     records = readers[suffixes](path)
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         raise InputError("holds no records", file=path, expected="a list of at least one record")
+    for number, record in enumerate(records, start=1):
+        try:
+            check_plain(record)
+        except ValueError as error:
+            raise InputError(
+                f"cannot be kept as JSON: {error}",
+                file=path,
+                field=f"record {number}",
+                expected="texts, finite numbers, true, false, null, and lists and mappings of these",
+            ) from None
     return records
-
-
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"cannot be read as parquet ({error})", file=path) from None
 
 
 def _read_jsonl(path: Path) -> list[Any]:
     try:
         # split at newlines only: a text may hold other characters that `splitlines` takes for line ends
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return [parse_json(line) for line in read_text(path).split("\n") if line.strip()]
+    except ValueError as error:
         raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
 
 
@@ -101,7 +105,7 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
                 expected=f"the columns of {dataset.kind}",
                 hint=did_you_mean(column, record) or f"the file has {', '.join(record)}",
             ) from None
-        except (ValueError, TypeError, AttributeError) as error:
+        except UNREADABLE as error:
             raise InputError(_reason(error), file=path, field=f"record {number}") from None
         converted.append({**record, NORMALISED: question.model_dump(mode="json")})
     _refuse_duplicates(converted, path)

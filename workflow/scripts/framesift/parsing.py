@@ -97,9 +97,25 @@ def without_reasoning(response: str) -> str:
     Some chat templates open the reasoning in the prompt, so all before a lone closing tag is reasoning. So is all
     after an opening tag that nothing closes: the response was cut off before its answer.
     """
-    text = re.sub(rf"<({_REASONING})>.*?</\1>", " ", response, flags=re.DOTALL | re.IGNORECASE)
+    text = _without_closed_reasoning(response)
     text = re.split(rf"</(?:{_REASONING})>", text, flags=re.IGNORECASE)[-1]
     return re.split(rf"<(?:{_REASONING})>", text, flags=re.IGNORECASE)[0].strip()
+
+
+def _without_closed_reasoning(response: str) -> str:
+    """As re.sub of ``<(name)>.*?</\\1>``, which would take hours for a text of many opening tags."""
+    kept, start, never_closed = [], 0, set()
+    for opening in re.finditer(rf"<({_REASONING})>", response, flags=re.IGNORECASE):
+        name = opening[1].lower()
+        if opening.start() < start or name in never_closed:
+            continue
+        closing = re.compile(f"</{name}>", re.IGNORECASE).search(response, opening.end())
+        if closing is None:
+            never_closed.add(name)
+            continue
+        kept.append(response[start : opening.start()])
+        start = closing.end()
+    return " ".join([*kept, response[start:]])
 
 
 class _Parser:

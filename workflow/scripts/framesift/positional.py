@@ -58,7 +58,7 @@ def select_lists(
         try:
             candidates = Candidates(np.arange(len(indices), dtype=float), np.array(values, dtype=float))
             choice = choose(selector, candidates, budget, question_rng(seed, str(number)))
-        except (ScoreError, TypeError, ValueError) as error:
+        except (ScoreError, TypeError, ValueError, OverflowError) as error:
             raise InputError(str(error), file=scores_file or frames_file, field=place) from None
         chosen.append([indices[i] for i in choice.positions])
     return chosen

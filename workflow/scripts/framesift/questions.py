@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import string
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from framesift.errors import InputError
-from framesift.files import read_json
+from framesift.seals import read_sealed
 
 #: Key of a record of ``results/labels/{dataset}.json`` that holds the `Question`; the other keys are the original's.
 NORMALISED = "normalised"
@@ -20,6 +20,14 @@ def _ordered(span: tuple[float, float]) -> tuple[float, float]:
     if span[0] > span[1]:
         raise ValueError("a span must not end before it starts")
     return span
+
+
+def _inside(name: str) -> str:
+    """The name of a file within a folder. Labels are texts of strangers, so no other files are read for them."""
+    parts = PurePosixPath(name).parts
+    if name.startswith("/") or ".." in parts or "\0" in name or any(len(part.encode()) > 255 for part in parts):
+        raise ValueError("expected the name of a file within the folder")
+    return name
 
 
 Span = Annotated[tuple[FiniteFloat, FiniteFloat], AfterValidator(_ordered)]
@@ -80,8 +88,10 @@ class Question(BaseModel):
         description="letter of the right option, or the text of an open answer; none where the benchmark keeps it"
     )
     groups: dict[str, str] = Field(default={}, description="grouping -> group, e.g. duration -> short")
-    seconds: float | None = Field(default=None, gt=0, description="length of the video as the labels state it")
-    subtitles: str | None = Field(default=None, description="file of the subtitles, if the dataset has them")
+    seconds: FiniteFloat | None = Field(default=None, gt=0, description="length of the video as the labels state it")
+    subtitles: Annotated[str, AfterValidator(_inside)] | None = Field(
+        default=None, description="file of the subtitles, if the dataset has them"
+    )
     evidence: Evidence | None = None
 
     @model_validator(mode="after")
@@ -104,7 +114,10 @@ class Question(BaseModel):
 def read_questions(path: str | Path) -> list[Question]:
     """The questions of a label file that convert_labels.py made, in its order."""
     questions = []
-    for number, record in enumerate(read_json(path), start=1):
+    records = read_sealed(path)
+    if not isinstance(records, list):
+        raise InputError("holds no records", file=path, expected="the output of convert_labels.py")
+    for number, record in enumerate(records, start=1):
         try:
             questions.append(Question.model_validate(record[NORMALISED]))
         except (KeyError, TypeError, ValidationError):

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from framesift.aks_scores import lists_of
+from framesift.aks_scores import is_number, lists_of
 from framesift.datasets import Dataset
 from framesift.errors import InputError
 from framesift.files import read_json
+from framesift.labels import UNREADABLE
 from framesift.questions import Question
 from framesift.selection import Selected
 from framesift.videos import Video
@@ -79,7 +80,7 @@ def from_wfs_sb(path: str | Path, questions: Sequence[Question], dataset: Datase
         place = f"record {number}"
         try:
             question = dataset.question(record)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except (KeyError, *UNREADABLE) as error:
             raise InputError(f"is no record of {dataset.kind} ({error})", file=path, field=place) from None
         place += f" (question {question.question_id})"
         _refuse_strangers(question.question_id, known, found, path, place)
@@ -111,7 +112,7 @@ def from_kfs_bench(path: str | Path, questions: Sequence[Question]) -> dict[str,
         place = f"record {number} (question {record['id']})"
         _refuse_strangers(record["id"], known, found, path, place)
         times = record["frame_timestamps"]
-        if not isinstance(times, list) or not all(_is_number(time) and time >= 0 for time in times):
+        if not isinstance(times, list) or not all(is_number(time) and time >= 0 for time in times):
             raise InputError("has values that are no times", file=path, field=place, expected="seconds from 0")
         found[record["id"]] = times
     return {
@@ -421,7 +422,7 @@ def _records(path: str | Path, *keys: str) -> list[dict[str, Any]]:
 
 
 def _refuse_strangers(question_id: Any, known: Iterable[str], found: Mapping, path: str | Path, place: str) -> None:
-    if question_id not in known:
+    if not isinstance(question_id, str) or question_id not in known:
         raise InputError("is no question of the labels", file=path, field=place)
     if question_id in found:
         raise InputError("occurs twice", file=path, field=place)
@@ -431,13 +432,9 @@ def _frames(values: Any, path: str | Path, place: str) -> list[int]:
     if not isinstance(values, list):
         raise InputError("is no list of frame numbers", file=path, field=place, value=values)
     for value in values:
-        if not _is_number(value) or value < 0 or value != int(value):
+        if not is_number(value) or value < 0 or value != int(value):
             raise InputError("is no frame number", file=path, field=place, value=value)
     return [int(value) for value in values]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def count_notes(selection: Mapping[str, Selected]) -> Counter[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from framesift.answers import Answer
 from framesift.errors import InputError
 from framesift.questions import Question
+from framesift.strict import parse_json, read_text
 
 #: Names under which tasks of lmms-eval keep the id of a question in a sample's metric.
 ID_NAMES = ("question_id", "id", "qid", "uid", "q_uid")
@@ -48,7 +47,7 @@ def read_run(samples: str | Path, questions: Sequence[Question]) -> dict[str, An
 
 def run_facts(results: str | Path) -> dict[str, Any]:
     """What the results file of a run says of it: numbers, model, its arguments, versions, date."""
-    content = _json(_text(results), results)
+    content = _json(read_text(results), results)
     names = ("results", "config", "lmms_eval_version", "git_hash", "date", "model_name")
     if not isinstance(content, dict) or "results" not in content:
         raise InputError("is no results file of lmms-eval", file=results, expected="*_results.json")
@@ -56,7 +55,8 @@ def run_facts(results: str | Path) -> dict[str, Any]:
 
 
 def _samples(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(_text(path).splitlines(), start=1):
+    # at newlines only: a response may hold other characters that `splitlines` takes for line ends
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             sample = _json(line, path, number)
             if not isinstance(sample, dict) or "doc_id" not in sample:
@@ -99,16 +99,8 @@ def _response(sample: Mapping[str, Any], path: str | Path, number: int) -> str:
     return value
 
 
-def _text(path: str | Path) -> str:
-    try:
-        content = Path(path).read_bytes()
-        return (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from None
-
-
 def _json(text: str, path: str | Path, number: int | None = None) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text, lenient=True)  # lmms-eval writes NaN
     except ValueError as error:
         raise InputError(f"is not JSON ({error})", file=path, field=f"line {number}" if number else None) from None

@@ -66,16 +66,13 @@ def spec_id(value: Any) -> str:
 def read_spec(text: str) -> dict[str, Any]:
     """A spec given on a command line: JSON, or ``@file.json``."""
     from framesift.errors import InputError
+    from framesift.strict import parse_json, read_text
 
-    source = text
-    if text.startswith("@"):
-        try:
-            source = Path(text[1:]).read_text()
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", file=text[1:], field="--spec") from None
     try:
-        spec = json.loads(source)
-    except json.JSONDecodeError as error:
+        spec = parse_json(read_text(text[1:]) if text.startswith("@") else text)
+    except InputError as error:
+        raise InputError(f"--spec: {error}") from None
+    except ValueError as error:
         raise InputError(f"is not JSON ({error})", field="--spec", value=text, expected="a JSON object") from None
     if not isinstance(spec, dict):
         raise InputError("is not a JSON object", field="--spec", value=text)

@@ -17,7 +17,6 @@ end. Each line is given once, in the order of their starts. Others do it a littl
 from __future__ import annotations
 
 import html
-import json
 import logging
 import math
 import re
@@ -26,6 +25,9 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from framesift.errors import InputError
+from framesift.strict import LARGEST, parse_json
 
 log = logging.getLogger("framesift")
 
@@ -77,9 +79,12 @@ def read_subtitles(path: str | Path) -> Subtitles:
     """Read a file of subtitles, .srt or .json. A file that is not there has no lines; many videos have none."""
     try:
         # bytes that are no UTF-8 cost a character, not the video's subtitles
-        text = Path(path).read_bytes().decode("utf-8-sig", errors="replace")
+        with Path(path).open("rb") as file:
+            text = file.read(LARGEST).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return Subtitles(missing=True)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})", file=path) from None
     found = list(_of_json(text) if Path(path).suffix.lower() == ".json" else _of_srt(text))
     lines = [line for line in found if line is not None]
     spoken = sorted((line for line in lines if line.text), key=lambda line: line.start)
@@ -103,8 +108,21 @@ def cut(subtitles: Subtitles, offset: float, seconds: float | None = None) -> Su
 
 
 def offset_of(record: Mapping[str, Any]) -> float:
-    """Seconds by which the subtitles of a question are early: 0 but for LongVideoBench."""
-    return float(record.get("starting_timestamp_for_subtitles") or 0)
+    """Seconds by which the subtitles of a question are early: 0 but for LongVideoBench.
+
+    Raises
+    ------
+    InputError
+        For labels that say something else than a number.
+    """
+    value = record.get("starting_timestamp_for_subtitles") or 0
+    try:
+        offset = float(value)
+    except (TypeError, ValueError, OverflowError):
+        offset = math.nan
+    if not math.isfinite(offset):
+        raise InputError("is no number of seconds", field="labels: starting_timestamp_for_subtitles", value=value)
+    return offset
 
 
 def lines_at(lines: Sequence[Line], times: Sequence[float], *, shortest: float = 0.0) -> list[str]:
@@ -189,8 +207,8 @@ def _line(times: re.Match[str] | None, rows: Sequence[str]) -> Line | None:
 
 def _of_json(text: str) -> Iterator[Line | None]:
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError:
+        entries = parse_json(text, lenient=True)
+    except ValueError:
         entries = None
     if not isinstance(entries, list):
         yield None
@@ -203,7 +221,7 @@ def _of_json(text: str) -> Iterator[Line | None]:
             else:
                 start, end, said = entry["start"], entry["end"], entry["line"]
             yield _checked(_seconds(start), math.inf if end is None else _seconds(end), said)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             yield None
 
 

@@ -123,10 +123,16 @@ class Dataset(Component):
         json_schema_extra=not_in_spec(),
     )
     shards: int = Field(
-        default=1, ge=1, description="Jobs that score its videos, side by side.", json_schema_extra=not_in_spec()
+        default=1,
+        ge=1,
+        description="Jobs that score its videos, side by side. Counts for what is not done yet.",
+        json_schema_extra=not_in_spec(),
     )
     chunks: int = Field(
-        default=1, ge=1, description="Jobs that answer its questions, side by side.", json_schema_extra=not_in_spec()
+        default=1,
+        ge=1,
+        description="Jobs that answer its questions, side by side. Counts for what is not done yet.",
+        json_schema_extra=not_in_spec(),
     )
     question_ids: tuple[str, ...] | None = Field(default=None, description="Use only these questions.")
     video_ids: tuple[str, ...] | None = Field(default=None, description="Use only the questions of these videos.")

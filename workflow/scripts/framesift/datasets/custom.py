@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from framesift.datasets import VIDEO_SUFFIXES, Dataset, letter_of
 from framesift.datasets.videomme import VideoMME
 from framesift.questions import Evidence, Question
 from framesift.spec import spec_id
+from framesift.strict import parse_json
 
 
 class Columns(BaseModel):
@@ -103,7 +103,7 @@ def _listed(value: Any, column: str) -> list[Any]:
         return list(value or ())
     if value.lstrip().startswith("["):
         try:
-            return list(json.loads(value))
-        except json.JSONDecodeError as error:
+            return list(parse_json(value))
+        except ValueError as error:
             raise ValueError(f"field {column!r}: found {value!r}, expected a JSON list ({error})") from None
     return value.split("|") if value.strip() else []

@@ -61,9 +61,9 @@ def _read(path: str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", field="scorers: localizer", value=path) from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError) as error:
         raise InputError(
-            f"is no checkpoint of torch ({str(error).splitlines()[0]})",
+            f"is no checkpoint of torch ({(str(error) or repr(error)).splitlines()[0]})",
             field="scorers: localizer",
             value=path,
             expected="SeViLA's sevila_pretrained.pth",

@@ -149,9 +149,11 @@ def _read(file: Path) -> dict[str, Any]:
 
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, LookupError) as error:
         raise InputError(
-            f"cannot be read: {str(error).splitlines()[0]}", file=file, hint="fetch the file again, whole"
+            f"cannot be read: {(str(error) or repr(error)).splitlines()[0]}",
+            file=file,
+            hint="fetch the file again, whole",
         ) from None
     weights = content.get("model", content) if isinstance(content, dict) else {}
     if "visual_encoder.cls_token" not in weights or "itm_head.weight" not in weights:
