@@ -451,12 +451,12 @@ def test_several_questions_at_a_time(world, tmp_path, fails):
     with pytest.raises(RuntimeError, match="no more"):
         asker.ask(put, wanted)
     assert 4 <= len(asker.loaded.heard) <= 6
-    assert len(Journal(asker.journal.path.parent, "again")) == len(asker.loaded.heard) - 1
+    assert len(Journal(asker.journal.folder, "again")) == len(asker.loaded.heard) - 1
 
 
 def test_what_another_job_answers_meanwhile_is_not_asked(world, tmp_path):
     asker = Asker(Parrot(model=str(world.folder / "model")), tmp_path, "job", "cpu")
-    other = Journal(asker.journal.path.parent, "other")
+    other = Journal(asker.journal.folder, "other")
     other.add("key", {"response": "A"})
     assert asker.journal.get("key")["response"] == "A"
 

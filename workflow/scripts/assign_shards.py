@@ -1,7 +1,7 @@
 """Assign the videos of a dataset to shards of about the same duration."""
 
 from framesift.cli import log, parser, run
-from framesift.files import write_json
+from framesift.seals import write_sealed
 from framesift.shards import assign_shards
 from framesift.videos import read_videos
 
@@ -13,7 +13,7 @@ def main() -> None:
     args = options.parse_args()
 
     shards = assign_shards(read_videos(args.videos), args.spec["shards"])
-    write_json(args.out, shards)
+    write_sealed(args.out, shards)
     log.info("%s: %d videos in %d shards", args.out, len(shards), args.spec["shards"])
 
 

@@ -1,5 +1,7 @@
 """Look after the cache of scored videos: list it, check every file, or remove what the configuration no longer uses.
 
+`check` reads the journals of answers and the results too, and names whatever is not what was written.
+
 By hand:
   python workflow/scripts/cache.py list
   python workflow/scripts/cache.py check
@@ -16,7 +18,9 @@ from framesift.cli import log, parser, run
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.encoders import Encoder
+from framesift.journal import record_of
 from framesift.progress import size_text
+from framesift.seals import is_intact, sealed_by
 from framesift.tensors import read_tensors
 from framesift.video_cache import VideoCache
 
@@ -25,6 +29,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("what", choices=["list", "check", "prune"])
     options.add_argument("--cache", type=Path, default=Path("results/cache/scores"), metavar="DIR")
+    options.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results (for check)")
     options.add_argument(
         "--config", nargs="+", default=["config/config.yaml"], metavar="FILE", help="what is in use (for prune)"
     )
@@ -36,7 +41,7 @@ def main() -> None:
 def folders(cache: Path) -> Iterator[tuple[Path, list[Path], int]]:
     """Each scorer's folder, its files and their bytes."""
     for folder in sorted(path for path in cache.glob("*-*") if path.is_dir()):
-        files = sorted(folder.glob("*.safetensors"))
+        files = sorted(file for file in folder.glob("*.safetensors") if not file.name.startswith("."))
         yield folder, files, sum(file.stat().st_size for file in files)
 
 
@@ -54,10 +59,18 @@ def show(args) -> None:
 
 def check(args) -> None:
     bad = [file for _, files, _ in folders(args.cache) for file in files if read_tensors(file) is None]
+    for journal in sorted(args.results.glob("cache/*/**/*.jsonl")):
+        if not all(map(record_of, journal.read_bytes().split(b"\n")[:-1])):
+            bad.append(journal)
     for file in bad:
         print(f"damaged: {file}")
-    log.info("%d damaged files; a run makes them anew", len(bad))
-    sys.exit(1 if bad else 0)
+    seals = (seal for seal in sorted(args.results.rglob(".*.sha256")) if sealed_by(seal).is_file())
+    results = [sealed_by(seal) for seal in seals if not is_intact(sealed_by(seal))]
+    for file in results:
+        print(f"damaged, or changed: {file}")
+    log.info("%d damaged files in the cache; a run makes anew what it needs of them", len(bad))
+    log.info("%d damaged results; remove them, and a run makes them anew", len(results))
+    sys.exit(1 if bad or results else 0)
 
 
 def prune(args) -> None:

@@ -6,8 +6,8 @@ By hand:
 
 from framesift.cli import log, parser, run
 from framesift.datasets import reader_of
-from framesift.files import write_json
 from framesift.labels import convert
+from framesift.seals import write_sealed
 from framesift.spec import read_spec
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     args = options.parse_args()
 
     records = convert(reader_of(args.spec or {"kind": args.dataset}), args.labels)
-    write_json(args.out, records)
+    write_sealed(args.out, records)
     log.info("%s: %d questions", args.out, len(records))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -13,6 +14,15 @@ from framesift.errors import InputError
 from framesift.spec import read_spec
 
 log = logging.getLogger("framesift")
+
+#: Errors of a disk that a user can mend.
+_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+}
 
 
 def parser(doc: str | None, *, spec: str | None = None) -> argparse.ArgumentParser:
@@ -39,3 +49,9 @@ def run(main: Callable[[], Any]) -> None:
         sys.exit(f"error: {error}")
     except BrokenPipeError:
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        hint = "nothing half written is kept, and what is finished is; mend it and run again"
+        problem = f"cannot be written: {_DISK[error.errno]}"
+        sys.exit(f"error: {InputError(problem, file=error.filename or os.getcwd(), hint=hint)}")

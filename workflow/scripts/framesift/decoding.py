@@ -1,7 +1,7 @@
 """Decoding in processes of their own: frames are decoded, resized, and handed over through shared memory.
 
-A decoder that crashes or hangs costs one video, after a second try. A worker that is ahead of the model waits, so
-memory is bounded whatever the length of a video and the speed of the model.
+A decoder that crashes or hangs costs one video, after a second try; one that is killed from outside costs none. A
+worker that is ahead of the model waits, so memory is bounded whatever the length of a video and the speed of the model.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING, Any
 
 from framesift.errors import InputError, VideoError
+from framesift.parallel import KILLS, killed_from_outside, killed_too_often
 from framesift.pictures import Pictures
 from framesift.video.decoders import read_candidates
 from framesift.videos import Video
@@ -91,6 +92,7 @@ class _Pool:
     def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
         again: deque[Task] = deque()
         tries: Counter[str] = Counter()
+        kills: Counter[str] = Counter()
         while True:
             while len(self._busy()) < self.n_workers:
                 task = again.popleft() if again else next(tasks, None)
@@ -108,7 +110,13 @@ class _Pool:
                     for pictures in worker.received():
                         yield task, pictures
                 except EOFError:
-                    failure = f"the decoder crashed (exit status {worker.exit_status()})"
+                    status = worker.exit_status()
+                    failure = f"the decoder crashed (exit status {status})"
+                    if killed_from_outside(status):
+                        kills[task.video.video_id] += 1
+                        tries[task.video.video_id] -= 1
+                        if kills[task.video.video_id] == KILLS:
+                            raise killed_too_often(task.video.path) from None
                 except VideoError as error:
                     yield task, error
                 if failure is None and worker.late():
@@ -221,7 +229,8 @@ class _Worker:
         self.connection.close()
         self.process.kill()
         self.process.join()
-        self.memory.unlink()
+        with suppress(FileNotFoundError):
+            self.memory.unlink()
         with suppress(BufferError):  # where the last frame is still in use, its memory goes with it
             self.memory.close()
 
@@ -230,6 +239,7 @@ def _work(connection: Connection, memory_name: str, forms: tuple[Pictures, ...],
     """The worker's side."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     memory = SharedMemory(memory_name)
+    memory.unlink()  # both sides have it now; without a name it goes with them, however they end
     slot, free = 0, slots
     try:
         while True:

@@ -262,11 +262,14 @@ class Downloader:
         note = self._notes / f"index-{container.parts[0].digest.split(':')[1][:16]}.json"
         if note.is_file():
             return [Member(*item) for item in read_json(note)]
-        try:
-            with self._opened(container) as stream:
-                members = read_index(stream, container.name)
-        except Damaged as error:
-            log.warning("%s", error)
+        for last_try in (False, True):
+            try:
+                with self._opened(container) as stream:
+                    members = read_index(stream, container.name)
+                break
+            except Damaged as error:  # pieces of a file arrive unverified
+                log.warning("%s%s", error, "" if last_try else "; once more")
+        else:
             return []
         if not is_zip(container.name):
             write_json(note, [[member.name, member.size, member.offset] for member in members])

@@ -12,10 +12,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from framesift.errors import InputError
 from framesift.spec import canonical_json
 from framesift.tensors import read_tensors, write_tensors
+
+#: By video: where its embeddings are, or why there are none.
+_VIDEOS = TypeAdapter(dict[str, dict[str, str]])
 
 
 def write_embeddings(
@@ -54,7 +58,10 @@ class Embeddings:
             if content is None:
                 raise InputError("is no file of embeddings, or damaged", file=path, hint="embed_frames.py makes it")
             queries, metadata = content
-            self._videos |= json.loads(metadata["videos"])
+            try:
+                self._videos |= _VIDEOS.validate_json(metadata.get("videos", ""))
+            except ValidationError:
+                raise InputError("does not say where embeddings are", file=path, field="metadata: videos") from None
             self._queries |= queries
         self._frames = lru_cache(maxsize=1)(self._read)  # questions of a video come one after the other
 

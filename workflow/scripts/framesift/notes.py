@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from framesift.errors import InputError
 from framesift.files import read_json, write_json
 
 #: Folder within `data_dir` that holds them.
@@ -49,8 +50,8 @@ def note_of(data_dir: Path, path: Path) -> Note | None:
     note = _place(data_dir, path)
     try:
         return Note(**read_json(note)) if note.is_file() else None
-    except (ValidationError, TypeError):
-        return None  # written by another version: the file counts as the user's own
+    except (InputError, ValidationError, TypeError):
+        return None  # damaged, or written by another version: the file counts as the user's own
 
 
 def write_note(data_dir: Path, path: Path, note: Note) -> None:

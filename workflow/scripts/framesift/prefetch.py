@@ -1,6 +1,6 @@
 """Decoding ahead: while a model answers one question, processes decode the frames of the next ones.
 
-A decoder that crashes or hangs costs one question, after a second try.
+A decoder that crashes or hangs costs one question, after a second try; one that is killed from outside costs none.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from framesift.errors import VideoError
+from framesift.parallel import Call
 from framesift.video.reader import read_frames
 
 if TYPE_CHECKING:
@@ -80,39 +81,22 @@ def decoded_ahead(
 
     # spawn: a forked child would inherit locks of threads that it does not have
     context = multiprocessing.get_context("spawn")
-    waiting: deque[tuple[Item, Wanted, Any]] = deque()
+    waiting: deque[tuple[Item, Call[Wanted, list[np.ndarray]]]] = deque()
     source = iter(items)
     with ProcessPool(max_workers=workers, max_tasks=RECYCLED_AFTER, context=context) as pool:
         try:
             while True:
                 while len(waiting) < AHEAD + workers and (following := next(source, None)):
                     item, wanted = following
-                    waiting.append((item, wanted, pool.schedule(decode, args=(wanted,), timeout=timeout)))
+                    waiting.append((item, Call(pool, decode, wanted, timeout)))
                 if not waiting:
                     return
-                item, wanted, future = waiting.popleft()
+                item, call = waiting.popleft()
                 start = time.monotonic()
-                pictures = _result(pool, wanted, future, timeout)
+                pictures = call.result(TRIES)
                 yield item, pictures, time.monotonic() - start
         finally:
             pool.stop()
-
-
-def _result(pool: Any, wanted: Wanted, future: Any, timeout: float) -> list[np.ndarray] | VideoError:
-    from pebble import ProcessExpired
-
-    for tried in range(1, TRIES + 1):
-        try:
-            return future.result()
-        except VideoError as error:
-            return error
-        except TimeoutError:
-            failure = f"decoding took more than {timeout:g} seconds"
-        except ProcessExpired as error:
-            failure = f"the decoder crashed (exit status {error.exitcode})"
-        if tried < TRIES:
-            future = pool.schedule(decode, args=(wanted,), timeout=timeout)
-    return VideoError(failure)
 
 
 def decode(wanted: Wanted) -> list[np.ndarray]:

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from framesift.files import whole
+from framesift.errors import InputError
+from framesift.parquet import read_rows
+from framesift.seals import check_seal, sealed
 from framesift.spec import canonical_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -37,28 +43,50 @@ def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object,
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [
-            *[(name, pa.string()) for name in ("question_id", "video_id", "error")],
-            ("frames", pa.list_(pa.int64())),
-            ("scores", pa.list_(pa.float32())),
-        ],
-        metadata={"spec": canonical_json(spec), "device": device},
-    )
+    schema = _schema().with_metadata({"spec": canonical_json(spec), "device": device})
     table = pa.Table.from_pylist([asdict(row) for row in sorted(rows, key=lambda row: row.question_id)], schema=schema)
-    with whole(path) as temporary:
+    with sealed(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
 def read_scores(path: str | Path) -> dict[str, QuestionScores]:
-    """Scores by question id."""
-    import pyarrow.parquet as pq
+    """Scores by question id.
 
-    return {row["question_id"]: QuestionScores(**row) for row in pq.read_table(path).to_pylist()}
+    Raises
+    ------
+    InputError
+        For a file that is missing, damaged, or no table of scores.
+    """
+    check_seal(path)
+    rows = [QuestionScores(**row) for row in read_rows(path, _schema(), optional=("error",))]
+    for row in rows:
+        if len(row.frames) != len(row.scores):
+            problem = f"has {len(row.scores)} scores and {len(row.frames)} frames"
+            raise InputError(problem, file=path, field=f"question {row.question_id}")
+    by_id = {row.question_id: row for row in rows}
+    if len(by_id) < len(rows):
+        raise InputError("has a question twice", file=path, field="question_id")
+    return by_id
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            *[(name, pa.string()) for name in ("question_id", "video_id", "error")],
+            ("frames", pa.list_(pa.int64())),
+            ("scores", pa.list_(pa.float32())),
+        ]
+    )
 
 
 def computed_on(path: str | Path) -> str:
     """What the scores of a file were computed on: ``cpu``, the name of a GPU, or empty where it does not say."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return (pq.read_schema(path).metadata or {}).get(b"device", b"").decode()
+    try:
+        return (pq.read_schema(path).metadata or {}).get(b"device", b"").decode()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f"cannot be read as parquet ({error})", file=path) from None

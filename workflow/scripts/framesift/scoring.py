@@ -19,12 +19,12 @@ from framesift.components import build, kinds
 from framesift.decoding import Task, decode_all
 from framesift.encoders import Encoder
 from framesift.errors import InputError, VideoError
-from framesift.files import read_json
 from framesift.models import pick_device
 from framesift.pictures import Pictures
 from framesift.questions import Question, read_questions
 from framesift.scorers import Scorer
 from framesift.scores import QuestionScores
+from framesift.seals import read_sealed
 from framesift.spec import canonical_json
 from framesift.video.decoders import check_decoder
 from framesift.video_cache import VideoCache
@@ -249,7 +249,12 @@ class Scoring:
             reason = errors.get(video.video_id)
             known = None if reason else self.models[0].known(video, asked)
             if known is None:
-                reason = reason or "its scores vanished from the cache"
+                if reason is None:
+                    raise InputError(
+                        "what was just computed of a video has vanished",
+                        file=self.models[0].cache.path(video),
+                        hint="was the cache cleared, or does another run write it? Run again: what is there is kept",
+                    )
                 log.warning("video %s is left out: %s", video.video_id, reason)
                 yield Seen(video, reason)
             else:
@@ -419,7 +424,7 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
     models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *map(encoder_of, args.also))]
-    shards = read_json(args.shards)
+    shards = read_sealed(args.shards)
     questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
     questions.sort(key=lambda question: question.video_id)
     asked = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.embeddings import Embeddings
 from framesift.errors import InputError
-from framesift.files import read_json, write_json
 from framesift.questions import Question
 from framesift.scores import QuestionScores
+from framesift.seals import read_sealed, write_sealed
 from framesift.selectors import Candidates, ScoreError, Selector, choose, question_rng
 from framesift.videos import Video
 
@@ -120,12 +120,12 @@ def _select_one(
 def write_selection(path: str | Path, selection: Mapping[str, Selected], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
     questions = {question_id: choice.model_dump() for question_id, choice in selection.items()}
-    write_json(path, {"made_by": dict(made_by), "questions": questions})
+    write_sealed(path, {"made_by": dict(made_by), "questions": questions})
 
 
 def read_selection(path: str | Path) -> dict[str, Selected]:
     """Selections by question id, from a file of `write_selection`."""
-    content = read_json(path)
+    content = read_sealed(path)
     try:
         return {question_id: Selected(**choice) for question_id, choice in content["questions"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Mapping
 
 from framesift.videos import Video
@@ -26,10 +27,10 @@ def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
     dict
         Shard number (1 to `n_shards`) by video id, sorted by id.
     """
-    loads = [0.0] * n_shards
+    loads = [(0.0, shard) for shard in range(1, n_shards + 1)]  # a heap: the emptiest comes first
     shards = {}
     for video in sorted(videos.values(), key=lambda video: (-video.duration, video.video_id)):
-        emptiest = min(range(n_shards), key=lambda shard: (loads[shard], shard))
-        loads[emptiest] += video.duration
-        shards[video.video_id] = emptiest + 1
+        load, emptiest = loads[0]
+        heapq.heapreplace(loads, (load + video.duration, emptiest))
+        shards[video.video_id] = emptiest
     return dict(sorted(shards.items()))

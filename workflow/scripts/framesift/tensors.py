@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framesift.files import whole
+from framesift.spec import canonical_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,10 +16,11 @@ if TYPE_CHECKING:
 
 def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write tensors as safetensors, with their digest in the metadata."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
+    content = save(dict(tensors), metadata={**metadata, "digest": _digest(tensors, metadata)})
     with whole(path) as temporary:
-        save_file(dict(tensors), temporary, metadata={**metadata, "digest": _digest(tensors)})
+        temporary.write_bytes(content)  # by Python, which names a full disk as such
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
@@ -29,16 +31,17 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             metadata = dict(file.metadata() or {})
-    except (SafetensorError, ValueError, OSError):
+    except (SafetensorError, LookupError, TypeError, ValueError, OSError):  # whatever a flipped bit makes of the header
         return None
-    return (tensors, metadata) if metadata.get("digest") == _digest(tensors) else None
+    digest = metadata.pop("digest", None)
+    return (tensors, metadata) if digest == _digest(tensors, metadata) else None
 
 
-def _digest(tensors: Mapping[str, np.ndarray]) -> str:
+def _digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
     import numpy as np
 
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(canonical_json(metadata).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
         digest.update(np.ascontiguousarray(tensors[name]).tobytes())

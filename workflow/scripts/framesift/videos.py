@@ -6,19 +6,24 @@ own questions.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from framesift.code import code_digest
 from framesift.errors import InputError, VideoError
-from framesift.files import remembered_digest, whole, write_json
+from framesift.files import recall, remember, remembered_digest
+from framesift.parquet import read_rows
+from framesift.seals import check_seal, sealed
 from framesift.spec import canonical_json, spec_id
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex, index_video
 from framesift.video.reader import read_frames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: A file of which less than this share of the announced length can be decoded is cut short.
 SHORTEST = 0.9
@@ -107,11 +112,11 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
     key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
     name = spec_id(key)
     entry = cache / name[:2] / f"{name}.json" if cache else None
-    if entry and entry.is_file():
-        return Video(**json.loads(entry.read_text()))
+    if entry and (known := recall(entry)):
+        return Video(**known)
     row = _examine(video_id, path, grid, cache)
-    if entry:
-        write_json(entry, asdict(row))
+    if entry and row.reason != "broken":  # what a disk could not give today, it may give tomorrow
+        remember(entry, asdict(row))
     return row
 
 
@@ -184,7 +189,27 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
     import pyarrow.parquet as pq
 
     rows = [asdict(video) for video in sorted(videos, key=lambda video: video.video_id)]
-    schema = pa.schema(
+    schema = _schema().with_metadata({"spec": canonical_json(spec)})
+    with sealed(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+
+
+def read_videos(path: str | Path) -> dict[str, Video]:
+    """The table by video id."""
+    if not os.path.isfile(path):
+        raise InputError("there is no such table of videos", file=path, hint="index_videos.py makes it")
+    check_seal(path)
+    videos = [Video(**row) for row in read_rows(path, _schema(), optional=("error",))]
+    for video in videos:
+        if not len(video.frames) == len(video.stamps) == len(video.times):
+            raise InputError("has lists of unequal length", file=path, field=f"video {video.video_id}")
+    return {video.video_id: video for video in videos}
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
         [
             *[(name, pa.string()) for name in ("video_id", "path", "error", "reason", "digest", "codec")],
             *[(name, pa.int32()) for name in ("width", "height", "n_frames")],
@@ -192,17 +217,5 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
             ("complete", pa.bool_()),
             *[(name, pa.list_(pa.int64())) for name in ("frames", "stamps", "keyframes")],
             ("times", pa.list_(pa.float64())),
-        ],
-        metadata={"spec": canonical_json(spec)},
+        ]
     )
-    with whole(path) as temporary:
-        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
-
-
-def read_videos(path: str | Path) -> dict[str, Video]:
-    """The table by video id."""
-    import pyarrow.parquet as pq
-
-    if not os.path.isfile(path):
-        raise InputError("there is no such table of videos", file=path, hint="index_videos.py makes it")
-    return {row["video_id"]: Video(**row) for row in pq.read_table(path).to_pylist()}

@@ -1,0 +1,27 @@
+"""A short piece of `make chaos`: damaged caches, and kill -9 while they are mended."""
+
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "chaos"))
+
+from faults import DamagedCache
+from kills import KillLoop
+from world import World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return World(tmp_path_factory.mktemp("chaos").resolve() / "project")
+
+
+def test_damaged_caches_and_killed_processes_change_nothing(world):
+    kept = DamagedCache("bit flipped").strike(world, Random(1))
+    loop = KillLoop(world, Random(1))
+    loop.until(3, "worker", "rule", "everything")
+    assert min(loop.kills[kind] for kind in ("worker", "rule", "everything")) >= 1
+    world.check(kept)
+    assert world.counts["redone"] == 0
