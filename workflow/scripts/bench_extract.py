@@ -12,6 +12,8 @@ seconds. Before any number is printed, R and O must have seen the same frames, a
 Weights are random, of the real size; the time does not depend on them.
 """
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import json
@@ -22,6 +24,13 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framesift.cli import run as run_program
+from framesift.models import pick_device
+
+if TYPE_CHECKING:
+    from framesift.scoring import Model
 
 QUESTIONS = ["what does the person in the red coat do", "who opens the door", "why", "where is the dog at the end"]
 BUDGET = 8
@@ -43,6 +52,7 @@ def main() -> None:
     options.add_argument("--json", type=Path, help="write all figures there too")
     args = options.parse_args()
 
+    args.device = pick_device(args.device)  # one GPU for all arms, and no other job on it
     args.folder.mkdir(parents=True, exist_ok=True)
     args.video = args.video or made_clip(args.folder, args.seconds)
     args.model = made_model(args.folder, args.scorer)
@@ -95,9 +105,12 @@ def report(runs: list[dict[str, dict]], args: argparse.Namespace) -> None:
         ("D / N     our reader to a decode without non-reference frames", "D", "N", 1.0),
     ]:
         if {above, below} <= runs[0].keys():
+            factor *= args.copies if above == "R" else 1  # R sees one video, O and W see all
             figures[name] = [run[above][key] * factor / run[below][key] for run in runs]
     for arm in runs[0]:
         figures[f"{arm} peak memory, MB"] = [run[arm]["memory"] for run in runs]
+        if "gpu_memory" in runs[0][arm]:
+            figures[f"{arm} peak memory of the GPU, MB"] = [run[arm]["gpu_memory"] for run in runs]
     if "O" in runs[0]:
         frames = len(runs[0]["O"]["frames"]) * args.copies
         figures["O frames/s (wall)"] = [frames / run["O"]["wall"] for run in runs]
@@ -135,10 +148,18 @@ def _arm(arm: str, args: argparse.Namespace, answer) -> None:
     torch.set_num_threads(1)
     run = {"R": reference, "O": cold, "W": warm, "D": reader, "F": full_decode, "N": full_decode}[arm](arm, args)
     next(run)  # what comes before the clock starts
+    on_gpu = args.device == "cuda" and arm in "ROW"
+    if on_gpu:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
     start = cpu(), time.perf_counter()
     result = next(run)
+    if on_gpu:  # every arm ends with scores on the CPU, so nothing should be left to wait for
+        torch.cuda.synchronize()
     result |= {"cpu": cpu() - start[0], "wall": time.perf_counter() - start[1]}
     result["memory"] = peak_memory()
+    if on_gpu:
+        result["gpu_memory"] = torch.cuda.max_memory_allocated() / 2**20
     result |= next(run, {})
     answer.send(result)
     answer.close()
@@ -166,6 +187,7 @@ def indexed(args: argparse.Namespace):
 
 def reference(arm: str, args: argparse.Namespace):
     import decord
+    import numpy as np
     import torch
     from PIL import Image
     from transformers import (
@@ -183,6 +205,24 @@ def reference(arm: str, args: argparse.Namespace):
     cls, pictures = classes[args.scorer]
     model = cls.from_pretrained(args.model).eval().to(args.device)
     processor, tokenizer = pictures.from_pretrained(args.model), AutoTokenizer.from_pretrained(args.model)
+
+    def score(raw, tokens) -> float:
+        pixels = processor(images=Image.fromarray(raw), return_tensors="pt")["pixel_values"].to(args.device)
+        with torch.no_grad():
+            if args.scorer == "clip":
+                image = model.get_image_features(pixel_values=pixels).pooler_output
+                text = model.get_text_features(**tokens).pooler_output
+                return torch.cosine_similarity(text, image).item()
+            logits = model(pixel_values=pixels, **tokens).itm_score
+            return torch.softmax(logits, dim=1)[0, 1].item()
+
+    def tokens_of(question: str):
+        tokens = tokenizer(question, return_tensors="pt").to(args.device)
+        tokens.pop("token_type_ids", None)
+        return tokens
+
+    if args.device == "cuda":  # the first kernels are slow
+        score(np.zeros((720, 1280, 3), np.uint8), tokens_of(QUESTIONS[0]))
     yield
     frames, scores, digest = [], [], hashlib.sha256()
     for question in QUESTIONS[:3]:
@@ -190,21 +230,12 @@ def reference(arm: str, args: argparse.Namespace):
         stride = int(video.get_avg_fps())
         frames = [j * stride for j in range(int(len(video) / stride))]
         row = []
-        tokens = tokenizer(question, return_tensors="pt").to(args.device)
-        tokens.pop("token_type_ids", None)
+        tokens = tokens_of(question)
         for frame in frames:
             raw = video[frame].asnumpy()
             if not scores:
                 digest.update(raw.tobytes())
-            pixels = processor(images=Image.fromarray(raw), return_tensors="pt")["pixel_values"].to(args.device)
-            with torch.no_grad():
-                if args.scorer == "clip":
-                    image = model.get_image_features(pixel_values=pixels).pooler_output
-                    text = model.get_text_features(**tokens).pooler_output
-                    row.append(torch.cosine_similarity(text, image).item())
-                else:
-                    logits = model(pixel_values=pixels, **tokens).itm_score
-                    row.append(torch.softmax(logits, dim=1)[0, 1].item())
+            row.append(score(raw, tokens))
         scores.append(row)
     yield {"frames": frames, "scores": scores, "pixels": digest.hexdigest()}
 
@@ -242,11 +273,7 @@ def _scoring(args: argparse.Namespace):
 
 def cold(arm: str, args: argparse.Namespace):
     model, row, score = _scoring(args)
-    if args.device == "cuda":  # the first kernels are slow
-        import numpy as np
-
-        model.see(np.zeros((model.batch_size, *model.form.shape), np.uint8), QUESTIONS[:3])
-        model.seconds = 0.0
+    warm_up(model)
     yield
     start = time.perf_counter()
     scores = score(QUESTIONS[:3])
@@ -254,9 +281,21 @@ def cold(arm: str, args: argparse.Namespace):
 
 
 def warm(arm: str, args: argparse.Namespace):
-    _, _, score = _scoring(args)
+    model, _, score = _scoring(args)
+    warm_up(model)
     yield
     yield {"scores": score(QUESTIONS[3:])}
+
+
+def warm_up(model: Model) -> None:
+    """The first kernels of each tower on a GPU are slow."""
+    if model.device == "cuda":
+        import numpy as np
+
+        seen = model.see(np.zeros((model.batch_size, *model.form.shape), np.uint8), QUESTIONS[:1])
+        if model.encoder.keeps_features:  # then no text was seen yet
+            model._of_features(seen[0], QUESTIONS[:1])
+        model.seconds = 0.0
 
 
 def reader(arm: str, args: argparse.Namespace):
@@ -328,35 +367,28 @@ def made_clip(folder: Path, seconds: int) -> Path:
 def made_model(folder: Path, scorer: str) -> Path:
     """A checkpoint of the real size, random weights, and a tokenizer that knows the words of the questions."""
     import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import (
-        BlipConfig,
-        BlipForImageTextRetrieval,
-        BlipImageProcessor,
-        CLIPConfig,
-        CLIPImageProcessor,
-        CLIPModel,
-        CLIPProcessor,
-        PreTrainedTokenizerFast,
-    )
+    import transformers
     from transformers.models.blip import BlipProcessor
 
     path = folder / scorer
     if (path / "done").is_file():
         return path
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({word for text in QUESTIONS for word in text.split()})]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", bos_token="[CLS]", eos_token="[SEP]"
-    )
     torch.manual_seed(0)
     if scorer == "clip":  # the defaults are ViT-B/32
-        CLIPModel(CLIPConfig(text_config={"eos_token_id": 3, "bos_token_id": 2})).save_pretrained(path)
-        CLIPProcessor(CLIPImageProcessor(), fast).save_pretrained(path)
+        config = transformers.CLIPConfig(text_config={"eos_token_id": 3, "bos_token_id": 2})
+        transformers.CLIPModel(config).save_pretrained(path)
+        processor = transformers.CLIPProcessor(transformers.CLIPImageProcessor(), made_tokenizer())
+    elif scorer == "siglip":  # the defaults are ViT-B/16 at 224
+        transformers.SiglipModel(transformers.SiglipConfig()).save_pretrained(path)
+        processor = transformers.SiglipProcessor(transformers.SiglipImageProcessor(), made_tokenizer())
+    elif scorer == "blip2_itm":  # the defaults are ViT-g/14 and BERT-base; there is no language model in it
+        config = transformers.Blip2Config(
+            qformer_config={"use_qformer_text_input": True, "vocab_size": 30523}, image_text_hidden_size=256
+        )
+        model = transformers.Blip2ForImageTextRetrieval(config)
+        model.query_tokens.data.normal_(std=0.02)  # a fresh model has none but zeros
+        model.save_pretrained(path)
+        processor = transformers.Blip2Processor(transformers.BlipImageProcessor(), made_tokenizer(), 32)
     else:  # ViT-L/16 at 384
         vision = {
             "hidden_size": 1024,
@@ -367,11 +399,28 @@ def made_model(folder: Path, scorer: str) -> Path:
             "initializer_range": 0.02,
         }
         text = {"encoder_hidden_size": 1024, "num_attention_heads": 12}
-        BlipForImageTextRetrieval(BlipConfig(vision_config=vision, text_config=text)).save_pretrained(path)
-        BlipProcessor(BlipImageProcessor(), fast).save_pretrained(path)
+        config = transformers.BlipConfig(vision_config=vision, text_config=text)
+        transformers.BlipForImageTextRetrieval(config).save_pretrained(path)
+        processor = BlipProcessor(transformers.BlipImageProcessor(), made_tokenizer())
+    processor.save_pretrained(path)
     (path / "done").touch()
     return path
 
 
+def made_tokenizer():
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *sorted({word for text in QUESTIONS for word in text.split()})]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", bos_token="[CLS]", eos_token="[SEP]"
+    )
+
+
 if __name__ == "__main__":
-    main()
+    run_program(main)

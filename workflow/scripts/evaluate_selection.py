@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from framesift.answerers import LocalAnswerer
 from framesift.answering import Asker
 from framesift.answers import Answer, write_answers
 from framesift.cli import add_compute_options, log, parser, run
@@ -56,9 +57,9 @@ def main() -> None:
 
     import torch
 
-    device = pick_device(args.device)
-    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
-    decoders = args.threads if device == "cuda" else max(1, args.threads // 2)
+    device = pick_device(args.device) if isinstance(answerer, LocalAnswerer) else "server"
+    # Where the model runs elsewhere the CPU is there to decode; else it is shared between decoding and the model.
+    decoders = max(1, args.threads // 2) if device == "cpu" else args.threads
     torch.set_num_threads(max(1, args.threads - decoders))
     job = spec_id([args.spec, file_digest(args.selection)])
     writer = f"{Path(args.selection).stem}-{job}-{args.chunk}of{args.chunks}"

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import logging
 import os
 import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from pydantic import Field, field_validator
 
 from framesift.components import Component
+
+log = logging.getLogger("framesift")
 
 #: Digests of files of so many bytes are remembered; those of smaller ones are made as fast as looked up.
 LARGE = 64 << 20
@@ -59,7 +63,7 @@ def check_source(model: str | None, revision: str | None) -> str | None:
 
 def is_folder(model: str) -> bool:
     """Whether a checkpoint is a folder on this machine (decided by its form where the folder is missing)."""
-    return Path(model).is_dir() or model.startswith((".", "/", "~")) or model.count("/") > 1
+    return os.path.isdir(model) or model.startswith((".", "/", "~")) or model.count("/") > 1
 
 
 def model_digest(model: str, revision: str | None) -> str:
@@ -119,14 +123,17 @@ def _given_folder(model: str) -> str:
 
 @contextmanager
 def loading(component: Checkpoint, expected: str) -> Iterator[None]:
-    """Turn what libraries raise for an unsuitable checkpoint into one clear error."""
+    """Turn what libraries raise for an unsuitable checkpoint into one clear error; none of its code runs."""
     from safetensors import SafetensorError
 
     from framesift.errors import InputError
+    from framesift.no_code import no_code
 
     try:
-        yield
-    except (OSError, ValueError, KeyError, SafetensorError) as error:  # KeyError: a type of model that is not known
+        with no_code():
+            yield
+    # KeyError: a type of model that is not known
+    except (OSError, ValueError, KeyError, SafetensorError, UnpicklingError) as error:
         if isinstance(error, InputError):
             raise
         text = str(error).strip() or repr(error)
@@ -148,24 +155,51 @@ def device_name(device: str) -> str:
 
 
 def pick_device(device: str) -> str:
-    """``auto`` becomes ``cuda`` where there is a GPU, else ``cpu``."""
-    if device != "auto":
+    """``auto`` becomes ``cuda`` where there is a GPU, else ``cpu``; one GPU of several is taken for this process.
+
+    Raises
+    ------
+    InputError
+        For ``cuda`` where torch cannot use it.
+    """
+    if device not in ("auto", "cuda"):
         return device
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    # By name: which of the GPUs it is changes no result, so an edit there should change no digest of code.
+    gpus = importlib.import_module("framesift.gpus")
+    leased = gpus.lease() if torch.version.cuda else None  # before torch looks for GPUs
+    if torch.cuda.is_available():
+        if leased is None and torch.cuda.device_count() > 1:
+            log.warning("nvidia-smi lists no GPUs to choose from; this process takes the first, as others will")
+        return "cuda"
+    gpus.give_back()
+    if device == "cuda":
+        from framesift.errors import InputError
+
+        raise InputError(
+            "torch finds no GPU that it can use", field="--device", value=device, hint="nvidia-smi tells what is there"
+        )
+    if leased:
+        log.warning("nvidia-smi lists GPU %s, but torch cannot use it; working on the CPU", leased)
+    return "cpu"
 
 
 def pretrained(cls: Any, model: str, revision: str | None, **options: Any) -> Any:
-    """``cls.from_pretrained`` for a folder or a pinned hub checkpoint, with an error that says what to do."""
+    """``cls.from_pretrained`` for a folder or a pinned hub checkpoint, with an error that says what to do.
+
+    None of the checkpoint's code runs.
+    """
     from safetensors import SafetensorError
 
     from framesift.errors import InputError
+    from framesift.no_code import no_code
 
     folder = checkpoint_folder(model, revision)
     try:
-        return cls.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, ValueError, SafetensorError) as error:
+        with no_code():
+            return cls.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, SafetensorError, UnpicklingError) as error:
         raise InputError(
             f"cannot be loaded: {(str(error) or repr(error)).splitlines()[0]}",
             field="model",

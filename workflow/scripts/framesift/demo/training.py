@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from framesift import models
 from framesift.demo.config import DemoTraining
 from framesift.demo.pool import (
     CLASSES,
@@ -64,10 +65,10 @@ class Progress:
 
 def pick_device() -> torch.device:
     """CUDA if there is one, else the CPU with a single thread (the models are too small to share out)."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    torch.set_num_threads(1)
-    return torch.device("cpu")
+    device = models.pick_device("auto")
+    if device == "cpu":
+        torch.set_num_threads(1)
+    return torch.device(device)
 
 
 def render_pools(spec: DemoTraining, progress: Progress) -> tuple[Pool, Pool]:
