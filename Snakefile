@@ -47,8 +47,14 @@ include: "rules/report.smk"
 include: "rules/demo.smk"
 
 
+# A second or two each: on a cluster they would wait in a queue for longer than they run.
 localrules:
     all,
+    assign_shards,
+    compare_published,
+    convert_labels,
+    demo_models,
+    write_methods,
 
 
 # Every table whose labels are here, with its report. A table that is named on the command line says what it lacks.

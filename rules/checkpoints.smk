@@ -15,7 +15,7 @@ rule download_checkpoint:
         "../envs/data.yaml"
     params:
         spec=lambda wc: plan.spec(plan.checkpoints[wc.checkpoint]),
-        code=plan.code("download_checkpoint.py"),
+        code=lambda wc: plan.code("download_checkpoint.py"),
     message:
         "Looking for {wildcards.checkpoint}; what is missing comes from the hub (progress: {log})"
     shell:

@@ -8,6 +8,7 @@ rule download_dataset:
         "logs/datasets/{dataset}.log",
     benchmark:
         "benchmarks/datasets/{dataset}.tsv"
+    localrule: True  # where jobs run on other machines, those often have no network
     conda:
         "../envs/data.yaml"
     resources:
@@ -88,7 +89,7 @@ rule assign_shards:
         "../envs/data.yaml"
     params:
         spec=lambda wc: plan.spec({"shards": int(wc.n)}),
-        code=plan.code("assign_shards.py"),
+        code=lambda wc: plan.code("assign_shards.py"),
     message:
         "Assigning the videos of {wildcards.dataset} to {wildcards.n} shards"
     shell:

@@ -14,7 +14,7 @@ rule make_demo_labels:
         "../envs/demo.yaml"
     params:
         spec=plan.spec(plan.config.demo.world),
-        code=plan.code("make_demo_labels.py"),
+        code=lambda wc: plan.code("make_demo_labels.py"),
     message:
         "Writing the questions of the demo world"
     shell:
@@ -33,11 +33,11 @@ rule make_demo_video:
         "../envs/demo.yaml"
     params:
         spec=plan.spec(plan.config.demo.world),
-        code=plan.code("make_demo_video.py"),
+        code=lambda wc: plan.code("make_demo_video.py"),
     message:
         "Rendering the demo video {wildcards.video}"
     shell:
-        "python workflow/scripts/make_demo_video.py --spec {params.spec:q} --video {wildcards.video} --out {output:q}"
+        "python workflow/scripts/make_demo_video.py --spec {params.spec:q} --video {wildcards.video:q} --out {output:q}"
         " 2> {log:q}"
 
 
@@ -54,11 +54,11 @@ rule train_demo_model:
         gpu=1,
     params:
         spec=plan.spec(plan.config.demo.training),
-        code=plan.code("train_demo_model.py"),
+        code=lambda wc: plan.code("train_demo_model.py"),
     message:
         "Training the demo's {wildcards.model} to its validation target"
     shell:
-        "python workflow/scripts/train_demo_model.py --spec {params.spec:q} --model {wildcards.model} --out {output:q}"
+        "python workflow/scripts/train_demo_model.py --spec {params.spec:q} --model {wildcards.model:q} --out {output:q}"
         " 2> {log:q}"
 
 

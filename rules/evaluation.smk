@@ -18,12 +18,13 @@ rule evaluate:
         "logs/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.log",
     benchmark:
         "benchmarks/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.tsv"
+    wildcard_constraints:
+        selecting="[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",  # here those that were imported, too
     conda:
         lambda wc: plan.env(plan.answerers[wc.answerer].answerer)
     threads: 2  # half of them decode ahead; on a GPU all do
     resources:
         gpu=lambda wc: plan.gpus(plan.answerers[wc.answerer].answerer),
-        mem_mb=16000,
     params:
         spec=lambda wc: plan.spec(
             plan.answer_spec(
@@ -50,7 +51,7 @@ rule evaluate:
     shell:
         "python workflow/scripts/evaluate_selection.py --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --selection {input.selection:q} {params.subtitles:q}"
-        " --chunk {wildcards.chunk} --chunks {wildcards.n} --also {params.also:q}"
+        " --chunk {wildcards.chunk:q} --chunks {wildcards.n:q} --also {params.also:q}"
         " --connection {params.connection:q}"
         " --threads {threads} --cache results/cache/answers --out {output:q} 2> {log:q}"
 
@@ -72,7 +73,7 @@ rule import_run:
         results=lambda wc, input: (
             ["--results", input.results] if "results" in input.keys() else []
         ),
-        code=plan.code("import_run.py"),
+        code=lambda wc: plan.code("import_run.py"),
     message:
         "Taking the finished run {wildcards.run} for {wildcards.dataset}"
     shell:

@@ -6,7 +6,7 @@ rule score_frames:
     input:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
-        shards=lambda wc: plan.shards(wc.dataset),
+        shards=lambda wc: plan.shards(wc.dataset, wc.n),
         weights=lambda wc: plan.weights(plan.scorers[wc.scorer]),
         checkpoint=lambda wc: ancient(plan.checkpoint(plan.scorers[wc.scorer])),
     output:
@@ -21,7 +21,6 @@ rule score_frames:
     threads: 2  # half of them decode; on a GPU all do: give it as many as there are cores for it
     resources:
         gpu=1,
-        mem_mb=8000,
         batch=lambda wc: plan.scorers[wc.scorer].batch_size,  # a resource, since a parameter would cause reruns
     params:
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
@@ -34,7 +33,7 @@ rule score_frames:
         "Scoring {wildcards.dataset} with {wildcards.scorer}, shard {wildcards.shard} of {wildcards.n}"
     shell:
         "python workflow/scripts/score_frames.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
+        " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard:q}"
         " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
         " --out {output:q} 2> {log:q}"
 
@@ -44,7 +43,7 @@ rule embed_frames:
     input:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
-        shards=lambda wc: plan.shards(wc.dataset),
+        shards=lambda wc: plan.shards(wc.dataset, wc.n),
         weights=lambda wc: plan.weights(plan.encoders[wc.encoder]),
         checkpoint=lambda wc: ancient(plan.checkpoint(plan.encoders[wc.encoder])),
     output:
@@ -59,7 +58,6 @@ rule embed_frames:
     threads: 2
     resources:
         gpu=1,
-        mem_mb=8000,
         batch=lambda wc: plan.encoders[wc.encoder].batch_size,
     params:
         spec=lambda wc: plan.spec(plan.embed_spec(plan.encoders[wc.encoder])),
@@ -71,6 +69,6 @@ rule embed_frames:
         "Embedding {wildcards.dataset} with {wildcards.encoder}, shard {wildcards.shard} of {wildcards.n}"
     shell:
         "python workflow/scripts/embed_frames.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard}"
+        " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard:q}"
         " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
         " --out {output:q} 2> {log:q}"

@@ -17,7 +17,7 @@ rule compare_published:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.published_spec(wc.table)),
-        code=plan.code("compare_published.py"),
+        code=lambda wc: plan.code("compare_published.py"),
     message:
         "Comparing {wildcards.table} with published numbers"
     shell:
@@ -42,7 +42,7 @@ rule write_methods:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.methods_spec(wc.table)),
-        code=plan.code("write_methods.py"),
+        code=lambda wc: plan.code("write_methods.py"),
     message:
         "Writing how {wildcards.table} was made"
     shell:

@@ -26,7 +26,7 @@ rule make_figures:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
-        code=plan.code("make_figures.py"),
+        code=lambda wc: plan.code("make_figures.py"),
         optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
     message:
         "Drawing the figures of {wildcards.table}"
@@ -61,7 +61,7 @@ rule make_report:
     threads: 4
     params:
         spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
-        code=plan.code("make_report.py"),
+        code=lambda wc: plan.code("make_report.py"),
         templates=plan.templates(),
         optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
     message:

@@ -16,7 +16,7 @@ rule merge_scores:
         "../envs/data.yaml"
     params:
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
-        code=plan.code("merge_scores.py"),
+        code=lambda wc: plan.code("merge_scores.py"),
     message:
         "Merging the scores of {wildcards.dataset} by {wildcards.scorer}"
     shell:

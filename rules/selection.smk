@@ -57,6 +57,6 @@ rule import_selection:
     message:
         "Taking the published selection {wildcards.imported} for {wildcards.dataset}"
     shell:
-        "python workflow/scripts/import_selection.py --format {params.format} --dataset {params.kind}"
+        "python workflow/scripts/import_selection.py --format {params.format:q} --dataset {params.kind:q}"
         " --original {input.original:q} --selection {input.selection:q} --videos {input.videos:q}"
         " --labels {input.labels:q} --out {output:q} 2> {log:q}"

@@ -22,7 +22,7 @@ rule measure_selections:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.measure_spec(wc.table)),
-        code=plan.code("measure_selections.py"),
+        code=lambda wc: plan.code("measure_selections.py"),
         evidence=lambda wc, input: (
             ["--evidence", *input.evidence] if input.evidence else []
         ),
@@ -63,7 +63,7 @@ rule make_table:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
-        code=plan.code("make_table.py"),
+        code=lambda wc: plan.code("make_table.py"),
         videos=lambda wc, input: ["--videos", *input.videos] if input.videos else [],
         evidence=lambda wc, input: (
             ["--evidence", *input.evidence] if input.evidence else []
@@ -94,7 +94,7 @@ rule make_manifest:
         "../envs/tables.yaml"
     params:
         spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
-        code=plan.code("make_manifest.py"),
+        code=lambda wc: plan.code("make_manifest.py"),
     message:
         "Writing what the rows of {wildcards.table} were made from"
     shell:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -68,3 +71,22 @@ class Project:
         text = path.read_text()
         assert text.count(old) == 1, f"{file} holds {old!r} {text.count(old)} times"
         path.write_text(text.replace(old, new))
+
+    @contextmanager
+    def restored(self) -> Iterator[Project]:
+        """The project to edit; afterwards its configuration, code and data are as they were, dates included.
+
+        What was made (``results``, ``.snakemake``) stays, and so do the weights in ``resources``.
+        """
+        config, kept = copy.deepcopy(self.config), self.folder.with_name("kept")
+        parts = [part for part in ("workflow", "data", "rules", "config") if (self.folder / part).is_dir()]
+        for part in parts:
+            shutil.copytree(self.folder / part, kept / part)
+        try:
+            yield self
+        finally:
+            self.config = config
+            for part in parts:
+                shutil.rmtree(self.folder / part)
+                shutil.copytree(kept / part, self.folder / part)
+            shutil.rmtree(kept)

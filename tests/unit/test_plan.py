@@ -1,6 +1,7 @@
 """The plan: which ids and files change with which setting."""
 
 import copy
+import os
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,122 @@ def test_tables_at_hand(raw, tmp_path):
     (tmp_path / "labels.json").touch()
     raw["datasets"]["videomme"] |= {"data_dir": str(tmp_path), "labels": "labels.json"}
     assert Plan(load_config(raw)).tables_at_hand() == ["demo", "videomme"]
+
+
+@pytest.fixture
+def divided(tmp_path, monkeypatch):
+    """Makes a plan of a table with embeddings, for numbers of shards and chunks; beside it lie the files of `there`."""
+    monkeypatch.chdir(tmp_path)
+    revision = "0" * 40
+    raw = {
+        "datasets": {"ds": {"kind": "videomme"}},
+        "scorers": {"clip": {"kind": "clip", "model": "some/clip", "revision": revision}},
+        "selectors": {"uniform": {"kind": "uniform"}, "mmr": {"kind": "mmr"}},
+        "answerers": {"vlm": {"kind": "llava_onevision_hf", "model": "some/vlm", "revision": revision}},
+        "tables": {
+            "t": {"dataset": "ds", "answerers": ["vlm"], "scorers": ["clip"], "selectors": ["uniform", "mmr"],
+                  "budgets": [8]},
+        },
+    }  # fmt: skip
+
+    def plan(shards=1, chunks=1):
+        raw["datasets"]["ds"] |= {"shards": shards, "chunks": chunks}
+        return Plan(load_config(raw))
+
+    return plan
+
+
+def make(files, date=0):
+    """The files, with a date of some seconds after 2001."""
+    for file in map(Path, files):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+        os.utime(file, (10**9 + date, 10**9 + date))
+
+
+def division(plan):
+    """Into how many parts the table's scores, embeddings and answers (of either selector) are divided."""
+    uniform, mmr = plan.cells("t")
+    (scorer,) = plan.scorers
+    return [
+        len(files)
+        for files in (
+            plan.shard_scores("ds", scorer),
+            plan.embeddings_needed("ds", mmr.selecting),
+            plan.answers("ds", mmr.answering, mmr.selecting),
+            plan.answers("ds", uniform.answering, uniform.selecting),
+        )
+    ]
+
+
+def all_files(plan, cell=1):
+    cell = plan.cells("t")[cell]
+    return [
+        *plan.shard_scores("ds", next(iter(plan.scorers))),
+        *plan.embeddings_needed("ds", cell.selecting),
+        *plan.answers("ds", cell.answering, cell.selecting),
+    ]
+
+
+def test_without_results_work_is_divided_as_configured(divided):
+    assert division(divided(8, 4)) == [8, 8, 4, 4]
+    assert division(divided(16, 2)) == [16, 16, 2, 2]
+
+
+def test_what_is_finished_stays_divided_as_it_is(divided):
+    before = divided(8, 4)
+    make(all_files(before))
+    for numbers in ((16, 12), (1, 1), (8, 4)):
+        after = divided(*numbers)
+        assert division(after) == [8, 8, 4, numbers[1]]
+        for spec in ("table_spec", "judge_spec", "report_spec"):
+            if numbers[1] == 4:
+                assert getattr(after, spec)("t") == getattr(before, spec)("t")
+    make(all_files(before, cell=0))
+    assert divided(16, 12).report_spec("t") == before.report_spec("t")
+    assert divided(16, 12).judge_spec("t") == before.judge_spec("t")
+
+
+def test_what_is_partly_there_is_divided_as_configured(divided):
+    before = divided(8, 4)
+    make([*all_files(before), *before.answers("ds", before.cells("t")[0].answering, before.cells("t")[0].selecting)])
+    Path(before.shard_scores("ds", next(iter(before.scorers)))[3]).unlink()
+    assert division(divided(16, 2)) == [16, 8, 4, 4]
+
+
+def test_of_two_divisions_the_one_finished_last_counts(divided):
+    """Whatever is configured, so that changing it reruns nothing."""
+    for numbers, date in (((8, 4), 2), ((3, 6), 1)):
+        folder = [Path(file).parent for file in all_files(divided(*numbers))]
+        names = {parent: numbers[1] if "answers" in str(parent) else numbers[0] for parent in folder}
+        for parent, n in names.items():
+            suffix = {"scores": ".parquet", "embeddings": ".safetensors", "answers": ".json"}[parent.parts[1]]
+            make([f"{parent}/{i}-of-{n}{suffix}" for i in range(1, n + 1)], date)
+    assert {tuple(division(divided(*numbers))[:3]) for numbers in ((8, 4), (3, 6), (5, 5))} == {(8, 8, 4)}
+
+
+def test_other_files_are_no_division(divided):
+    file = Path(all_files(divided(1, 1))[0])
+    make([file.with_name(name) for name in ("2-of-2.parquet", "0-of-1.parquet", "a-of-b.parquet", ".1-of-1.parquet")])
+    make([file.with_name("1-of-1.parquet.tmp"), file.with_name("1-of-0.parquet")])
+    assert division(divided(4, 4)) == [4, 4, 4, 4]
+
+
+def test_a_plan_decides_once(divided):
+    """Snakemake removes the files of a job before it runs, while the plan goes on to be asked."""
+    files = all_files(divided(8, 4))
+    make(files)
+    plan = divided(16, 12)
+    assert division(plan) == [8, 8, 4, 12]
+    for file in files:
+        Path(file).unlink()
+    assert division(plan) == [8, 8, 4, 12]
+    assert division(divided(16, 12)) == [16, 16, 12, 12]
+
+
+def test_shards_of_a_number_come_from_their_own_assignment(divided):
+    """A job's name says the number, whatever is configured when the job starts."""
+    assert divided(8).shards("ds", "16").endswith("-16.json")
 
 
 def test_shards_are_balanced_and_stable():

@@ -1,5 +1,6 @@
 """Embeddings reach the selectors that need them: made once, kept, matched by id."""
 
+import csv
 import json
 import re
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import tiny_scorers
-from tiny import make_project
+from tiny import TABLE, make_project
 
 SELECTOR = '''
 from __future__ import annotations
@@ -125,8 +126,10 @@ def test_a_published_selection_becomes_a_row(project):
     table = project.config["tables"]["tiny"]
     table |= {"selectors": ["uniform", "published"], "scorers": []}
     table.pop("encoder", None)
-    project.run("results/measures/tiny.csv")
+    project.run("results/measures/tiny.csv", TABLE)
     assert list(frames(selections(project)["imported"]).values()) == lists
+    with open(project.folder / TABLE) as file:
+        assert [(row["method"], row["n"]) for row in csv.DictReader(file)] == [("uniform", "12"), ("published", "12")]
     project.config["selectors"]["published"]["selection"] = "data/nothing.json"
     failed = project.snakemake("--dry-run", "results/measures/tiny.csv", check=False)
     assert "there is no such file" in failed.stdout + failed.stderr

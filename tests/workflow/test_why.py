@@ -46,16 +46,8 @@ def again(project, tmp_path_factory):
 
 @pytest.fixture
 def edited(project):
-    """The project; afterwards its configuration, data and code are as they were, dates included."""
-    config = copy.deepcopy(project.config)
-    kept = project.folder.parent / "kept"
-    shutil.copytree(project.folder, kept, ignore=shutil.ignore_patterns("results", ".snakemake", "resources"))
-    yield project
-    project.config = config
-    for part in ("workflow", "data"):
-        shutil.rmtree(project.folder / part)
-        shutil.copytree(kept / part, project.folder / part)
-    shutil.rmtree(kept)
+    with project.restored():
+        yield project
 
 
 def program(project, name, *arguments, check=True):

@@ -75,6 +75,21 @@ class Timing:
         )
 
 
+def identity_of(answerer: Answerer) -> dict[str, Any]:
+    """What all answers of an answerer depend on."""
+    return {
+        "answerer": answerer.spec(),
+        "weights": answerer.weights(),
+        "code": code_digest(__name__, answerer.module),
+        "versions": {name: version(name) for name in answerer.libraries},
+    }
+
+
+def journal_folder(cache: Path, answerer: Answerer) -> Path:
+    """Where the answers of an answerer are kept."""
+    return cache / f"{answerer.kind}-{spec_id(identity_of(answerer))}"
+
+
 class Asker:
     """An answerer with its journal.
 
@@ -105,13 +120,8 @@ class Asker:
         self.answerer = answerer
         self.device = device
         self.decoders = decoders
-        self.identity = {
-            "answerer": answerer.spec(),
-            "weights": answerer.weights(),
-            "code": code_digest(__name__, answerer.module),
-            "versions": {name: version(name) for name in answerer.libraries},
-        }
-        self.journal = Journal(cache / f"{answerer.kind}-{spec_id(self.identity)}", writer)
+        self.identity = identity_of(answerer)
+        self.journal = Journal(journal_folder(cache, answerer), writer)
         self.runs_on = device_name(device) if isinstance(answerer, LocalAnswerer) else "server"
         self.timing = Timing()
         self._lock = threading.Lock()

@@ -65,16 +65,22 @@ def _module_path(module: str) -> Path | None:
     return None
 
 
-@cache
-def _tree(path: Path, _mtime_ns: int) -> ast.Module:
-    return ast.parse(path.read_text())
-
-
-@cache
 def _imports(path: Path, mtime_ns: int) -> tuple[Path, ...]:
     """Library files named by the import statements of `path`, those inside functions included."""
+    return _read(path, mtime_ns)[0]
+
+
+def normalised(path: Path, mtime_ns: int) -> str:
+    """The syntax tree of `path` as text, without what changes no result."""
+    return _read(path, mtime_ns)[1]
+
+
+@cache
+def _read(path: Path, _mtime_ns: int) -> tuple[tuple[Path, ...], str]:
+    """Both of the above: parsing is what a digest costs, and every job on a cluster makes some."""
+    tree = ast.parse(path.read_text())
     modules: set[str] = set()
-    for node in ast.walk(_tree(path, mtime_ns)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             modules.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
@@ -82,27 +88,22 @@ def _imports(path: Path, mtime_ns: int) -> tuple[Path, ...]:
             modules.update(f"{node.module}.{alias.name}" for alias in node.names)  # `from package import module`
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ImportError(f"{path.name}: relative imports are not followed; write `from {PACKAGE}...`")
-    files: set[Path] = set()
-    for module in modules:
-        if module.split(".")[0] != PACKAGE:
-            continue
-        parts = module.split(".")
-        for length in range(1, len(parts) + 1):  # a package's __init__ runs before its modules
-            if file := _module_path(".".join(parts[:length])):
-                files.add(file)
-    return tuple(sorted(files))
-
-
-@cache
-def normalised(path: Path, mtime_ns: int) -> str:
-    tree = ast.parse(path.read_text())  # a fresh tree, since it is changed here
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):  # what a parameter means to a reader changes no result
+        elif isinstance(node, ast.Call):  # what a parameter means to a reader changes no result
             node.keywords = [word for word in node.keywords if word.arg != "description"]
         body = getattr(node, "body", None)
         if isinstance(body, list) and body and _is_docstring(body[0]):
             body[0] = ast.Pass()
-    return ast.dump(tree, include_attributes=False)
+    return tuple(sorted(_files_of(modules))), ast.dump(tree, include_attributes=False)
+
+
+def _files_of(modules: Iterable[str]) -> set[Path]:
+    files: set[Path] = set()
+    for module in modules:
+        parts = module.split(".")
+        for length in range(1, len(parts) + 1) if parts[0] == PACKAGE else ():  # a package runs before its modules
+            if file := _module_path(".".join(parts[:length])):
+                files.add(file)
+    return files
 
 
 def _is_docstring(node: ast.AST) -> bool:

@@ -16,6 +16,10 @@ from framesift.config.models import Config
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
 from framesift.scorers import TwoTowers
+from framesift.strict import check_plain, read_text
+
+#: Settings of the largest configuration. What YAML repeats by name (&a, *a) counts at each place.
+MOST_SETTINGS = 200_000
 
 Path_ = tuple[str | int, ...]
 
@@ -35,6 +39,7 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Con
     InputError
         For the first mistake: an unknown key or kind, a wrong type or value, a name that refers to nothing.
     """
+    _check_plain(raw, files)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
@@ -53,11 +58,27 @@ def read_config(*files: str | Path) -> Config:
 
 def _read_yaml(file: str | Path) -> dict[str, Any]:
     try:
-        return yaml.safe_load(Path(file).read_text()) or {}
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", file=file) from None
-    except yaml.YAMLError as error:
-        raise InputError(f"is not YAML ({error})", file=file) from None
+        content = yaml.safe_load(read_text(file)) or {}
+    # the others: a date such as 2024-13-01, a "!!timestamp" or "!!bool" that is none
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise InputError(f"is not YAML ({str(error) or type(error).__name__})", file=file) from None
+    if not isinstance(content, dict):
+        raise InputError("is no configuration", file=file, value=content, expected="keys with their values")
+    return content
+
+
+def _check_plain(raw: Mapping[str, Any], files: Sequence[str | Path]) -> None:
+    """Refuse what no setting can be, and what is endless: YAML has dates, bytes, sets, cycles, and names for parts."""
+    try:
+        check_plain(raw, MOST_SETTINGS)
+    except ValueError as error:
+        raise InputError(
+            f"cannot be used: {error}",
+            file=files[-1] if files else None,
+            field="configuration",
+            expected="texts, finite numbers, true, false, null, and lists and mappings of these",
+            hint="quote a text that YAML takes for something else, such as a date",
+        ) from None
 
 
 def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:

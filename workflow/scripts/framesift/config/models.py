@@ -127,6 +127,12 @@ class Config(Section):
         description="What decodes videos for scorers: `pyav`; `decord` or `torchcodec` (the same pixels; the library"
         " must be installed); `nvdec` (on the GPU, pixels differ by rounding).",
     )
+    max_jobs: int = Field(
+        default=2000,
+        ge=1,
+        description="Jobs that score, embed, select and answer for one table; a table that would take more is refused,"
+        " since each is planned anew, and waits in the queue of a cluster for itself.",
+    )
     datasets: dict[Name, AnyDataset] = Field(default={}, description="Datasets by name.")
     scorers: dict[Name, AnyScorer] = Field(default={}, description="Scorers by name.")
     encoders: dict[Name, AnyEncoder] = Field(default={}, description="Encoders by name.")

@@ -7,7 +7,9 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
+import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +28,14 @@ from framesift.files import file_digest
 from framesift.models import Checkpoint, is_folder
 from framesift.notes import by_hand, downloaded
 from framesift.protocols import Control, Protocol
-from framesift.scorers import ScoreSource
+from framesift.scorers import Scorer, ScoreSource
 from framesift.selectors import SelectionSource
 from framesift.selectors.imported import Imported
 from framesift.spec import canonical_json, plain, spec_id
 
 DEMO_DIR = Path("results/demo")
+#: Of more videos than this, Snakemake is given one digest in place of the files: it looks at each several times.
+MANY_VIDEOS = 2000
 #: Parts of the spec of answers that are the same for whatever a job asks.
 _OF_THE_ANSWERER = ("answerer", "dataset")
 
@@ -89,10 +93,16 @@ class Plan:
             for manifest in self.checkpoint(one)
         }
         self._video_states: dict[str, str] = {}
+        self._listings: dict[str, list[str]] = {}
+        self._cells: dict[str, list[Cell]] = {}
+        self._asked: dict[tuple[str, str], dict[str, list[Any]]] = {}
+        self._codes: dict[tuple[str, ...], str] = {}
+        self._divisions: dict[tuple[str, str], int] = {}
         for name in config.tables:
             for cell in self.cells(name):
                 self.selectings[self.selecting_id(cell.selecting)] = cell.selecting
                 self.answerers[self.answering_id(config.tables[name].dataset, cell.answering)] = cell.answering
+            self._check_size(name)
 
     # What a table consists of
 
@@ -114,6 +124,41 @@ class Plan:
 
     def cells(self, name: str) -> list[Cell]:
         """The rows of a table. A selector that needs nothing of a scorer has one row, whatever the scorers."""
+        if name not in self._cells:
+            self._cells[name] = self._make_cells(name)
+        return self._cells[name]
+
+    def jobs_of(self, name: str) -> dict[str, int]:
+        """How many jobs a table takes where nothing is there yet; those alone that can be many."""
+        dataset, cells = self.dataset(self.table(name).dataset), self.cells(name)
+        scorers = {self.scorer_id(one) for one in (cell.selecting.scorer for cell in cells) if isinstance(one, Scorer)}
+        encoders = {self.encoder_id(cell.selecting.encoder) for cell in cells if cell.selecting.encoder}
+        selections = {self.selecting_id(cell.selecting) for cell in cells}
+        answered = {
+            (self.answering_id(self.table(name).dataset, cell.answering), self.selecting_id(cell.selecting))
+            for cell in cells
+        }
+        return {
+            "score_frames": dataset.shards * len(scorers),
+            "embed_frames": dataset.shards * len(encoders),
+            "select_frames": len(selections),
+            "evaluate": dataset.chunks * len(answered),
+        }
+
+    def _check_size(self, name: str) -> None:
+        jobs = self.jobs_of(name)
+        if (total := sum(jobs.values())) > self.config.max_jobs:
+            dataset = self.table(name).dataset
+            counts = ", ".join(f"{count} {rule}" for rule, count in jobs.items() if count)
+            raise InputError(
+                f"the table would take {total} jobs ({counts})",
+                field=f"tables.{name}",
+                expected=f"at most max_jobs = {self.config.max_jobs}",
+                hint=f"lower datasets.{dataset}.chunks ({self.dataset(dataset).chunks} jobs a row) or"
+                f" datasets.{dataset}.shards, or raise max_jobs",
+            )
+
+    def _make_cells(self, name: str) -> list[Cell]:
         config, table = self.config, self.table(name)
         cells = []
         for answerer in table.answerers:
@@ -225,23 +270,29 @@ class Plan:
 
     def also_answered(self, dataset: str, answering: Answering, selecting: Selecting) -> list[list[Any]]:
         """What else the tables of a dataset ask this answerer: selections, each with how it is shown and asked."""
-
-        def asked(how: Answering, which: Selecting) -> list[Any]:
-            spec = self.answer_spec(dataset, how, which)
-            return [self.selection(dataset, which), {key: spec[key] for key in spec if key not in _OF_THE_ANSWERER}]
-
-        own = canonical_json(asked(answering, selecting))
-        others = {
-            canonical_json(one): one
-            for name, table in self.config.tables.items()
-            if table.dataset == dataset
-            for cell in self.cells(name)
-            if cell.answering.answerer.spec() == answering.answerer.spec()
-            for one in (asked(cell.answering, cell.selecting),)
-        }
+        own = canonical_json(self._shown(dataset, answering, selecting))
+        every = self._asked_of(dataset, answering.answerer)
         # Each job begins after its own place in the list, so that jobs side by side do different things.
-        keys = sorted(others.keys() - {own})
-        return [others[key] for key in sorted(keys, key=lambda key: (key < own, key))]
+        return [every[key] for key in sorted(every.keys() - {own}, key=lambda key: (key < own, key))]
+
+    def _asked_of(self, dataset: str, answerer: Answerer) -> dict[str, list[Any]]:
+        """All that the tables of a dataset ask an answerer, by its canonical JSON; found out once for all its jobs."""
+        whose = canonical_json(answerer.spec())
+        if (dataset, whose) not in self._asked:
+            self._asked[dataset, whose] = {
+                canonical_json(one): one
+                for name, table in self.config.tables.items()
+                if table.dataset == dataset
+                for cell in self.cells(name)
+                if canonical_json(cell.answering.answerer.spec()) == whose
+                for one in (self._shown(dataset, cell.answering, cell.selecting),)
+            }
+        return self._asked[dataset, whose]
+
+    def _shown(self, dataset: str, how: Answering, which: Selecting) -> list[Any]:
+        """A selection, and what of the spec of its answers is not the same for all that an answerer is asked."""
+        spec = self.answer_spec(dataset, how, which)
+        return [self.selection(dataset, which), {key: spec[key] for key in spec if key not in _OF_THE_ANSWERER}]
 
     def _cell_spec(self, dataset: str, cell: Cell) -> dict[str, Any]:
         return self.answer_spec(dataset, cell.answering, cell.selecting)
@@ -454,12 +505,31 @@ class Plan:
     def videos(self, dataset: str) -> str:
         return f"results/videos/{dataset}-{spec_id(self.candidates)}.parquet"
 
-    def shards(self, dataset: str) -> str:
-        return f"results/shards/{dataset}-{spec_id(self.candidates)}-{self.dataset(dataset).shards}.json"
+    def shards(self, dataset: str, n: int | str) -> str:
+        return f"results/shards/{dataset}-{spec_id(self.candidates)}-{n}.json"
 
     def shard_scores(self, dataset: str, scorer: str) -> list[str]:
-        n = self.dataset(dataset).shards
-        return [f"results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet" for shard in range(1, n + 1)]
+        return self._divided(f"results/scores/{dataset}/{scorer}", ".parquet", self.dataset(dataset).shards)
+
+    def _divided(self, folder: str, suffix: str, n: int) -> list[str]:
+        """The files ``1-of-n`` ... ``n-of-n`` of work that several jobs share, for the `n` that counts.
+
+        `n` only says how work is divided, so it counts for work that is not done. Where all files of one division are
+        there, it is that one, whatever is configured now; of several, the one that was finished last, since that is
+        what later files were made from. The configured number does not choose between them: changing it would rerun
+        all that follows. A plan decides once, since Snakemake removes files while it runs; and each rule that makes
+        such a file takes `n` from its name, since every job on a cluster plans anew.
+        """
+        if (folder, suffix) not in self._divisions:
+            found: dict[int, dict[int, int]] = {}
+            for file in Path(folder).glob(f"*-of-*{suffix}"):
+                if match := re.fullmatch(r"(\d+)-of-(\d+)", file.name.removesuffix(suffix)):
+                    with suppress(FileNotFoundError):  # another run may be at work
+                        found.setdefault(int(match[2]), {})[int(match[1])] = file.stat().st_mtime_ns
+            done = {parts: max(dates.values()) for parts, dates in found.items() if {*dates} == {*range(1, parts + 1)}}
+            self._divisions[folder, suffix] = max(done, key=lambda parts: (done[parts], parts), default=n)
+        parts = self._divisions[folder, suffix]
+        return [f"{folder}/{part}-of-{parts}{suffix}" for part in range(1, parts + 1)]
 
     def scores(self, dataset: str, scorer: ScoreSource) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
@@ -478,8 +548,8 @@ class Plan:
         """The embeddings that a selection reads: the files of all shards, or none."""
         if not selecting.encoder:
             return []
-        folder, n = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}", self.dataset(dataset).shards
-        return [f"{folder}/{shard}-of-{n}.safetensors" for shard in range(1, n + 1)]
+        folder = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}"
+        return self._divided(folder, ".safetensors", self.dataset(dataset).shards)
 
     def features_needed(self, dataset: str, selecting: Selecting) -> list[str]:
         """The files of scores and embeddings behind a selection; ``*`` stands for all shards, for specs to be short."""
@@ -500,9 +570,8 @@ class Plan:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
 
     def answers(self, dataset: str, answering: Answering, selecting: Selecting) -> list[str]:
-        n = self.dataset(dataset).chunks
         folder = f"results/answers/{dataset}/{self.answering_id(dataset, answering)}/{self.selecting_id(selecting)}"
-        return [f"{folder}/{chunk}-of-{n}.json" for chunk in range(1, n + 1)]
+        return self._divided(folder, ".json", self.dataset(dataset).chunks)
 
     def run_answers(self, dataset: str, run: str) -> str:
         return f"results/answers/{dataset}/runs/{run}.json"
@@ -546,7 +615,10 @@ class Plan:
         return self._given(dataset, "labels", self.dataset(dataset).labels_file)
 
     def video_files(self, dataset: str) -> list[str]:
-        """What index_videos waits for: the videos that are there now, or, for the demo, those that will be."""
+        """What index_videos waits for: the videos that are there now, or, for the demo, those that will be.
+
+        None where there are very many: `video_state` tells of those, which costs Snakemake nothing.
+        """
         folder = self.dataset(dataset).video_dir
         if folder.is_relative_to(DEMO_DIR):
             return [self.demo_video(video) for video in video_ids(self.config.demo.world)]
@@ -560,7 +632,14 @@ class Plan:
                 expected="the folder that holds the videos",
                 hint=f"set datasets.{dataset}.data_dir (and videos, relative to it) in your configuration",
             )
-        return [file.as_posix() for file in VideoFolder(folder).all()]
+        files = self._listing(dataset)
+        return files if len(files) <= MANY_VIDEOS else []
+
+    def _listing(self, dataset: str) -> list[str]:
+        """Every video of a dataset that is not downloaded; a folder is walked once."""
+        if dataset not in self._listings:
+            self._listings[dataset] = [file.as_posix() for file in VideoFolder(self.dataset(dataset).video_dir).all()]
+        return self._listings[dataset]
 
     def label_state(self, dataset: str) -> str:
         """What tells labels that the user gave or exchanged from those that were downloaded."""
@@ -572,8 +651,11 @@ class Plan:
         chosen = self.dataset(dataset)
         if chosen.video_dir.is_relative_to(DEMO_DIR):
             return ""
-        if not chosen.downloads:
-            return spec_id([[file, Path(file).stat().st_size] for file in self.video_files(dataset)])
+        if dataset not in self._video_states and not chosen.downloads:
+            files = [(file, os.stat(file)) for file in self._listing(dataset)]
+            dated = not self.video_files(dataset)  # else Snakemake looks at the dates
+            state = [[file, found.st_size, *([found.st_mtime_ns] if dated else [])] for file, found in files]
+            self._video_states[dataset] = spec_id(state)
         if dataset not in self._video_states:
             gone = [file.as_posix() for file in downloaded(chosen.data_dir, chosen.video_dir) if not file.is_file()]
             changed = self._by_hand(dataset, VideoFolder(chosen.video_dir).all())
@@ -640,7 +722,9 @@ class Plan:
         """The text of a spec, as a rule's parameter."""
         return canonical_json(value)
 
-    @staticmethod
-    def code(program: str, *components: Component) -> str:
+    def code(self, program: str, *components: Component) -> str:
         """The code digest of a program with the implementations it loads by name."""
-        return code_digest(program, *(component.module for component in components))
+        roots = (program, *(component.module for component in components))
+        if roots not in self._codes:
+            self._codes[roots] = code_digest(*roots)
+        return self._codes[roots]

@@ -119,7 +119,7 @@ def explain(path: str, root: Path, configfiles: Sequence[Path] = ()) -> Explanat
         return Explanation(path, _as_planned(of_target, target), "not there", jobs=counts)
     if not of_target.runs:
         return Explanation(path, item, "current")
-    return Explanation(path, item, "outdated", _causes(item, running, jobs, root), counts)
+    return Explanation(path, item, "outdated", causes([item.path], {None: running}, jobs, root)[None], counts)
 
 
 def words(explanation: Explanation) -> list[str]:
@@ -201,20 +201,36 @@ def _jobs(jobs: Mapping[str, int]) -> str:
 # Why: today's jobs against what was recorded
 
 
-def _causes(target: Made, running: Sequence[Job], jobs: Sequence[Job], root: Path) -> list[Cause]:
+def causes(
+    targets: Sequence[str], groups: Mapping[Any, Sequence[Job]], jobs: Sequence[Job], root: Path
+) -> dict[Any, list[Cause]]:
+    """Why groups of jobs would run.
+
+    Parameters
+    ----------
+    targets : sequence of str
+        The files that are asked for.
+    groups : mapping
+        Jobs that would run, by anything.
+    jobs : sequence of Job
+        All jobs behind `targets`.
+    root : path
+        Folder of the project.
+    """
     produced = {output for job in jobs for output in job.output}
-    # what the file was made from then and would not be made from now
-    replaced = [item for path, item in ancestors([target.path], root).items() if path not in produced and item.rule]
-    found: dict[str, list[str]] = {}
-    for job in running:
-        path = next((output for output in job.output if output == target.path), job.output[0])
-        there = (root / path).is_file()
-        before = made(path, root)
-        if not there and not before.known:
-            before = _nearest(job, replaced) or before
-        for text in _reasons(job, before, there, produced, root):
-            found.setdefault(text, []).append(path)
-    return [Cause(text, sorted(set(files))) for text, files in found.items()]
+    # what the files were made from then and would not be made from now
+    replaced = [item for path, item in ancestors(targets, root).items() if path not in produced and item.rule]
+    found: dict[Any, dict[str, list[str]]] = {name: {} for name in groups}
+    for name, running in groups.items():
+        for job in running:
+            path = next((output for output in job.output if output in targets), job.output[0])
+            there = (root / path).is_file()
+            before = made(path, root)
+            if not there and not before.known:
+                before = _nearest(job, replaced) or before
+            for text in _reasons(job, before, there, produced, root):
+                found[name].setdefault(text, []).append(path)
+    return {name: [Cause(text, sorted(set(files))) for text, files in of.items()] for name, of in found.items()}
 
 
 def _reasons(job: Job, before: Made, there: bool, produced: set[str], root: Path) -> Iterable[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from framesift.config.plan import Plan
 from framesift.errors import InputError
 
 
@@ -42,6 +43,11 @@ class Job:
         The command in the rule was edited.
     environment_differs : bool
         Another environment than last time.
+    wildcards : dict
+    benchmark : str
+        Where what it costs is written; empty where that is not.
+    gpu : bool
+        It takes a GPU.
     """
 
     rule: str
@@ -57,6 +63,9 @@ class Job:
     stale: tuple[str, ...] = ()
     template: bool = False
     environment_differs: bool = False
+    wildcards: dict[str, str] = field(default_factory=dict)
+    benchmark: str = ""
+    gpu: bool = False
 
 
 class NotAsked(Exception):
@@ -86,9 +95,14 @@ def jobs_for(targets: Sequence[str], root: Path, configfiles: Sequence[Path] = (
     InputError
         Where the configuration cannot be used.
     """
+    return planned(targets, root, configfiles)[0]
+
+
+def planned(targets: Sequence[str], root: Path, configfiles: Sequence[Path] = ()) -> tuple[list[Job], Plan]:
+    """As `jobs_for`, with the plan that the rules took everything from."""
     with _plan(targets, root, configfiles) as workflow:
         dag = workflow.dag
-        return [_job(dag, job) for job in dag.jobs if job.output]
+        return [_job(dag, job) for job in dag.jobs if job.output], workflow.globals["plan"]
 
 
 def tables_of(dataset: str | None, root: Path, configfiles: Sequence[Path] = ()) -> list[str]:
@@ -155,4 +169,7 @@ def _job(dag: Any, job: Any) -> Job:
         stale=tuple(sorted(map(str, getattr(reason.params_changed, "only_old", ())))),
         template=bool(reason.code_changed),
         environment_differs=bool(reason.software_stack_changed),
+        wildcards=dict(job.wildcards_dict),
+        benchmark=str(job.benchmark or ""),
+        gpu=bool(job.resources.get("gpu", 0)),
     )

@@ -1,0 +1,94 @@
+"""Which jobs an edit would make run again, foretold from Snakemake's own graphs of jobs before and after it.
+
+A dry run takes seconds; this takes tenths, since Snakemake is loaded once and nothing need have been run. It applies
+Snakemake's triggers to two graphs: a job runs again if its files have other names, its parameters or its set of inputs
+changed, a file that it was given is newer or another, or a job before it runs. `test_reruns.py` holds it against dry
+runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from framesift import code
+from framesift.provenance import today
+from project import Project
+
+
+@dataclass(frozen=True)
+class Job:
+    """What Snakemake compares of one job; `given` are input files that no job makes, with date and size."""
+
+    rule: str
+    output: tuple[str, ...]
+    params: tuple[str, ...]
+    inputs: frozenset[str]
+    waits_for: frozenset[str]
+    given: tuple[tuple[str, int, int], ...]
+
+
+def graph(project: Project, targets: Iterable[str]) -> list[Job]:
+    """The jobs behind `targets`, those after others last."""
+    with _planned(project, targets) as workflow:
+        made = {str(file) for job in workflow.dag.jobs for file in job.output}
+        return [_job(workflow, job, made) for level in workflow.dag.toposorted() for job in level if job.output]
+
+
+def rules(project: Project) -> set[str]:
+    """Names of all rules of the Snakefile."""
+    with _planned(project, ()) as workflow:
+        return {rule.name for rule in workflow.rules}
+
+
+def reruns(done: Iterable[Job], wanted: Iterable[Job]) -> Counter[str]:
+    """How many jobs of each rule run for `wanted`, where those of `done` were run to their end.
+
+    Of two that are done and make the same files, the later one counts.
+    """
+    last = {job.output: job for job in done}
+    remade: set[str] = set()
+    counts: Counter[str] = Counter()
+    for job in wanted:
+        if last.get(job.output) != job or job.waits_for & remade:
+            remade.update(job.output)
+            counts[job.rule] += 1
+    return counts
+
+
+@contextmanager
+def _planned(project: Project, targets: Iterable[str]) -> Iterator[Any]:
+    """Snakemake's graph in this process, with the code of the project instead of that under test."""
+    config = project.folder / "test.yaml"
+    config.write_text(yaml.safe_dump(project.config))
+    kept, path = code.SCRIPTS, list(sys.path)
+    code.SCRIPTS = project.folder / "workflow" / "scripts"
+    try:
+        with today._plan(sorted(targets), project.folder, [config]) as workflow:
+            yield workflow
+    finally:
+        code.SCRIPTS, sys.path[:] = kept, path
+
+
+def _job(workflow, job, made: set[str]) -> Job:
+    inputs = {str(file): file for file in job.input}
+    given = []
+    for name in sorted(inputs.keys() - made):
+        if os.path.exists(name) and not inputs[name].is_ancient:
+            stat = os.stat(name)
+            given.append((name, stat.st_mtime_ns, stat.st_size))
+    return Job(
+        rule=job.rule.name,
+        output=tuple(map(str, job.output)),
+        params=tuple(workflow.persistence._params(job)),
+        inputs=frozenset(inputs),
+        waits_for=frozenset(name for name, file in inputs.items() if name in made and not file.is_ancient),
+        given=tuple(given),
+    )

@@ -1,0 +1,220 @@
+"""A small configuration around each key, in which that key matters, and the targets that bring in every rule.
+
+Nothing of it is run: the checkpoints and datasets need not exist.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forecast import Job, graph, reruns
+from framesift.components import implementation
+from framesift.config.load import read_config
+from framesift.errors import InputError
+from framesift.spec import canonical_json
+from keys import Key, other_values
+from project import Project
+
+COMMIT, OTHER_COMMIT = "0" * 40, "1" * 40
+SCORER = {"kind": "clip", "model": "someone/clip", "revision": COMMIT}
+ANSWERER = {"kind": "llava_onevision_hf", "model": "someone/vlm", "revision": COMMIT}
+PAGES = (
+    *("tables/{}.csv", "report/{}.html", "figures/{}", "manifests/{}.json"),
+    *("measures/{}.csv", "methods/{}.tex", "published/{}.csv"),
+)
+#: Values where the model does not say which there are: files, names, lists.
+VALUES: dict[str, Any] = {
+    "datasets.*.revision": OTHER_COMMIT,
+    "datasets.*.question_ids": ["q"],
+    "datasets.*.video_ids": ["v"],
+    "datasets.*.groups": {"duration": ["short"]},
+    "datasets.*.evidence": "evidence.json",
+    "datasets.custom.columns.options": ["a", "b"],
+    "datasets.custom.columns.groups": ["kitchen"],
+    "scorers.*.model": "someone/other",
+    "scorers.*.revision": OTHER_COMMIT,
+    "scorers.sevila.localizer": "data/given",
+    "encoders.*.model": "someone/other",
+    "encoders.*.revision": OTHER_COMMIT,
+    "selectors.adaptive.context": 0.5,
+    "selectors.imported.format": "wfs_sb",
+    "selectors.imported.selection": "data/other",
+    "selectors.imported.original": "data/other",
+    "answerers.*.model": "someone/other",
+    "answerers.*.revision": OTHER_COMMIT,
+    "answerers.openai_api.max_side": 336,
+    "answerers.*.extra": {"top_p": 1},
+    "answerers.pllava.pooling_shape": [8, 12, 12],
+    "judges.*.extra": {"top_p": 1},
+    "runs.*.samples": "data/other",
+    "runs.*.results": "data/other",
+    "tables.*.dataset": "other_dataset",
+    "tables.*.answerers": ["answerer", "other_answerer"],
+    "tables.*.scorers": ["scorer", "other_scorer"],
+    "tables.*.encoder": "encoder",
+    "tables.*.selectors": ["uniform", "topk", "frames", "random"],
+    "tables.*.budgets": [4, 8],
+    "tables.*.baseline": "topk",
+    "tables.*.controls": ["blank"],
+    "tables.*.prompt": {"post_prompt": "Which?"},
+    "tables.*.judge": "judge",
+    "tables.*.runs": ["run"],
+    "demo.world.frame_size": 192,
+    "demo.training.clip_target": 0.9,
+    "demo.training.blip_target": 0.9,
+}
+#: What else must be set for a key to count.
+WITH: dict[str, dict[str, Any]] = {
+    **{f"selectors.aks.{name}": {"variant": "released"} for name in ("t2", "ratio")},
+    **{f"selectors.qframe.{name}": {"variant": "released"} for name in ("high", "mid", "low")},
+}
+
+
+def world(key: Key) -> dict[str, Any]:
+    """A configuration with one table, `small`, in which what has the key is used.
+
+    Two selectors, so that it shows whether a change of one concerns the other.
+    """
+    config: dict[str, Any] = {
+        "datasets": {"dataset": {"kind": "videomme", "data_dir": "data/set", "subtitles": "subtitle"}},
+        "scorers": {"scorer": dict(SCORER)},
+        "encoders": {"encoder": {"kind": "dino", "model": "someone/dino", "revision": COMMIT}},
+        "selectors": {"frames": {"kind": "dpselect"}},
+        "answerers": {"answerer": dict(ANSWERER)},
+        "judges": {"judge": {"model": "someone"}},
+        "runs": {"run": {"samples": "data/given", "answerer": "theirs", "method": "theirs", "budget": 4}},
+    }
+    table: dict[str, Any] = {
+        "dataset": "dataset",
+        "answerers": ["answerer"],
+        "scorers": ["scorer"],
+        "selectors": ["uniform", "topk"],
+        "budgets": [4],
+    }
+    if key.kind:
+        name = next(iter(config[key.section]))
+        config[key.section][name] = _required(key.section, key.kind) | WITH.get(key.name, {})
+    if key.section == "tables":
+        config["datasets"]["other_dataset"] = {"kind": "lvbench"}
+        config["scorers"]["other_scorer"] = {**SCORER, "kind": "siglip", "model": "someone/siglip"}
+        config["answerers"]["other_answerer"] = {**ANSWERER, "max_new_tokens": 7}
+        table["selectors"].append("frames")
+    elif key.section == "encoders":
+        table |= {"selectors": ["uniform", "frames"], "encoder": "encoder"}
+    elif key.section == "selectors":
+        table |= {"selectors": ["topk", "frames"], "baseline": "topk"}
+    elif key.section == "judges":
+        table["judge"] = "judge"
+    elif key.section == "runs":
+        table["runs"] = ["run"]
+    elif key.name == "seed":
+        table |= {"selectors": ["uniform", "random"], "controls": ["shuffled"]}
+    elif key.name == "candidates.per_second":
+        config["candidates"] = {"rule": "timestamp"}
+    return config | {"tables": {"small": table}}
+
+
+def _required(section: str, kind: str) -> dict[str, Any]:
+    fields = implementation(section, kind).model_fields
+    known = {
+        "model": "someone/model",
+        "revision": COMMIT,
+        "data_dir": "data/set",
+        "labels": "labels.csv",
+        "scores": "clip",
+        "format": "aks",
+        "selection": "data/given",
+        "original": "data/given",
+    }
+    needed = {name: value for name, value in known.items() if name in fields and fields[name].is_required()}
+    if section == "datasets":
+        needed |= {name: known[name] for name in ("data_dir", "labels")} | {"videos": "videos"}
+    if "model" in needed and "revision" in fields:
+        needed["revision"] = COMMIT
+    return {"kind": kind, **needed}
+
+
+def targets(key: Key) -> list[str]:
+    pages = [f"results/{page}".format("demo" if key.section == "demo" else "small") for page in PAGES]
+    return [*pages, "demo_models"] if key.section == "demo" else pages
+
+
+class Forecaster:
+    """Foretells what keys cost, in a copy of the project in which nothing is run.
+
+    Parameters
+    ----------
+    project : Project
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.known: dict[str, list[Job]] = {}
+        _keep_only_the_demo(project.folder / "config" / "config.yaml")
+        for name in ("given", "other", "set/labels.csv", "set/evidence.json", "set/videos/a.mp4"):
+            file = project.folder / "data" / name  # some values name them; nobody reads them
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+
+    def costs(self, key: Key) -> tuple[dict[str, int], dict[str, int]]:
+        """The jobs that another value of the key costs, and those of going back to the first value."""
+        project = self.project
+        project.config = world(key)
+        before = self._graph(key)
+        results = project.folder / "results"
+        for job in before:  # some choices depend on what is there
+            for file in job.output:
+                (project.folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (project.folder / file).touch()
+        try:
+            project.config = _edited(key, project)
+            after = self._graph(key)
+        finally:
+            shutil.rmtree(results)
+        return dict(reruns(before, after)), dict(reruns([*before, *after], before))
+
+    def _graph(self, key: Key) -> list[Job]:
+        text = canonical_json([self.project.config, targets(key)])
+        if text not in self.known:
+            self.known[text] = graph(self.project, targets(key))
+        return self.known[text]
+
+
+def _keep_only_the_demo(file: Path) -> None:
+    """Reading what no key here uses would take a fifth of the time."""
+    content = yaml.safe_load(file.read_text())
+    table = content["tables"]["demo"]
+    uses = {section: table[section] for section in ("scorers", "selectors", "answerers")} | {
+        "datasets": ["demo"],
+        "tables": ["demo"],
+    }
+    for section, names in uses.items():
+        content[section] = {name: content[section][name] for name in names}
+    content["selectors"]["random"] = {"kind": "random"}
+    file.write_text(yaml.safe_dump(content))
+
+
+def _edited(key: Key, project: Project) -> dict[str, Any]:
+    """The configuration of the project with another value of the key."""
+    for value in (VALUES[key.name],) if key.name in VALUES else other_values(key.field):
+        config = copy.deepcopy(project.config)
+        place = config
+        if key.path:
+            place = config.setdefault(key.section, {})
+            if key.kind or ".*." in key.name:
+                place = place[next(iter(place))]
+        *parents, last = key.path or (key.section,)
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = value
+        (project.folder / "test.yaml").write_text(yaml.safe_dump(config))
+        with suppress(InputError):  # a value that is not allowed: the next one
+            read_config(project.folder / "config" / "config.yaml", project.folder / "test.yaml")
+            return config
+    raise AssertionError(f"no other value of {key.name} is known: add one to VALUES in tests/support/rerun_worlds.py")

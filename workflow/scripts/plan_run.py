@@ -1,0 +1,68 @@
+"""Show what a run would do, and what it would cost, without running anything.
+
+The jobs of each rule and why they would run, what is cached already, and GPU-hours, CPU-hours and disk as earlier jobs
+took them. Where nothing was measured yet there is no number.
+
+By hand:
+  python workflow/scripts/plan_run.py results/tables/videomme.csv
+  python workflow/scripts/plan_run.py results/tables/mine.csv --configfile mine.yaml
+"""
+
+import json
+import os
+from pathlib import Path
+
+from framesift.cli import parser, run
+from framesift.errors import InputError
+from framesift.planning import forecast
+from framesift.provenance.today import NoRule, NotAsked
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("targets", nargs="+", metavar="results/...", help="files that the workflow makes")
+    options.add_argument(
+        "--configfile",
+        nargs="+",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="those that the run is to be started with",
+    )
+    options.add_argument("--json", action="store_true", help="the same for programs")
+    args = options.parse_args()
+
+    for config in args.configfile:
+        if not config.is_file():
+            raise InputError("there is no such file", file=config, field="--configfile")
+    configfiles = [config.absolute() for config in args.configfile]
+    root = _project()
+    targets = [os.path.relpath(os.path.abspath(target), root) for target in args.targets]
+    os.chdir(root)
+    try:
+        found = forecast(targets, root, configfiles)
+    except NoRule:
+        raise InputError("no rule makes such a file", file=", ".join(targets)) from None
+    except NotAsked:
+        hint = "if it belongs to a configuration of your own, give that with --configfile"
+        raise InputError("nothing that is configured asks for it", file=", ".join(targets), hint=hint) from None
+    if args.json:
+        print(json.dumps(found.plain(), indent=1))
+        return
+    from framesift.planning.shown import render
+    from framesift.tables.display import make_console
+
+    make_console().print(render(found))
+
+
+def _project() -> Path:
+    """The folder of the project: this one, or one above it."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise InputError("lies in no project", file=here, expected="a folder with a Snakefile, or one below")
+
+
+if __name__ == "__main__":
+    run(main)
