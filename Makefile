@@ -7,6 +7,8 @@ LLAVA_VENV := .venv-llava
 # What `make llava` installs beside the lock; LLAVA_SOURCE names a clone of LLaVA-NeXT where GitHub cannot be reached.
 LLAVA := $(shell sed -n 's/^ *- \(llava @ git+.*\)/\1/p' envs/llava.yaml)
 LLAVA_SOURCE ?=
+DEVICE ?= cuda
+SEED ?= 0
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
@@ -17,7 +19,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select clean help
+.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan \
+  envs-check slurm-check gpu-check chaos fuzz clean help
 
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -48,11 +51,12 @@ format: $(VENV)/test.done    ## ruff and snakefmt, writing
 docs: $(VENV)/test.done      ## the configuration's schema and key table, from the models
 	$(BIN)/python workflow/scripts/document_config.py
 
-lock: $(UV)                  ## new versions for envs/*.lock and envs/*.yaml, together
+lock: $(UV)                  ## new versions for envs/*.lock, envs/*.yaml and the container, together
 	cd envs && for what in demo test lavis llava; do \
 	  ../$(UV) pip compile --upgrade --universal --python-version 3.11 --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet $$what.in --output-file $$what.lock || exit 1; done
 	$(BIN)/python envs/pin.py
+	$(BIN)/python envs/container.py
 
 demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them into resources/demo
 	$(SNAKEMAKE) --cores $(CORES) demo_models
@@ -66,6 +70,24 @@ bench-evaluate: $(VENV)/demo.done  ## what asking costs beside the model
 
 bench-select: $(VENV)/demo.done    ## what choosing frames costs, for every method
 	$(BIN)/python workflow/scripts/bench_select.py
+
+bench-plan: $(VENV)/demo.done      ## what planning costs, for 900 and for 100,000 videos
+	$(BIN)/python workflow/scripts/bench_plan.py
+
+envs-check: $(VENV)/test.done    ## build every file of envs/ from nothing, and make the demo in them
+	ENVS_CHECK=1 $(BIN)/python -m pytest tests/unit/test_envs.py tests/endtoend/test_conda.py
+
+slurm-check: $(VENV)/test.done   ## the whole demo on a SLURM of three virtual nodes, with faults (root; slurm-wlm, munge)
+	SLURM_CHECK=1 $(BIN)/python -m pytest -s tests/endtoend/test_slurm.py
+
+gpu-check: $(VENV)/demo.done     ## what only a GPU can show (docs/gpus.md); DEVICE=cpu goes through it without one
+	$(BIN)/python workflow/scripts/gpu_check.py --device $(DEVICE)
+
+chaos: $(VENV)/test.done     ## kill, fill, cut and flip everything, and compare (docs/survival.md)
+	PYTHONPATH=workflow/scripts:tests/support $(BIN)/python tests/chaos/run.py --seed $(SEED)
+
+fuzz: $(VENV)/test.done      ## some 100,000 hostile inputs for whatever reads files (docs/safety.md)
+	FRAMESIFT_FUZZ=3100 $(BIN)/python -m pytest -q -n 2 --dist worksteal -rP -k hostile_input tests/safety/test_fuzz.py
 
 clean:              ## everything the workflow made, the installation excepted
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
