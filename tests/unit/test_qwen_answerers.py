@@ -187,6 +187,7 @@ def test_pixels_and_settings_are_those_of_the_class_of_lmms_eval(folders, answer
     theirs.task_dict = asked.documents
     theirs.generate_until([asked.request])
     settings.load("cpu").answer(asking.asked(settings, asking.frames_of(indices, size=(1600, 1200))))
+    seen[1].pop("stopping_criteria", None)  # the clock of the meter, which stops nothing
     for stock, ours in zip(*map(dict.items, seen), strict=True):
         assert stock[0] == ours[0]
         if stock[0] in ("pixel_values_videos", "video_grid_thw"):

@@ -49,6 +49,7 @@ class Response:
     pixels: str = ""
     key: str = ""
     usage: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
     device: str = ""
     error: str | None = None
@@ -231,7 +232,7 @@ class Asker:
             return
         record = self.journal.get(key)
         if record is None:
-            put.show(pictures, wanted)
+            put.show(pictures, wanted, self.answerer)
             with self._lock:
                 model = self.loaded
             start = time.monotonic()
@@ -274,6 +275,7 @@ class Asker:
             "pixels": given.pixels,
             "response": reply.text,
             "usage": reply.usage,
+            "cost": reply.cost,
         }
 
 
@@ -305,12 +307,12 @@ class Put:
             for message in self._media
         ]
 
-    def show(self, pictures: Sequence[np.ndarray], wanted: Wanted) -> None:
-        """Fill the request's frames with decoded pictures."""
+    def show(self, pictures: Sequence[np.ndarray], wanted: Wanted, answerer: Answerer) -> None:
+        """Fill the request's frames with decoded pictures, as the answerer wants them."""
         from PIL import Image
 
         frames = self.frames
-        frames[:] = [Image.fromarray(picture) for picture in pictures]
+        frames[:] = [answerer.picture(Image.fromarray(picture)) for picture in pictures]
         frames.frames, frames.times = list(wanted.frames), list(wanted.times)
         frames.fps, frames.n_frames = wanted.fps, wanted.n_frames
 
@@ -373,6 +375,7 @@ def _response(record: Mapping[str, Any]) -> Response:
         pixels=record["pixels"],
         key=record["key"],
         usage=record["usage"],
+        cost=record["cost"],
         seconds=record["seconds"],
         device=record["device"],
     )

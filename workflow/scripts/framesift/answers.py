@@ -32,6 +32,8 @@ class Answer(BaseModel):
         What identifies the answer: two of one key are one, given twice.
     usage : dict
         What is counted for its costs, such as tokens.
+    cost : dict
+        What was measured of a network that ran here (`framesift.answerers._long_video.Meter`).
     seconds : float
         Time the model took when this answer was made, decoding of the video left out.
     device : str
@@ -48,6 +50,7 @@ class Answer(BaseModel):
     pixels: str = ""
     key: str = ""
     usage: dict[str, int] = {}
+    cost: dict[str, float] = {}
     seconds: float = 0.0
     device: str = ""
 

@@ -192,6 +192,7 @@ def evaluate(
             pixels=response.pixels,
             key=response.key,
             usage=response.usage,
+            cost=response.cost,
             seconds=response.seconds,
             device=response.device,
         )

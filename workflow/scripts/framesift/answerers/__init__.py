@@ -10,7 +10,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from framesift.components import Component
 from framesift.lmms_task import Frames
 from framesift.models import Checkpoint, model_digest
 from framesift.protocols import UniformArm
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a model said, and what it was given. `usage` counts what is paid for, such as tokens."""
+    """What a model said, and what it was given.
+
+    `usage` counts what is paid for, such as tokens; `cost` is what was measured of a network that runs here.
+    """
 
     text: str
     given: Given
     usage: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict, compare=False)
 
 
 class Model(ABC):
@@ -103,6 +110,10 @@ class Answerer(Component):
     def connection(self) -> dict[str, Any]:
         """Fields that decide no answer, and that a program needs beside the spec."""
         return {}
+
+    def picture(self, image: Image) -> Image:
+        """A decoded frame as the model's own processing is to get it."""
+        return image
 
     @abstractmethod
     def weights(self) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framesift.answerers import Asked, Given, LocalAnswerer, Model, Reply
 from framesift.lmms_task import Frames
+
+if TYPE_CHECKING:
+    from framesift.answerers._long_video import Meter
 
 log = logging.getLogger("framesift")
 
@@ -25,12 +28,13 @@ class Watched(Model):
     A subclass calls `watch` once its network is loaded, and says in `given` what the inputs of the network show.
     """
 
-    def watch(self, network: Any) -> None:
-        """Look at every call of ``network.generate`` from now on."""
+    def watch(self, network: Any, meter: Meter | None = None) -> None:
+        """Look at every call of ``network.generate`` from now on; `meter` measures it."""
         network.generate = self._watched(network.generate)
         self._asked: Asked | None = None
         self._given: list[Given] = []
         self._failure: BaseException | None = None
+        self._meter = meter
 
     @abstractmethod
     def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
@@ -52,7 +56,8 @@ class Watched(Model):
             raise RuntimeError(f"the model failed: {self._failure or errors[0].strip()}") from self._failure
         if len(self._given) != 1:
             raise RuntimeError(f"the network was called {len(self._given)} times for one question")
-        return Reply(result if isinstance(result, str) else result.text, self._given[0])
+        cost = self._meter.cost if self._meter else {}
+        return Reply(result if isinstance(result, str) else result.text, self._given[0], cost=cost)
 
     def _watched(self, generate: Callable[..., Any]) -> Callable[..., Any]:
         def watched(*arguments: Any, **inputs: Any) -> Any:

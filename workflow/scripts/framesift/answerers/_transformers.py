@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from framesift.answerers import Asked, Given, Model, Reply
 from framesift.answerers._network import sparing
 from framesift.lmms_task import Frames
+
+if TYPE_CHECKING:
+    from framesift.answerers._long_video import Meter
 
 #: Longest answer in tokens where the task says nothing, as in lmms-eval's classes.
 MAX_NEW_TOKENS = 1024
@@ -22,11 +25,14 @@ class TransformersModel(Model):
     network : transformers.GenerationMixin
     tokenizer : transformers.PreTrainedTokenizerBase
         What tells answers from tokens.
+    meter : Meter, optional
+        What measures the network's calls.
     """
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
+    def __init__(self, network: Any, tokenizer: Any, meter: Meter | None = None) -> None:
         self.network = network
         self.tokenizer = tokenizer
+        self.meter = meter
 
     @abstractmethod
     def inputs(self, asked: Asked) -> dict[str, Any]:
@@ -41,7 +47,8 @@ class TransformersModel(Model):
         given = self.given(asked.frames, inputs)
         generated = sparing(self.network.generate, **inputs, **generation_settings(asked.generation))
         new = generated[0, inputs["input_ids"].shape[1] :]
-        return Reply(self.tokenizer.decode(new, skip_special_tokens=True).strip(), given)
+        text = self.tokenizer.decode(new, skip_special_tokens=True).strip()
+        return Reply(text, given, cost=self.meter.cost if self.meter else {})
 
 
 def generation_settings(task: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, Literal
 
-from framesift.answerers import Given, LocalAnswerer, Model, given
+from framesift.answerers import Given, Model, given
+from framesift.answerers._long_video import LongVideo
 from framesift.answerers._network import VideoProcessor, Watched
 from framesift.lmms_task import Frames
 from framesift.models import loading, local_checkpoint
 
 
-class LlavaOnevisionHf(LocalAnswerer):
+class LlavaOnevisionHf(LongVideo):
     """lmms-eval's chat model `llava_hf`, given its frames as one video of K pictures (K x 196 + 1 tokens at 384 px).
 
     The model knows the order of its frames, not their times.
@@ -21,7 +22,7 @@ class LlavaOnevisionHf(LocalAnswerer):
 
     def load(self, device: str) -> Model:
         with loading(self, "a llava-onevision checkpoint in the format of transformers"):
-            return _model_class()(
+            model = _model_class()(
                 pretrained=local_checkpoint(self),
                 device=device,
                 device_map=device,  # LlavaHf's default, "", is refused by transformers 5
@@ -29,6 +30,8 @@ class LlavaOnevisionHf(LocalAnswerer):
                 attn_implementation=self.attn_implementation,
                 batch_size=1,
             )
+            model.watch(model.model, self.prepare(model.model))
+        return model
 
 
 @cache
@@ -40,7 +43,6 @@ def _model_class() -> Any:
         def __init__(self, **options: Any) -> None:
             LlavaHf.__init__(self, **options)
             self._image_processor: Any = VideoProcessor(self._image_processor)
-            self.watch(self._model)
 
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
             if inputs.get("pixel_values") is not None:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from framesift.answerers import Given, Model
+from framesift.answerers._long_video import LongVideo
 from framesift.answerers._network import Watched, in_own_precision
 from framesift.answerers._qwen import (
     LARGEST,
@@ -24,7 +25,7 @@ from framesift.models import loading, local_checkpoint
 from framesift.mrope import use_paper_positions
 
 
-class Qwen2_5_VL(QwenVL):
+class Qwen2_5_VL(LongVideo, QwenVL):
     """lmms-eval's chat model `qwen2_5_vl`, given its frames as one video (a token for 28 x 28 pixels x 2 frames).
 
     The model knows the mean spacing of its frames in seconds, one number, and not the single times; the last of an odd
@@ -51,9 +52,9 @@ class Qwen2_5_VL(QwenVL):
                 fps=1.0,  # concerns files only; without it the list of frames is probed as if it were a file
             )
             in_own_precision(model, self, device)
-        if self.mrope == "paper":
-            use_paper_positions(model.model)
-        model.watch(model.model)
+            if self.mrope == "paper":
+                use_paper_positions(model.model)
+            model.watch(model.model, self.prepare(model.model))
         return model
 
 

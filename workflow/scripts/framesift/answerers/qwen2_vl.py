@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from framesift.answerers import Asked, Given, Model
+from framesift.answerers._long_video import LongVideo, Meter
 from framesift.answerers._qwen import LARGEST, MROPE, SMALLEST, MRope, QwenVL, check_type, given_video
 from framesift.answerers._transformers import TransformersModel
 from framesift.lmms_task import Frames
@@ -18,7 +19,7 @@ from framesift.mrope import use_paper_positions
 SYSTEM_PROMPT = "You are a helpful assistant."
 
 
-class Qwen2VL(QwenVL):
+class Qwen2VL(LongVideo, QwenVL):
     """Qwen2-VL of transformers, given its frames as one video (a token for 28 x 28 pixels x 2 frames).
 
     lmms-eval's class has no chat form and makes single pictures of a list of frames. Prompt, limits of pixels and
@@ -41,14 +42,16 @@ class Qwen2VL(QwenVL):
                 folder, dtype=self.dtype, attn_implementation=self.attn_implementation, device_map=device
             ).eval()
             processor = AutoProcessor.from_pretrained(folder)
-        if self.mrope == "paper":
-            use_paper_positions(network)
-        return _Loaded(network, processor, {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels})
+            if self.mrope == "paper":
+                use_paper_positions(network)
+            meter = self.prepare(network)
+        size = {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels}
+        return _Loaded(network, processor, size, meter)
 
 
 class _Loaded(TransformersModel):
-    def __init__(self, network: Any, processor: Any, size: dict[str, int]) -> None:
-        super().__init__(network, processor.tokenizer)
+    def __init__(self, network: Any, processor: Any, size: dict[str, int], meter: Meter) -> None:
+        super().__init__(network, processor.tokenizer, meter)
         self.processor = processor
         self.size = size
 

@@ -138,6 +138,7 @@ def make_rows(
             "lmms_eval": cell.judged.value,
             "disagreements": sum(_disagrees(outcome) for outcome in cell.outcomes.values()),
             **_frames(cell),
+            **_mean_costs(cell, "prompt_tokens", "kept_tokens"),
             "protocols_differ": (
                 sum(outcome.replaced for outcome in cell.outcomes.values()) if cell.selection is not None else None
             ),
@@ -246,12 +247,23 @@ def _timing(cell: Cell, n_total: int, benchmarks: str | Path | None) -> Row:
         "selecting_seconds": selecting,
         "seconds_per_question": fmean(seconds for seconds, _ in answering) if answering else None,
         "gpu_seconds_per_question": fmean(seconds * gpu for seconds, gpu in answering) if answering else None,
+        **_mean_costs(cell, "first_token_seconds", "token_seconds"),
+        "peak_memory_gb": max(_costs(cell, "peak_memory_gb"), default=None),
         "usage": _usage(cell),
     }
 
 
 def _each(seconds: float | None, n: int) -> float | None:
     return seconds / n if seconds is not None and n else None
+
+
+def _mean_costs(cell: Cell, *names: str) -> Row:
+    """Means of what was measured of the network, over the answers that have it."""
+    return {name: fmean(values) if (values := _costs(cell, name)) else None for name in names}
+
+
+def _costs(cell: Cell, name: str) -> list[float]:
+    return [outcome.cost[name] for outcome in cell.outcomes.values() if name in outcome.cost]
 
 
 def _usage(cell: Cell) -> str | None:

@@ -158,6 +158,8 @@ class Outcome:
         What it ran on.
     usage : dict
         What is counted for its costs.
+    cost : dict
+        What was measured of it.
     """
 
     video_id: str
@@ -173,6 +175,7 @@ class Outcome:
     replaced: bool = False
     device: str = ""
     usage: Mapping[str, int] = field(default_factory=dict)
+    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -268,6 +271,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
             seconds=answer.seconds,
             device=answer.device,
             usage=answer.usage,
+            cost=answer.cost,
         )
     return Cell(spec, selection, judged, outcomes)
 

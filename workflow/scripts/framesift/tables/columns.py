@@ -50,6 +50,8 @@ TABLE = (
     "frames_mean",
     "frames_min",
     "frames_max",
+    "prompt_tokens",
+    "kept_tokens",
     "protocols_differ",
     "shared",
     *SELECTION,
@@ -65,12 +67,21 @@ TIMINGS = (
         "selecting_seconds",
         "seconds_per_question",
         "gpu_seconds_per_question",
+        "first_token_seconds",
+        "token_seconds",
     ),
+    "peak_memory_gb",
     "usage",
 )
 
 #: Other numbers with a fraction have four.
-_DECIMALS = {"frames_mean": 2} | {name: 3 for name in TIMINGS if "seconds" in name}
+_DECIMALS = {
+    "frames_mean": 2,
+    "prompt_tokens": 1,
+    "kept_tokens": 1,
+    "peak_memory_gb": 3,
+    **{name: 3 for name in TIMINGS if "seconds" in name},
+}
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:

@@ -1,0 +1,228 @@
+"""PivotKV: a cache that forgets, and the attention that tells what is worth remembering.
+
+A layer of the cache counts the tokens it has seen, which is where the next one stands, and stores those it has kept.
+The attention function is registered with transformers under a name of its own, without a mask of its own: transformers
+then passes none, and the function makes the one it needs, for any number of kept tokens a layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from transformers.cache_utils import Cache, DynamicLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+
+class PivotLayer(DynamicLayer):
+    """Keys and values of the tokens kept, of shape (1, heads, kept, dimensions)."""
+
+    keys: Tensor
+    values: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = 0
+
+    @property
+    def kept(self) -> int:
+        return self.keys.shape[-2] if self.is_initialized else 0
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *arguments: Any, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        self.seen += key_states.shape[-2]
+        return super().update(key_states, value_states)
+
+    def get_seq_length(self) -> int:
+        return self.seen
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.kept + query_length, self.seen - self.kept
+
+    def crop(self, tokens_to_remove: int) -> None:
+        super().crop(tokens_to_remove)
+        self.seen -= abs(tokens_to_remove)
+
+    def evict(self, tokens: int, keep: Tensor, rotate: Callable[[Tensor], Tensor] | None = None) -> None:
+        """Of the last `tokens` tokens keep some.
+
+        Parameters
+        ----------
+        tokens : int
+        keep : integer tensor
+            Which, counted from the first of them, ascending.
+        rotate : callable, optional
+            Gives the kept keys, (1, heads, kept, dimensions), another position.
+        """
+        import torch
+
+        old = self.kept - tokens
+        keys, values = (kept[:, :, old:].index_select(2, keep) for kept in (self.keys, self.values))
+        self.keys = torch.cat([self.keys[:, :, :old], rotate(keys) if rotate else keys], dim=2)
+        self.values = torch.cat([self.values[:, :, :old], values], dim=2)
+
+
+class PivotCache(Cache):
+    """A cache of `PivotLayer`.
+
+    Attributes
+    ----------
+    shift : list of int
+        By how much the ids of the tokens to come are smaller than without reforging: of time, row and column.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__(layers=[PivotLayer() for _ in range(layers)])
+        self.shift = [0, 0, 0]
+
+    def kept(self) -> list[int]:
+        """Tokens kept, by layer."""
+        return [layer.kept for layer in self.layers]
+
+
+@dataclass
+class Watch:
+    """What an attention layer is to look at. It travels with the call of the text model to each layer.
+
+    Attributes
+    ----------
+    tokens : int
+        Tokens of the chunk: the first of those that the call adds.
+    asking : slice
+        Which of the tokens that the call adds attend.
+    upright : (cos, sin, scaling) or None
+        The rotation of the tokens that the call adds, where positions are to play no part.
+    scores : dict
+        Gets the score of each token of the chunk, by layer; their mean is 1.
+    """
+
+    tokens: int
+    asking: slice
+    upright: tuple[Tensor, Tensor, float] | None = None
+    scores: dict[int, Tensor] = field(default_factory=dict)
+
+    def see(self, layer: int, query: Tensor, key: Tensor, scaling: float) -> None:
+        """Score the tokens of a chunk in one layer.
+
+        Parameters
+        ----------
+        query, key : tensor, shape (1, heads, added, dimensions)
+            Of the tokens that the call adds.
+        """
+        if self.upright:
+            query, key = (unrotated(states, *self.upright) for states in (query, key))
+        self.scores[layer] = attention_received(query[:, :, self.asking], key[:, :, : self.tokens], scaling)
+
+
+def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
+    """How much attention each token of a chunk gets from those that ask, on average over heads.
+
+    Attention is among the chunk's own tokens, and in both directions. Multiplied by tokens / askers, the mean is 1.
+    One head of keys at a time: all together would need (heads x askers x tokens) numbers.
+
+    Parameters
+    ----------
+    query : tensor, shape (1, heads, askers, dimensions)
+    key : tensor, shape (1, key heads, tokens, dimensions)
+
+    Returns
+    -------
+    float32 tensor, shape (tokens,)
+    """
+    import torch
+
+    heads, askers = query.shape[1:3]
+    shared = heads // key.shape[1]
+    total = torch.zeros(key.shape[2], dtype=torch.float32, device=key.device)
+    for head in range(key.shape[1]):
+        asked = query[0, head * shared : (head + 1) * shared].flatten(0, 1)
+        weights = torch.softmax((asked @ key[0, head].T).float() * scaling, dim=-1)
+        total += weights.sum(dim=0)
+    return total * (key.shape[2] / (heads * askers))
+
+
+def select(scores: Tensor, count: int, pivots: Tensor | None, fill: float) -> Tensor:
+    """Positions of the `count` highest scores, ascending, where pivots have the score `fill`; of equals the first."""
+    import torch
+
+    if pivots is not None:
+        scores = scores.masked_fill(pivots, fill)
+    return torch.sort(scores, descending=True, stable=True).indices[:count].sort().values
+
+
+# Rotary positions. cos and sin come from the network and have its scaling (of YaRN) in them.
+
+
+def rotated(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """States (1, heads, tokens, dimensions), turned to positions whose cos and sin are (1, tokens, dimensions)."""
+    return states * cos.unsqueeze(1) + _half_turned(states) * sin.unsqueeze(1)
+
+
+def unrotated(states: Tensor, cos: Tensor, sin: Tensor, scaling: float) -> Tensor:
+    """The inverse of `rotated`."""
+    return rotated(states, cos, -sin) / scaling**2
+
+
+def _half_turned(states: Tensor) -> Tensor:
+    import torch
+
+    first, second = states.chunk(2, dim=-1)
+    return torch.cat([-second, first], dim=-1)
+
+
+@cache
+def registered(implementation: str) -> str:
+    """The name of the attention function that watches; its output is computed by `implementation`."""
+    from transformers import AttentionInterface
+
+    outputs = {"sdpa": _sdpa, "flash_attention_2": _flash}
+    if implementation not in outputs:
+        raise ValueError(f"attention {implementation!r}: compression knows {' and '.join(outputs)}")
+    output = outputs[implementation]
+
+    def attend(
+        module: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None = None,
+        scaling: float | None = None,
+        dropout: float = 0.0,
+        watch: Watch | None = None,
+        **_: Any,
+    ) -> tuple[Tensor, None]:
+        scaling = scaling or query.shape[-1] ** -0.5
+        if watch is not None:
+            watch.see(module.layer_idx, query, key[:, :, -query.shape[2] :], scaling)
+        return output(query, key, value, scaling), None
+
+    AttentionInterface.register(name := f"framesift_{implementation}", attend)
+    return name
+
+
+def _sdpa(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """Causal attention of the last tokens; (1, tokens, heads, dimensions)."""
+    from torch.nn.attention.bias import causal_lower_right
+    from torch.nn.functional import scaled_dot_product_attention
+
+    added, all_ = query.shape[2], key.shape[2]
+    shared = query.shape[1] // key.shape[1]
+    if shared > 1:
+        key, value = key.repeat_interleave(shared, dim=1), value.repeat_interleave(shared, dim=1)
+    mask = causal_lower_right(added, all_) if 1 < added < all_ else None
+    output = scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=1 < added == all_, scale=scaling)
+    return output.transpose(1, 2).contiguous()
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """The same by the library flash-attn, whose causal mask ends at the last key (from 2.1 on)."""
+    from flash_attn import flash_attn_func  # type: ignore[import-not-found]
+
+    states = (states.transpose(1, 2) for states in (query, key, value))
+    return flash_attn_func(*states, softmax_scale=scaling, causal=True)
