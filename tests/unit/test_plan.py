@@ -155,10 +155,10 @@ def test_a_table_that_is_not_there(raw):
 
 
 def test_tables_at_hand(raw, tmp_path):
-    assert Plan(load_config(raw)).tables_at_hand() == ["demo"]
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo"]
     (tmp_path / "labels.json").touch()
     raw["datasets"]["videomme"] |= {"data_dir": str(tmp_path), "labels": "labels.json"}
-    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "videomme"]
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo", "videomme"]
 
 
 @pytest.fixture
@@ -285,3 +285,56 @@ def test_shards_are_balanced_and_stable():
     assert sorted(loads) == [600, 600, 600]
     assert set(shards) == set(videos)
     assert set(assign_shards(videos, 20).values()) <= set(range(1, 21))
+
+
+def test_a_variant_of_an_answerer_is_a_method_of_that_one(raw):
+    plan = Plan(load_config(raw))
+    rows = [(cell["answerer"], cell["method"]) for cell in plan.table_spec("retake_demo")["cells"]]
+    assert rows == [
+        ("demo_vlm", "uniform"),
+        *(("demo_vlm", f"uniform + {label}") for label in ("DPSelect", "PivotKV", "both")),
+    ]
+
+
+def test_a_variant_needs_what_it_is_a_variant_of(raw):
+    raw["tables"]["retake_demo"]["answerers"] = ["demo_vlm_pivotkv"]
+    with pytest.raises(InputError, match="variant of 'demo_vlm', which the table lacks"):
+        load_config(raw)
+    raw["answerers"]["demo_vlm_pivotkv"]["variant_of"] = "demo_vln"
+    with pytest.raises(InputError, match="did you mean 'demo_vlm'"):
+        load_config(raw)
+
+
+def test_compression_decides_where_answers_are_and_its_names_do_not(raw):
+    ids = []
+    for change in ({}, {"label": "other"}, {"retake": {"ratio": 0.3, "dpselect": "none"}}):
+        other = copy.deepcopy(raw)
+        other["answerers"]["demo_vlm_pivotkv"].update(change)
+        plan = Plan(load_config(other))
+        [cell] = [cell for cell in plan.cells("retake_demo") if cell.answerer_name == "demo_vlm_pivotkv"]
+        ids.append(plan.answering_id("demo", cell.answering))
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize("more", [[], ["retake_2fps.yaml"]], ids=len)
+def test_the_settings_of_the_releases_load(monkeypatch, more):
+    from snakemake.utils import update_config
+
+    monkeypatch.chdir(ROOT)
+    raw = {}
+    for name in ("config.yaml", "retake.yaml", *more):
+        update_config(raw, yaml.safe_load((ROOT / "config" / name).read_text()))
+    plan = Plan(load_config(raw))
+    names = [name for name in plan.config.tables if name.startswith("retake_") and name != "retake_demo"]
+    assert len(names) == 2 + 3 * len(more)
+    for name in names:
+        methods = {cell["method"] for cell in plan.table_spec(name)["cells"]}
+        assert "aks" in methods
+        assert any(method.startswith("aks + ReTaKe") for method in methods)
+
+
+def test_a_mistake_inside_a_section_that_may_be_absent_is_explained(raw):
+    raw["answerers"]["demo_vlm_pivotkv"]["retake"] = {"ratios": 0.25}
+    with pytest.raises(InputError, match="did you mean 'ratio'") as caught:
+        load_config(raw)
+    assert "answerers.demo_vlm_pivotkv.retake.ratios" in str(caught.value)

@@ -19,7 +19,7 @@ from tiny_retake import KINDS, VIDEO, World, world
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
-PLAIN = {"budget_tokens": None, "dpselect": "off"}
+PLAIN = {"budget_tokens": None, "dpselect": "none"}
 NEW = 8
 
 

@@ -18,6 +18,7 @@ from framesift.components import Component
 from framesift.lmms_task import Frames
 from framesift.models import Checkpoint, model_digest
 from framesift.protocols import UniformArm
+from framesift.spec import not_in_spec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -98,6 +99,12 @@ class Answerer(Component):
     #: How the uniform arm of the protocol `released` takes its frames.
     released_uniform: ClassVar[UniformArm] = "linspace"
 
+    variant_of: str | None = Field(
+        default=None,
+        description="Name of the answerer that this one is a variant of: tables show it as that one with another"
+        " method, `METHOD + LABEL`, and compare it with that one's baseline.",
+        json_schema_extra=not_in_spec(),
+    )
     max_new_tokens: int | None = Field(
         default=None, ge=1, description="Longest answer in tokens; none for what the lmms-eval task says."
     )

@@ -41,9 +41,23 @@ def key_tables() -> str:
         for kind in kinds(family):
             cls = implementation(family, kind)
             parts += [f"\n### {family}.*name*, `kind: {kind}`\n", f"{_summary(cls)}\n", *_table(f"{family}.*.", cls)]
+        for key, model in _optional_sections(family):
+            parts += [f"\n### {family}.*name*.{key}\n", f"{_summary(model)}\n", *_table(f"{family}.*.{key}.", model)]
     parts += ["\n### tables.*name*\n", *_table("tables.*.", _model(Config.model_fields["tables"].annotation))]
     parts += ["\n### demo\n", *_table("demo.", Config.model_fields["demo"].annotation)]
     return "\n".join(parts) + "\n"
+
+
+def _optional_sections(family: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The sections that implementations of a family may have, each once: its key and its model."""
+    found = {
+        (name, part)
+        for kind in kinds(family)
+        for name, field in implementation(family, kind).model_fields.items()
+        for part in typing.get_args(field.annotation)
+        if isinstance(part, type) and issubclass(part, BaseModel)
+    }
+    yield from sorted(found, key=lambda section: section[0])
 
 
 def _table(prefix: str, model: Any, skip: tuple[str, ...] = ()) -> list[str]:
@@ -90,6 +104,8 @@ def _type_name(annotation: Any) -> str:
         return " or ".join("none" if item is type(None) else _type_name(item) for item in arguments)
     if origin is tuple:
         return f"list of {_type_name(arguments[0])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "section"
     names = {str: "text", int: "integer", float: "number", bool: "true or false"}
     return names.get(annotation) or ("path" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
 

@@ -133,6 +133,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                     field=f"tables.{name}.scorers.{position}",
                     value=word,
                 )
+        _check_variants(config, name, files)
         _check_prompt(config, name, files)
         _check_embeddings(config, name, files)
         needy = [word for word in table.selectors if config.selectors[word].needs_scores]
@@ -142,6 +143,33 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                 file=_file_of(("tables", name), files),
                 field=f"tables.{name}.scorers",
                 expected=f"at least one of {', '.join(config.scorers) or '(none is configured)'}",
+            )
+
+
+def _check_variants(config: Config, name: str, files: Sequence[str | Path]) -> None:
+    """A variant of an answerer is compared with that one, which therefore is in the table too."""
+    table = config.tables[name]
+    for word in table.answerers:
+        original = config.answerers[word].variant_of
+        if original is None:
+            continue
+        known = [other for other in config.answerers if config.answerers[other].variant_of is None]
+        if original not in known:
+            raise InputError(
+                "is the name of no answerer that is itself no variant",
+                file=_file_of(("answerers", word, "variant_of"), files),
+                field=f"answerers.{word}.variant_of",
+                value=original,
+                expected=f"one of {', '.join(known)}",
+                hint=did_you_mean(original, known),
+            )
+        if original not in table.answerers:
+            raise InputError(
+                f"{word!r} is a variant of {original!r}, which the table lacks",
+                file=_file_of(("tables", name, "answerers"), files),
+                field=f"tables.{name}.answerers",
+                value=list(table.answerers),
+                hint=f"add {original}: its rows are what those of the variant are compared with",
             )
 
 
@@ -272,6 +300,11 @@ def _model_of(annotation: Any, value: Any, place: Path_) -> type[BaseModel] | No
         kind = value.get("kind")
         if kind in kinds(str(place[0])):
             return implementation(str(place[0]), kind)
+    if origin in (typing.Union, types.UnionType):  # a section that may be absent
+        models = [
+            part for part in typing.get_args(annotation) if isinstance(part, type) and issubclass(part, BaseModel)
+        ]
+        return models[0] if len(models) == 1 else None
     return None
 
 

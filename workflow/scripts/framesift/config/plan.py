@@ -335,8 +335,7 @@ class Plan:
         answers = self.answers(table.dataset, answering, selecting)
         return {
             "id": Path(answers[0]).parent.relative_to("results/answers").as_posix(),
-            "answerer": self._label(answering.answerer, cell.answerer_name),
-            "method": self._label(selecting.selector, cell.selector_name),
+            **self._row_names(cell),
             "scorer": self._label(selecting.scorer, cell.scorer_name) if selecting.scorer else None,
             "budget": selecting.budget,
             "released": not selecting.selector.fair,
@@ -350,6 +349,15 @@ class Plan:
             "features": self.features_needed(table.dataset, selecting),
             "answers": answers,
         }
+
+    def _row_names(self, cell: Cell) -> dict[str, str]:
+        """Answerer and method of a row; a variant of an answerer is another method of that one."""
+        answerer, method = cell.answering.answerer, self._label(cell.selecting.selector, cell.selector_name)
+        name = self._label(answerer, cell.answerer_name)
+        if answerer.variant_of is None:
+            return {"answerer": name, "method": method}
+        original = self.config.answerers[answerer.variant_of]
+        return {"answerer": self._label(original, answerer.variant_of), "method": f"{method} + {name}"}
 
     def _run_cell(self, table: Table, name: str) -> dict[str, Any]:
         run = self.config.runs[name]

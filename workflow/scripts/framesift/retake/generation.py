@@ -121,7 +121,7 @@ class Compressed:
         length = ids.shape[1]
         video = family.video(inputs, settings.encoder_frames)
         features, change, pivots = video.features, video.change, None
-        if settings.dpselect != "off":
+        if settings.dpselect != "none":
             choice = self._chosen(change)
             if settings.dpselect == "drop":
                 where = choice.steps.to(features.device)

@@ -30,7 +30,7 @@ class Retake(BaseModel):
     )
     chunk_frames: int = Field(default=32, ge=1, description="Frames that are prefilled at a time.")
     encoder_frames: int = Field(default=256, ge=1, description="Frames that the vision tower sees at a time.")
-    dpselect: Literal["off", "mask", "drop"] = Field(
+    dpselect: Literal["none", "mask", "drop"] = Field(
         default="mask",
         description="`mask`: tokens at peaks of change are pivots; `drop`: the others never reach the language model.",
     )
