@@ -242,7 +242,7 @@ def test_marks_reach_the_cache(kind, monkeypatch):
         monkeypatch.setattr(PivotLayer, "evict", watched)
         network, compression = compressed(plain, ratio=0.5, chunk_frames=8, pivot_fill=fill)
         answer(network, plain.inputs)
-        prompt = compression._prompt(plain.inputs["input_ids"], plain.inputs)
+        prompt = compression.prompt(plain.inputs["input_ids"], plain.inputs)
         marks = [prompt.pivots[start - prompt.start : stop - prompt.start] for start, stop in prompt.chunks]
         missed = 0
         for call, tokens in enumerate(kept_tokens):
@@ -383,11 +383,11 @@ def test_marks_of_pooled_tokens_follow_their_patches():
     video = compression.family.video(inputs, 4)
     assert video.change.shape == (6, 4)
     assert video.patches.shape == (6, 9)
-    pivots = compression._prompt(inputs["input_ids"], inputs).pivots
+    pivots = compression.prompt(inputs["input_ids"], inputs).pivots
     assert pivots.shape == (6 * 4 + 1,)
     assert pivots[3 * 4 + 3], "the last of four tokens of the fourth frame"
     assert not pivots[-1], "the line feed"
-    wrong = compressed(plain, ratio=0.5, reference_bug=True)[1]._prompt(inputs["input_ids"], inputs).pivots
+    wrong = compressed(plain, ratio=0.5, reference_bug=True)[1].prompt(inputs["input_ids"], inputs).pivots
     expected = choose(video.patches, 1.0, 3, False).peaks.flatten()[:25]
     assert torch.equal(wrong, expected)
     assert not torch.equal(wrong, pivots)

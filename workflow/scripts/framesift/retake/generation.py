@@ -84,8 +84,15 @@ class Compressed:
         self._network = network
         self._generate: Callable[..., Any] = network.generate
         self._text = self.family.text
-        network.set_attn_implementation({"text_config": registered(self._text.config._attn_implementation)})
-        self._text.register_forward_pre_hook(_shifted, with_kwargs=True)
+        self._attention = self._text.config._attn_implementation
+        network.set_attn_implementation({"text_config": registered(self._attention)})
+        self._hook = self._text.register_forward_pre_hook(_shifted, with_kwargs=True)
+
+    def remove(self) -> None:
+        """Leave the network as it was found."""
+        self._hook.remove()
+        self._network.set_attn_implementation({"text_config": self._attention})
+        self._network.generate = self._generate
 
     def __call__(self, input_ids: Tensor, **inputs: Any) -> Tensor:
         """Tokens of prompt and answer, shape (1, tokens), as `generate` gives them.
@@ -99,8 +106,8 @@ class Compressed:
 
         _check(input_ids, inputs)
         with torch.no_grad():
-            prompt = self._prompt(input_ids, inputs)
-            cache = self._prefill(prompt)
+            prompt = self.prompt(input_ids, inputs)
+            cache = self.prefill(prompt)
         self.kept = Kept(input_ids.shape[1], tuple(cache.kept()))
         video = {*self.family.media, "attention_mask", "mm_token_type_ids", "cache_implementation"}
         rest = {name: value for name, value in inputs.items() if name not in video}
@@ -114,7 +121,8 @@ class Compressed:
         )
         return torch.cat([input_ids, made[:, prompt.ids.shape[1] :]], dim=1)
 
-    def _prompt(self, ids: Tensor, inputs: Mapping[str, Any]) -> Prompt:
+    def prompt(self, ids: Tensor, inputs: Mapping[str, Any]) -> Prompt:
+        """The prompt of a call of `generate`, made ready: the vision tower and DPSelect have done their work."""
         import torch
 
         settings, family = self.settings, self.family
@@ -170,8 +178,8 @@ class Compressed:
 
     # Prefill
 
-    def _prefill(self, prompt: Prompt) -> PivotCache:
-        """All but the last token of the prompt, compressed."""
+    def prefill(self, prompt: Prompt) -> PivotCache:
+        """What a network remembers of all but the last token of a prompt."""
         cache = PivotCache(self._text.config.num_hidden_layers)
         self._read(prompt, cache, 0, prompt.start)
         sizes = [stop - start for start, stop in prompt.chunks]
