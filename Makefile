@@ -19,7 +19,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan \
+.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan bench-retake \
   envs-check slurm-check gpu-check chaos fuzz clean help
 
 help:               ## what can be made
@@ -70,6 +70,9 @@ bench-evaluate: $(VENV)/demo.done  ## what asking costs beside the model
 
 bench-select: $(VENV)/demo.done    ## what choosing frames costs, for every method
 	$(BIN)/python workflow/scripts/bench_select.py
+
+bench-retake: $(VENV)/demo.done    ## what compression in the network costs and saves, on this machine's CPU
+	$(BIN)/python workflow/scripts/bench_retake.py
 
 bench-plan: $(VENV)/demo.done      ## what planning costs, for 900 and for 100,000 videos
 	$(BIN)/python workflow/scripts/bench_plan.py

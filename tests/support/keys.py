@@ -87,6 +87,8 @@ def _model(annotation: Any) -> type[BaseModel] | None:
         return annotation
     if typing.get_origin(annotation) is dict:
         return _model(typing.get_args(annotation)[-1])
+    if typing.get_origin(annotation) is types.UnionType and type(None) in (parts := typing.get_args(annotation)):
+        return _model(parts[0])  # a section that may be absent
     return None
 
 

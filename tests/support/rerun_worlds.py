@@ -17,6 +17,7 @@ from forecast import Job, graph, reruns
 from framesift.components import implementation
 from framesift.config.load import read_config
 from framesift.errors import InputError
+from framesift.retake.settings import Retake
 from framesift.spec import canonical_json
 from keys import Key, other_values
 from project import Project
@@ -50,6 +51,7 @@ VALUES: dict[str, Any] = {
     "answerers.*.revision": OTHER_COMMIT,
     "answerers.openai_api.max_side": 336,
     "answerers.*.extra": {"top_p": 1},
+    "answerers.*.variant_of": "other_answerer",
     "answerers.pllava.pooling_shape": [8, 12, 12],
     "judges.*.extra": {"top_p": 1},
     "runs.*.samples": "data/other",
@@ -73,6 +75,8 @@ VALUES: dict[str, Any] = {
 WITH: dict[str, dict[str, Any]] = {
     **{f"selectors.aks.{name}": {"variant": "released"} for name in ("t2", "ratio")},
     **{f"selectors.qframe.{name}": {"variant": "released"} for name in ("high", "mid", "low")},
+    **{f"answerers.*.retake.{name}": {"retake": {}} for name in Retake.model_fields},
+    "answerers.*.retake.dpselect_ratio": {"retake": {"dpselect": "drop"}},
 }
 
 
@@ -109,6 +113,9 @@ def world(key: Key) -> dict[str, Any]:
         table |= {"selectors": ["uniform", "frames"], "encoder": "encoder"}
     elif key.section == "selectors":
         table |= {"selectors": ["topk", "frames"], "baseline": "topk"}
+    elif key.name == "answerers.*.variant_of":
+        config["answerers"]["other_answerer"] = {**ANSWERER, "max_new_tokens": 7}
+        table["answerers"] = ["answerer", "other_answerer"]
     elif key.section == "judges":
         table["judge"] = "judge"
     elif key.section == "runs":

@@ -308,7 +308,7 @@ def test_the_tables_of_the_default_configuration_have_a_text(name):
     text = methods_text(setup_of(config, name))
     for label in config.tables[name].selectors:
         assert work_of("selectors", config.selectors[label].spec()).name in text
-    assert ("in the form of" in text) == (name == "demo")
+    assert ("in the form of" in text) == (config.tables[name].dataset == "demo")
     assert set(keys_in(text)) <= set(read_bibliography())
 
 
@@ -341,3 +341,16 @@ def test_the_setup_of_a_table_is_what_is_configured():
     assert own["prompt"] == {"pre_prompt": "Look. "}
     assert r"\texttt{Look. } before it" in methods_text(own)
     assert r"\texttt{float16}" in methods_text(own)
+
+
+def test_compression_is_told_and_cited():
+    config = read_config(citations.REFERENCES.with_name("config.yaml"))
+    text = methods_text(setup_of(config, "retake_demo"))
+    assert "compressed inside the network" in text
+    assert r"\texttt{demo\_vlm + PivotKV}" in text
+    assert "wang2024retake" in keys_in(text)
+    assert "wang2025adaretake" not in keys_in(text)
+    assert "compressed" not in methods_text(setup_of(config, "demo"))
+    adapted = setup_of(config, "retake_demo")
+    adapted["answerers"]["demo_vlm + PivotKV"]["retake"]["scores"] = "prompt"
+    assert "wang2025adaretake" in keys_in(methods_text(adapted))

@@ -125,10 +125,20 @@ COSTS = [
         "answerers.*",
         {
             "label": NAMED,
+            "variant_of": NAMED,
             CONNECTION: NOTHING,
             ASKED: ALL_ROWS,
             "max_new_tokens dtype attn_implementation min_pixels max_pixels conv_template": ALL_ROWS,
+            "long_side yarn": ALL_ROWS,
             "model revision": ALL_ROWS | FETCHED,
+        },
+    ),
+    (
+        "answerers.*.retake",
+        {
+            "budget_tokens ratio ratio_length chunk_frames encoder_frames dpselect dpselect_ratio window": ALL_ROWS,
+            "patch_sync pivot_fill reforge text_after scores prompt_tokens layer_budget temporal_budget": ALL_ROWS,
+            "reference_bug": ALL_ROWS,
         },
     ),
     ("answerers.llava_onevision", {"mm_spatial_pool_mode": ALL_ROWS}),

@@ -393,7 +393,7 @@ def setup_of(config: Any, table_name: str) -> dict[str, Any]:
         "scorers": labelled(config.scorers, table.scorers) if needs_scorers else {},
         "encoder": encoder.spec() if encoder else None,
         "own_embeddings": encoder is None and any(one.needs_embeddings for one in selectors),
-        "answerers": labelled(config.answerers, table.answerers),
+        "answerers": {answerer_label(config, name): config.answerers[name].spec() for name in table.answerers},
         "baseline": config.selectors[table.baseline].label or table.baseline,
         "protocol": table.protocol,
         "controls": list(table.controls),
@@ -407,6 +407,13 @@ def setup_of(config: Any, table_name: str) -> dict[str, Any]:
         ],
         "seed": config.seed,
     }
+
+
+def answerer_label(config: Any, name: str) -> str:
+    """What a text calls an answerer; a variant goes by what it is a variant of, and its own name."""
+    answerer = config.answerers[name]
+    own = answerer.label or name
+    return own if answerer.variant_of is None else f"{answerer_label(config, answerer.variant_of)} + {own}"
 
 
 def methods_text(spec: Mapping[str, Any]) -> str:
@@ -567,6 +574,17 @@ def _methods(setup: Setup) -> Iterator[str]:
 
 def _models(setup: Setup) -> Iterator[str]:
     yield f"Questions are answered by {_components('answerers', setup.answerers)}."
+    compressed = {name: spec["retake"] for name, spec in setup.answerers.items() if spec.get("retake")}
+    if compressed:
+        adapted = any(
+            given["scores"] == "prompt" or given["layer_budget"] != "even" or given["temporal_budget"]
+            for given in compressed.values()
+        )
+        more = r" and AdaReTaKe~\cite{wang2025adaretake}" if adapted else ""
+        yield (
+            rf"The video is compressed inside the network, as in ReTaKe~\cite{{wang2024retake}}{more}, for"
+            f" {_listed([_code(name) for name in compressed])}."
+        )
 
 
 _CONTROLS = {

@@ -371,12 +371,13 @@ class Plan:
         }
 
     def measure_spec(self, name: str) -> dict[str, Any]:
-        """The selections of a table, each once."""
-        spec = self.table_spec(name)
+        """The selections of a table, each once; what a variant of an answerer does with them is none of them."""
+        table = self.table(name)
         keys = ("method", "scorer", "budget", "selection")
-        selections = {canonical_json([cell[key] for key in keys]): cell for cell in spec["cells"] if cell["selection"]}
+        cells = [self._cell(table, cell) for cell in self.cells(name) if cell.answering.answerer.variant_of is None]
+        selections = {canonical_json([cell[key] for key in keys]): cell for cell in cells}
         return {
-            "baseline": spec["baseline"],
+            "baseline": self._baseline(table),
             "selections": [{key: cell[key] for key in keys} for cell in selections.values()],
         }
 
