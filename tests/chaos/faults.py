@@ -334,7 +334,6 @@ def all_faults() -> list[Fault]:
     damages = (DamagedCache, DamagedResult, DamagedVideo)
     return [
         *(make(damage) for make in damages for damage in DAMAGES),
-        DamagedRecords(),
         *(WrongDates(when, what) for what in ("results and caches", "videos and labels") for when in SHIFTS),
         ReadOnly(),
         FullDisk(), FullDisk(),
@@ -342,4 +341,5 @@ def all_faults() -> list[Fault]:
         Locked(),
         NotLocked("one folder, --nolock"),
         NotLocked("two folders, one cache"),
+        DamagedRecords(),  # last: without records Snakemake goes by dates alone
     ]  # fmt: skip

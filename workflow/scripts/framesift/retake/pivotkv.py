@@ -116,7 +116,10 @@ class Watch:
             Of the tokens that the call adds.
         """
         if self.upright:
-            query, key = (unrotated(states, *self.upright) for states in (query, key))
+            # in the network's own precision, as the release does: on a GPU 16 bits are what makes scoring cheap
+            cos, sin, scale = self.upright
+            cos, sin = cos.to(query.dtype), sin.to(query.dtype)
+            query, key = (unrotated(states, cos, sin, scale) for states in (query, key))
         self.scores[layer] = attention_received(query[:, :, self.asking], key[:, :, : self.tokens], scaling)
 
 
@@ -141,9 +144,9 @@ def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     shared = heads // key.shape[1]
     total = torch.zeros(key.shape[2], dtype=torch.float32, device=key.device)
     for head in range(key.shape[1]):
-        asked = query[0, head * shared : (head + 1) * shared].flatten(0, 1)
-        weights = torch.softmax((asked @ key[0, head].T).float() * scaling, dim=-1)
-        total += weights.sum(dim=0)
+        asked = query[0, head * shared : (head + 1) * shared].flatten(0, 1) * scaling
+        weights = torch.softmax(asked @ key[0, head].T, dim=-1)  # sums are of 32 bits inside, whatever its type
+        total += weights.sum(dim=0, dtype=torch.float32)
     return total * (key.shape[2] / (heads * askers))
 
 
