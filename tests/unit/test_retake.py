@@ -2,8 +2,12 @@
 
 import copy
 import json
+import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +17,17 @@ from framesift.errors import InputError
 from framesift.retake.budgets import chunk_ratios, kept, layer_ratios
 from framesift.retake.dpselect import choose
 from framesift.retake.generation import compress, reforged
-from framesift.retake.pivotkv import PivotCache, PivotLayer, Watch, attention_received, rotated, select, unrotated
+from framesift.retake.pivotkv import (
+    PivotCache,
+    PivotLayer,
+    Watch,
+    _flash,
+    _sdpa,
+    attention_received,
+    rotated,
+    select,
+    unrotated,
+)
 from framesift.retake.settings import Retake
 from tiny_retake import KINDS, VIDEO, World, world
 
@@ -391,3 +405,37 @@ def test_marks_of_pooled_tokens_follow_their_patches():
     expected = choose(video.patches, 1.0, 3, False).peaks.flatten()[:25]
     assert torch.equal(wrong, expected)
     assert not torch.equal(wrong, pivots)
+
+
+def test_flash_attention_is_asked_for_the_same(monkeypatch):
+    """A stand-in for the library: (1, tokens, heads, dimensions), fewer heads of keys, causal to the last key."""
+
+    def flash_attn_func(query, key, value, softmax_scale, causal):
+        assert causal
+        return _sdpa(*(states.transpose(1, 2) for states in (query, key, value)), softmax_scale)
+
+    monkeypatch.setitem(sys.modules, "flash_attn", SimpleNamespace(flash_attn_func=flash_attn_func))
+    query, key, value = torch.randn(1, 4, 5, 8), torch.randn(1, 2, 9, 8), torch.randn(1, 2, 9, 8)
+    torch.testing.assert_close(_flash(query, key, value, 0.3), _sdpa(query, key, value, 0.3))
+
+
+@pytest.mark.parametrize(("added", "kept_before"), [(5, 0), (5, 4), (1, 8)])
+def test_attention_is_causal_to_the_last_key(added, kept_before):
+    torch.manual_seed(0)
+    keys = kept_before + added
+    query, key, value = torch.randn(1, 4, added, 8), torch.randn(1, 2, keys, 8), torch.randn(1, 2, keys, 8)
+    weights = query @ key.repeat_interleave(2, dim=1).transpose(2, 3) * 0.3
+    later = torch.ones(added, keys, dtype=torch.bool).triu(kept_before + 1)
+    expected = weights.masked_fill(later, -torch.inf).softmax(dim=-1) @ value.repeat_interleave(2, dim=1)
+    torch.testing.assert_close(_sdpa(query, key, value, 0.3), expected.transpose(1, 2))
+
+
+def test_the_benchmark_shows_memory_that_does_not_grow_with_the_video():
+    program = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "bench_retake.py"
+    options = ["--frames", "32", "64", "--grid", "2", "2", "--budget", "60", "--pairs", "1"]
+    done = subprocess.run([sys.executable, program, *options], capture_output=True, text=True, check=True)
+    line = re.compile(r" *(\d+) +\d+  (\S.*?)  +[\d.]+ +(\d+) ")
+    held = {(int(found[1]), found[2]): int(found[3]) for found in map(line.match, done.stdout.splitlines()) if found}
+    assert held[64, "ordinary"] - held[32, "ordinary"] == held[64, "in chunks"] - held[32, "in chunks"] == 64
+    for arm in ("PivotKV", "PivotKV, positions in scores", "PivotKV, asked by the question"):
+        assert abs(held[64, arm] - held[32, arm]) <= 30, "the share falls as the video grows; text always stays"
