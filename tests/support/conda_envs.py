@@ -39,6 +39,9 @@ NEVER_CALLED = {
     "av": {"select": "framesift.videos also probes videos; selecting reads the table of them"},
     "pebble": dict.fromkeys(("features", "lavis"), "framesift.parallel is imported for how often a job is tried"),
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),
+    "flash_attn": dict.fromkeys(
+        ("evaluate", "llava"), "`attn_implementation: flash_attention_2` is for those who have it"
+    ),
 }
 
 
