@@ -235,11 +235,7 @@ def test_the_llava_environment_has_the_torch_and_the_lmms_eval_of_the_others():
     assert {name: llava[name] for name in shared} == {name: demo[name] for name in shared}
 
 
-def test_the_conda_environment_is_that_of_the_lock_and_a_pinned_llava():
+def test_the_conda_environment_has_a_pinned_llava():
     lines = [line.strip(" -") for line in (ROOT / "envs" / "llava.yaml").read_text().splitlines()]
-    pins = dict(line.split("==") for line in lines if "==" in line)
-    locked = versions("llava.lock")
-    assert pins
-    assert all(locked[name] == version for name, version in pins.items())
     [source] = [line for line in lines if line.startswith("llava @ git+https://github.com/LLaVA-VL/LLaVA-NeXT@")]
     assert len(source.rsplit("@", 1)[1]) == 40

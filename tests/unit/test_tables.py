@@ -22,6 +22,7 @@ from framesift.errors import InputError
 from framesift.files import write_json
 from framesift.judged import JudgedCell, Verdict, write_judged
 from framesift.scores import write_scores
+from framesift.seals import write_sealed
 from framesift.selection import Selected, write_selection
 from framesift.tables import columns, display, written
 from framesift.tables.guards import SAME_PIXELS, TOO_ALIKE
@@ -227,7 +228,7 @@ class World:
     def edit(self, path, change):
         content = json.loads((self.folder / path).read_text())
         change(content["questions"])
-        write_json(self.folder / path, content)
+        write_sealed(self.folder / path, content)
 
 
 @pytest.fixture

@@ -12,11 +12,6 @@ import statistics
 import time
 from typing import Any
 
-import torch
-from transformers import DynamicCache
-from transformers.cache_utils import Cache
-
-from framesift.retake.generation import Compressed, Prompt
 from framesift.retake.settings import Retake
 
 VIDEO, START, END = 151, 152, 153
@@ -48,6 +43,8 @@ def main() -> None:
     options.add_argument("--budget", type=int, default=1000, help="tokens that a layer remembers")
     options.add_argument("--pairs", type=int, default=3, help="times that each arm is run")
     args = options.parse_args()
+    import torch
+
     dtype = getattr(torch, args.dtype or ("bfloat16" if args.device == "cuda" else "float32"))
     network = build(args.network, args.device, dtype)
     weights = torch.cuda.memory_allocated() if args.device == "cuda" else 0
@@ -89,6 +86,10 @@ def show(frames: int, args: argparse.Namespace, network: Any, weights: int) -> N
 
 def once(network: Any, inputs: dict[str, Any], arm: dict[str, Any] | None, args: argparse.Namespace, weights: int):
     """One prefill: seconds, peak bytes above the weights (0 on a CPU), tokens kept, bytes of keys and values."""
+    import torch
+
+    from framesift.retake.generation import Compressed
+
     on_gpu = args.device == "cuda"
     if on_gpu:
         torch.cuda.empty_cache()
@@ -113,8 +114,10 @@ def once(network: Any, inputs: dict[str, Any], arm: dict[str, Any] | None, args:
     return seconds, peak, max(layer.keys.shape[-2] for layer in cache.layers), held
 
 
-def ordinary(network: Any, ready: Prompt) -> Cache:
+def ordinary(network: Any, ready: Any) -> Any:
     """The prompt in one call of the network as transformers has it."""
+    from transformers import DynamicCache
+
     cache = DynamicCache(config=network.config.get_text_config())
     network.model.language_model(
         inputs_embeds=ready.embeddings[:, :-1],
@@ -127,6 +130,8 @@ def ordinary(network: Any, ready: Prompt) -> Cache:
 
 def prompt(frames: int, args: argparse.Namespace, network: Any) -> dict[str, Any]:
     """A prompt with a video of random pixels."""
+    import torch
+
     generator = torch.Generator().manual_seed(0)
     steps, (rows, columns) = frames // 2, args.grid
     ids = [5, START, *[VIDEO] * (steps * rows * columns), END, *[7] * QUESTION]
@@ -140,8 +145,9 @@ def prompt(frames: int, args: argparse.Namespace, network: Any) -> dict[str, Any
     return {name: value.to(network.device) for name, value in inputs.items()}
 
 
-def build(name: str, device: str, dtype: torch.dtype) -> Any:
+def build(name: str, device: str, dtype: Any) -> Any:
     """A Qwen2-VL with random weights; its vision tower is small, since it is not what is measured."""
+    import torch
     from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
     from framesift.mrope import use_paper_positions
