@@ -306,10 +306,11 @@ def is_timed(path: str) -> bool:
 
 
 def digest_without_seconds(path: Path) -> str:
-    """SHA-256 of the canonical JSON of a file of answers, its `seconds` left out."""
+    """SHA-256 of the canonical JSON of a file of answers, its `seconds` and the measured `cost` left out."""
     content = read_json(path)
     questions = content.get("questions", {}) if isinstance(content, dict) else {}
-    same = {name: {key: answer[key] for key in answer if key != "seconds"} for name, answer in questions.items()}
+    measured = ("seconds", "cost")
+    same = {name: {key: answer[key] for key in answer if key not in measured} for name, answer in questions.items()}
     return hashlib.sha256(canonical_json({**content, "questions": same}).encode()).hexdigest()
 
 
