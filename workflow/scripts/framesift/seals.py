@@ -6,14 +6,13 @@ that was cut off, would go on into the table. A file without a seal (a user's ow
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from framesift.errors import InputError
-from framesift.files import file_digest, read_json, whole, write_text
+from framesift.files import file_digest, json_text, read_json, whole, write_text
 
 
 def seal_of(path: str | Path) -> Path:
@@ -64,7 +63,7 @@ def check_seal(path: str | Path) -> None:
 def write_sealed(path: str | Path, value: Any) -> None:
     """As `framesift.files.write_json`, with a seal."""
     with sealed(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+        temporary.write_text(json_text(value))
 
 
 def read_sealed(path: str | Path) -> Any:

@@ -7,7 +7,7 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +115,11 @@ def check_plain(value: Any, most: int = MOST) -> None:
         if isinstance(item, Mapping):
             todo.extend((one, (*place, key)) for key, one in item.items())
             if odd := next((key for key in item if not isinstance(key, str) or not _is_text(key)), None):
-                raise ValueError(f"{_dotted(place)}the key {str(odd)[:80]!r} is no text")
+                raise ValueError(f"{_before(place)}the key {str(odd)[:80]!r} is no text")
         elif isinstance(item, list | tuple):
             todo.extend((one, (*place, number)) for number, one in enumerate(item))
         elif problem := _problem(item):
-            raise ValueError(f"{_dotted(place)}{problem}")
+            raise ValueError(f"{_before(place)}{problem}")
 
 
 def _problem(item: Any) -> str | None:
@@ -160,6 +160,11 @@ def _is_deep(value: Any) -> bool:
     return True
 
 
-def _dotted(place: tuple[Any, ...]) -> str:
-    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+def dotted(place: Sequence[Any]) -> str:
+    """A place in lists and mappings, as a user writes it: ``tables.demo.budgets[0]``."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
+
+
+def _before(place: Sequence[Any]) -> str:
+    path = dotted(place)
     return f"{path[:200]}: " if path else ""

@@ -16,7 +16,7 @@ from framesift.config.models import Config
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
 from framesift.scorers import TwoTowers
-from framesift.strict import check_plain, read_text
+from framesift.strict import check_plain, dotted, read_text
 
 #: Settings of the largest configuration. What YAML repeats by name (&a, *a) counts at each place.
 MOST_SETTINGS = 200_000
@@ -108,7 +108,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
                     raise InputError(
                         f"there is no {key.removesuffix('s')} of this name",
                         file=_file_of(place, files),
-                        field=_dotted(place),
+                        field=dotted(place),
                         value=word,
                         expected=f"one of {', '.join(defined) or '(none is configured)'}",
                         hint=did_you_mean(word, defined),
@@ -119,7 +119,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
             raise InputError(
                 f"the baseline is not among the table's {'selectors' if table.selectors else 'runs'}",
                 file=_file_of(place, files) or _file_of(("tables", name), files),
-                field=_dotted(place),
+                field=dotted(place),
                 value=table.baseline,
                 expected=f"one of {', '.join(rows)}",
                 hint=did_you_mean(table.baseline, rows),
@@ -264,7 +264,7 @@ def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) ->
         problem = "is not usable"
         expected = error["msg"].removeprefix("Input should be ")
     return InputError(
-        problem, file=_file_of(place, files), field=_dotted(place), value=value, expected=expected, hint=hint
+        problem, file=_file_of(place, files), field=dotted(place), value=value, expected=expected, hint=hint
     )
 
 
@@ -324,7 +324,3 @@ def _file_of(place: Path_, files: Sequence[str | Path]) -> str | None:
             if Path(file).is_file() and _at(_read_yaml(file), place[:length]) is not None:
                 return str(file)
     return str(files[-1]) if files else None
-
-
-def _dotted(place: Path_) -> str:
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")

@@ -217,8 +217,8 @@ class Compressed:
             positions = torch.cat([positions, question - question[..., :1] + positions.max() + 1], dim=-1)
             asking = slice(tokens, None)
         placed = cache_positions(positions, cache)
-        upright = (*self._turn(placed, embeddings), self._scaling) if self.settings.reforge else None
-        watch = Watch(tokens, asking, upright)
+        turned = self._turn(placed, embeddings) if self.settings.reforge else None
+        watch = Watch(tokens, asking, (*turned, self._scaling) if turned else None)
         self._forward(cache, embeddings, positions, watch)
         ratios = (
             budgets.layer_ratios(ratio, list(watch.scores.values()))
@@ -233,11 +233,11 @@ class Compressed:
             count = budgets.kept(ratios[index], tokens)
             keep = select(watch.scores[index], count, pivots, fill)
             rotate = None
-            if self.settings.reforge:
-                old = placed[..., keep]
-                new = reforged(old, count, tokens)
+            if turned:
+                new = reforged(placed[..., keep], count, tokens)
                 ends.append(new)
-                rotate = self._moving(old, new, embeddings)
+                cos, sin = turned
+                rotate = self._moving((cos[:, keep], sin[:, keep]), new, embeddings)
             layer.evict(tokens, keep, rotate)
         if self.settings.reforge and stop < prompt.ids.shape[1]:
             self._close_up(prompt, cache, stop, ends)
@@ -266,9 +266,9 @@ class Compressed:
 
         return self._text.rotary_emb(like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32)), positions)
 
-    def _moving(self, old: Tensor, new: Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
-        """What moves keys from one position to another."""
-        before, after, scaling = self._turn(old, like), self._turn(new, like), self._scaling
+    def _moving(self, before: tuple[Tensor, Tensor], new: Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """What moves keys from where they are (its cos and sin) to new positions."""
+        after, scaling = self._turn(new, like), self._scaling
 
         def move(keys: Tensor) -> Tensor:
             return rotated(unrotated(keys.to(before[0].dtype), *before, scaling), *after).to(keys.dtype)
