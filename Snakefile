@@ -1,5 +1,6 @@
 # Framesift: which frames of a long video should a video LLM see?
 # This file is the contents page: the configuration is checked, then each stage brings its own rules.
+import os
 import sys
 from pathlib import Path
 
@@ -55,6 +56,19 @@ localrules:
     convert_labels,
     demo_models,
     write_methods,
+
+
+# Snakemake would try each job in turn, and say little about why none of them works.
+onstart:
+    for folder in (
+        Path("."),
+        *Path(".").glob("results"),
+        *Path("results").glob("*/"),
+    ):
+        if not os.access(folder, os.W_OK):
+            raise WorkflowError(
+                f"nothing can be written in {folder}/: it is read-only, or belongs to somebody else"
+            )
 
 
 # Every table whose labels are here, with its report. A table that is named on the command line says what it lacks.
