@@ -161,11 +161,13 @@ class FullDisk(Fault):
     kind = "full disk"
 
     def strike(self, world: World, random: Random) -> Finished:
+        needed = sum(-(-path.stat().st_size // 4096) * 4 for path in world.results.rglob("*") if path.is_file())
+        size = random.randrange(8, needed * 3 // 4, 4)
         aside = world.folder / "results_aside"
         world.results.rename(aside)
         world.results.mkdir()
         try:
-            with mounted("-t", "tmpfs", "-o", f"size={random.randrange(8, 320, 4)}k", "tmpfs", at=world.results):
+            with mounted("-t", "tmpfs", "-o", f"size={size}k", "tmpfs", at=world.results):
                 world.run_that_fails("the disk is full")
                 world.check_files()
                 before = world.finished()
