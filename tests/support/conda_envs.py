@@ -210,8 +210,10 @@ import atexit, json, os, sys, uuid
 
 def record():
     files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-    with open(os.path.join(os.environ["RECORD_IMPORTS"], uuid.uuid4().hex + ".json"), "w") as file:
+    path = os.path.join(os.environ["RECORD_IMPORTS"], uuid.uuid4().hex)
+    with open(path, "w") as file:
         json.dump({"program": sys.argv[0], "prefix": sys.prefix, "files": files}, file)
+    os.rename(path, path + ".json")  # a worker may be killed while it ends
 
 if "RECORD_IMPORTS" in os.environ:
     atexit.register(record)
