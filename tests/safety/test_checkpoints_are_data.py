@@ -11,8 +11,10 @@ import torch
 
 import tiny_idefics2
 import tiny_internvl
+import tiny_labellers
 import tiny_llava
 import tiny_llava_next_video
+import tiny_mllm
 import tiny_pllava
 import tiny_qwen
 import tiny_scorers
@@ -21,6 +23,7 @@ from framesift.errors import InputError
 from framesift.no_code import no_code
 from framesift.scorers._localizer import load_localizer
 from framesift.scorers.blip_itm_lavis import _read
+from framesift.scorers.mllm_selector import _eyes
 from project import ROOT
 
 ANSWERERS = {
@@ -39,7 +42,10 @@ SCORERS = {
     "blip2_itm": tiny_scorers.write_blip2_itm,
     "sevila": tiny_scorers.write_blip2_t5,
     "dino": tiny_scorers.write_dino,
+    "patches": tiny_scorers.write_siglip,
 }
+#: Made of several checkpoints, each with a test of its own below.
+COMPOSED = {"mllm_selector", "pseudo_labels"}
 #: Run elsewhere: `llava` and LAVIS have environments of their own, a server has no checkpoint, released scores neither.
 ELSEWHERE = {"llava_vid", "llava_onevision", "openai_api", "blip_itm_lavis", "aks_outscores"}
 #: What transformers may look for in the files of a checkpoint.
@@ -87,7 +93,7 @@ def loaded(kind, folder):
 
 def test_every_component_that_loads_a_checkpoint_is_tried():
     known = {kind for family in ("answerers", "scorers", "encoders") for kind in kinds(family)}
-    assert known == {*ANSWERERS, *SCORERS, *ELSEWHERE}
+    assert known == {*ANSWERERS, *SCORERS, *COMPOSED, *ELSEWHERE}
 
 
 @pytest.mark.parametrize("kind", [*ANSWERERS, *SCORERS])
@@ -100,6 +106,57 @@ def test_python_files_of_a_checkpoint_never_run(kind, tmp_path, monkeypatch):
     refused = ""
     try:
         loaded(kind, folder)
+    except InputError as error:
+        refused = str(error)
+    assert not marker.exists()
+    assert not refused or "code of its own" in refused
+
+
+@pytest.mark.parametrize("trained", ["none", "lora"])
+def test_python_files_beside_a_selector_and_its_models_never_run(trained, tmp_path, monkeypatch):
+    from framesift.mllm_selector.checkpoint import new_selector, save_pretrained
+    from framesift.mllm_selector.settings import SecondStage
+    from framesift.mllm_selector.training import prepare
+
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    folder, marker = tmp_path / "selector", tmp_path / "pwned"
+    tiny_mllm.write_checkpoints(tmp_path)
+    for part in ("siglip", "llm"):
+        plant(tmp_path / part, marker)
+    settings = tiny_mllm.settings(tmp_path, text="question_and_options")
+    selector = new_selector(settings, seed=0, dtype=torch.float32, replies=False)
+    prepare(selector, SecondStage(train_llm=trained))
+    save_pretrained(selector, folder, trained=trained, dtype=torch.float32)
+    scorer = loaded("mllm_selector", folder)
+    assert scorer.vision
+    assert scorer.selector
+    if trained == "lora":  # pickled adapters in place of the others
+        (folder / "adapter_model.safetensors").unlink()
+        torch.save({"x": Payload(marker)}, folder / "adapter_model.bin")
+        with pytest.raises(InputError):
+            assert loaded("mllm_selector", folder).selector
+    plant(folder, marker)
+    _eyes.cache_clear()
+    with pytest.raises(InputError, match="is not the configuration of an M-LLM selector"):
+        assert loaded("mllm_selector", folder).selector
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("sees", [True, False])
+def test_python_files_of_a_model_that_labels_never_run(sees, tmp_path, monkeypatch):
+    from framesift.mllm_selector.labels.local import Local
+    from framesift.mllm_selector.labels.settings import LocalModel
+
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    folder, marker = tmp_path / "model", tmp_path / "pwned"
+    folder.mkdir()
+    (tiny_labellers.write_vlm if sees else tiny_labellers.write_llm)(folder)
+    plant(folder, marker)
+    local = Local(LocalModel(model=str(folder), dtype="float32"), "cpu", sees=sees)
+    refused = ""
+    try:
+        assert local.processor
+        assert local.network
     except InputError as error:
         refused = str(error)
     assert not marker.exists()

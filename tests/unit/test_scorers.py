@@ -14,6 +14,7 @@ import tiny_scorers
 from barcode import image_of, write_video
 from framesift.code import SCRIPTS
 from framesift.errors import InputError
+from framesift.journal import Journal
 from framesift.questions import Question
 from framesift.scorers._captions import cleaned
 from framesift.scoring import Scoring, model_of
@@ -198,15 +199,19 @@ def test_the_cache_is_listed_checked_and_pruned(checkpoints, video, tmp_path):
     for kind in ("clip", "blip_itc"):
         score(kind, checkpoints, cache, video, ASKED)
     clip, blip = sorted(cache.iterdir(), reverse=True)
+    journal = Journal(tmp_path / "results" / "cache" / "pseudo_labels" / "openai_api-0" / "video", "a")
+    journal.add("x", {"text": "1"})
     config = {"scorers": {"one": {"kind": "clip", "model": str(checkpoints / "clip")}}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
 
     def tool(*arguments):
         command = [sys.executable, str(SCRIPTS / "cache.py"), *arguments, "--cache", str(cache)]
+        command += ["--results", str(tmp_path / "results")]
         return subprocess.run(command, capture_output=True, text=True)
 
     listed = tool("list").stdout.splitlines()
-    assert [line.split("\t")[0] for line in listed] == [blip.name, clip.name]
+    assert [line.split("\t")[0] for line in listed] == [blip.name, clip.name, "openai_api-0"]
+    assert listed[2].split("\t")[1::2] == ["1 videos", "pseudo-labels"]
     assert "1 videos" in listed[0]
     assert tool("check").returncode == 0
     (path,) = clip.iterdir()
@@ -218,3 +223,16 @@ def test_the_cache_is_listed_checked_and_pruned(checkpoints, video, tmp_path):
     assert blip.is_dir()
     assert tool("prune", "--config", str(tmp_path / "config.yaml"), "--yes").returncode == 0
     assert sorted(cache.iterdir()) == [clip]
+    assert journal.folder.is_dir()
+
+
+def test_features_stay_in_the_cache_while_a_selector_that_uses_them_may_still_be_trained(tmp_path):
+    folders = [tmp_path / "cache" / name for name in ("clip-0", "patches-0")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    config = {"scorers": {"one": {"kind": "mllm_selector", "model": str(tmp_path / "later")}}}
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    command = [sys.executable, str(SCRIPTS / "cache.py"), "prune", "--cache", str(tmp_path / "cache"), "--yes"]
+    done = subprocess.run([*command, "--config", str(tmp_path / "config.yaml")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [folder.is_dir() for folder in folders] == [False, True]

@@ -161,10 +161,13 @@ class Completion:
         `prompt_tokens` and `completion_tokens` where the server counts them; `retries`; `truncated` (1: the longest
         answer was reached); `filtered` (1: a filter of the server stepped in); and, with prices, `cost_millionths`
         of their currency.
+    first_token : dict or None
+        Log-probabilities of the likely first tokens, where they were asked for (`logprobs`) and given.
     """
 
     text: str
     usage: dict[str, int] = field(default_factory=dict)
+    first_token: dict[str, float] | None = None
 
 
 class ChatClient:
@@ -277,6 +280,9 @@ class ChatClient:
             tokens = {name: int(counted[name]) for name in ("prompt_tokens", "completion_tokens") if name in counted}
             if not isinstance(text, str) or any(not 0 <= count < 1 << 53 for count in tokens.values()):
                 raise TypeError
+            listed = (choice.get("logprobs") or {}).get("content")
+            likely = listed[0]["top_logprobs"] if listed else ()
+            first = {one["token"]: float(one["logprob"]) for one in likely if one["logprob"] is not None}
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             raise InputError(
                 f"sent something else than a chat completion: {self._public(_text_of(response))}",
@@ -289,7 +295,7 @@ class ChatClient:
         prices = {"prompt_tokens": api.price_in, "completion_tokens": api.price_out}
         if tokens and any(price is not None for price in prices.values()):
             usage["cost_millionths"] = round(sum(tokens.get(name, 0) * (price or 0) for name, price in prices.items()))
-        return Completion(text, usage)
+        return Completion(text, usage, first if listed else None)
 
     def _refusal(self, error: _Refused, tries: int, hint: str | None) -> InputError:
         api, status = self.api, error.status

@@ -41,7 +41,10 @@ WORKS: dict[str, dict[str, Work]] = {
         "nextqa_oe": Work("NExT-QA (open-ended)", ("xiao2021nextqa",)),
         "videomme": Work("Video-MME", ("fu2025videomme",)),
     },
-    "encoders": {"dino": Work("DINOv2", ("oquab2024dinov2",))},
+    "encoders": {
+        "dino": Work("DINOv2", ("oquab2024dinov2",)),
+        "patches": Work("patches of frames, as the M-LLM selector sees them", ("hu2025mllm",)),
+    },
     "scorers": {
         "aks_outscores": Work("the released scores of AKS", ("tang2025aks",)),
         "blip2_itm": Work("BLIP-2 (image-text matching)", ("li2023blip2",)),
@@ -49,6 +52,8 @@ WORKS: dict[str, dict[str, Work]] = {
         "blip_itm": Work("BLIP (image-text matching)", ("li2022blip",)),
         "blip_itm_lavis": Work("BLIP (image-text matching, by LAVIS)", ("li2022blip", "li2023lavis")),
         "clip": Work("CLIP", ("radford2021clip",)),
+        "mllm_selector": Work("the M-LLM frame selector", ("hu2025mllm",)),
+        "pseudo_labels": Work("pseudo-labels of frames, as for the M-LLM frame selector", ("hu2025mllm",)),
         "sevila": Work("the localizer of SeViLA", ("yu2023sevila", "li2023blip2")),
         "siglip": Work("SigLIP", ("zhai2023siglip",)),
     },

@@ -97,7 +97,10 @@ class Journal:
 def line_of(record: Mapping[str, Any]) -> bytes:
     """The line of a record."""
     content = {"sha256": _digest(record), **record}
-    return json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    except UnicodeEncodeError:  # half of a pair of surrogates, which a server may send, is no UTF-8
+        return json.dumps(content, allow_nan=False).encode() + b"\n"
 
 
 def record_of(line: bytes) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -76,7 +76,7 @@ class Model:
             if "features" not in tensors:
                 return None
             if missing:  # a question was added: its text is enough
-                tensors |= self._of_features(tensors["features"], missing)
+                tensors |= self._of_features(video, tensors["features"], missing)
                 self.cache.write(video, tensors)
         elif missing:
             return None
@@ -130,22 +130,24 @@ class Model:
         import numpy as np
 
         seen = np.concatenate(parts)
-        if len(seen) != len(video.frames):
-            raise VideoError(f"{len(seen)} of {len(video.frames)} candidate frames were decoded")
+        wanted = len(self.encoder.positions(len(video.frames)))
+        if len(seen) != wanted:
+            raise VideoError(f"{len(seen)} of {wanted} candidate frames were decoded")
         if self.encoder.keeps_features:
-            new = {"features": seen} | self._of_features(seen, texts)
+            new = {"features": seen} | self._of_features(video, seen, texts)
         else:
             new = _by_text(texts, seen)
         self.cache.write(video, self.cache.read(video) | new)
 
-    def _of_features(self, features: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
+    def _of_features(self, video: Video, features: np.ndarray, texts: list[str]) -> dict[str, np.ndarray]:
         import torch
 
         if not texts:
             return {}
         assert isinstance(self.encoder, Scorer)
         with torch.inference_mode():
-            return _by_text(texts, self.encoder.scores(self.loaded, torch.from_numpy(features), texts))
+            scores = self.encoder.scores(self.loaded, torch.from_numpy(features), texts)
+        return _by_text(texts, _of_all(len(video.frames), self.encoder.positions(len(video.frames)), scores))
 
 
 @dataclass(frozen=True)
@@ -216,6 +218,7 @@ class Scoring:
             return
         self._load(unseen, questions)
         errors = {}
+        videos_by_id = {video.video_id: video for video in unseen}
         progress = _Progress(unseen)
         tasks = self._tasks(unseen, questions, progress)
         watching: dict[str, list[_Viewing]] = {}
@@ -229,7 +232,8 @@ class Scoring:
                 continue
             if video.video_id not in watching:
                 errors.pop(video.video_id, None)
-                watching[video.video_id] = [_Viewing(self.models[i], task, questions) for i in task.forms]
+                whole = videos_by_id[video.video_id]
+                watching[video.video_id] = [_Viewing(self.models[i], whole, task, questions) for i in task.forms]
             if pictures is not None:
                 for viewing, picture in zip(watching[video.video_id], pictures, strict=True):
                     with self._companions_aside(viewing.model):
@@ -293,26 +297,37 @@ class Scoring:
                 i for i, model in enumerate(self.models) if not model.given_up and model.known(video, asked) is None
             )
             if lacking:
-                yield Task(video, lacking)
+                decoded = _thinned(video, [self.models[i].encoder for i in lacking])
+                progress.n_frames -= len(video.frames) - len(decoded.frames)
+                yield Task(decoded, lacking)
             else:
                 progress.leave_out(video)
+
+
+def _thinned(video: Video, encoders: Sequence[Encoder]) -> Video:
+    """A video with those candidates alone that at least one of the encoders sees."""
+    kept = sorted({i for encoder in encoders for i in encoder.positions(len(video.frames))})
+    frames, stamps = ([column[i] for i in kept] for column in (video.frames, video.stamps))
+    return replace(video, frames=frames, stamps=stamps, times=[video.times[i] for i in kept])
 
 
 class _Viewing:
     """One video as one model sees it: frames are gathered into batches that are the same in every run."""
 
-    def __init__(self, model: Model, task: Task, questions: Mapping[str, Sequence[Question]]) -> None:
+    def __init__(self, model: Model, video: Video, task: Task, questions: Mapping[str, Sequence[Question]]) -> None:
         import numpy as np
 
-        self.model, self.video = model, task.video
-        self.texts = model.texts(questions[task.video.video_id])
-        frames = min(model.encoder.batch_size, len(task.video.frames))
+        self.model, self.video = model, video
+        self.texts = model.texts(questions[video.video_id])
+        self.wanted = {video.frames[i] for i in model.encoder.positions(len(video.frames))}
+        self.coming = iter(task.video.frames)
+        frames = min(model.encoder.batch_size, len(self.wanted))
         self.batch = np.empty((frames, *model.form.shape), dtype=np.uint8)
         self.filled = 0
         self.parts: list[np.ndarray] = []
 
     def add(self, picture: np.ndarray) -> None:
-        if self.model.given_up:
+        if next(self.coming) not in self.wanted or self.model.given_up:
             return
         self.batch[self.filled] = picture
         self.filled += 1
@@ -374,6 +389,15 @@ def _by_text(texts: Sequence[str], scores: np.ndarray) -> dict[str, np.ndarray]:
     import numpy as np
 
     return {_key(text): np.ascontiguousarray(scores[:, i], dtype=np.float32) for i, text in enumerate(texts)}
+
+
+def _of_all(candidates: int, positions: Sequence[int], scores: np.ndarray) -> np.ndarray:
+    """Scores of all candidates from those of the seen ones, linear between neighbours; (positions, texts) in."""
+    import numpy as np
+
+    if len(positions) == candidates:
+        return scores
+    return np.stack([np.interp(np.arange(candidates), positions, column) for column in scores.T], axis=1)
 
 
 def model_of(encoder: Encoder, grid: object, decoder: str, cache: Path, device: str) -> Model:

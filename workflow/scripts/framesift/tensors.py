@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
 def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
     """Write tensors as safetensors, with their digest in the metadata."""
+    import numpy as np
     from safetensors.numpy import save
 
-    content = save(dict(tensors), metadata={**metadata, "digest": _digest(tensors, metadata)})
+    # safetensors writes memory as it lies; unlike ascontiguousarray, this leaves a tensor without dimensions as it is
+    tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    content = save(tensors, metadata={**metadata, "digest": _digest(tensors, metadata)})
     with whole(path) as temporary:
         temporary.write_bytes(content)  # by Python, which names a full disk as such
 
@@ -39,10 +42,8 @@ def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str
 
 def _digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
     """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
-    import numpy as np
-
     digest = hashlib.sha256(canonical_json(metadata).encode())
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
-        digest.update(np.ascontiguousarray(tensors[name]).tobytes())
+        digest.update(tensors[name].tobytes())
     return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,12 +43,22 @@ class VideoCache:
         if decoder != "pyav":
             self.identity["decoder"] = decoder
         self.folder = root / f"{encoder.kind}-{spec_id(self.identity)}"
+        self._encoder, self._place = encoder, (grid, decoder, root)
+
+    @cached_property
+    def features(self) -> VideoCache | None:
+        """Where the features are kept, if they are another encoder's."""
+        eyes = self._encoder.eyes()
+        return VideoCache(eyes, *self._place) if eyes is not self._encoder else None
 
     def path(self, video: Video) -> Path:
         return self.folder / f"{video.digest}.safetensors"
 
     def read(self, video: Video) -> dict[str, np.ndarray]:
         """What is known of a video; nothing where the file is not whole, so that it is made anew."""
+        return (self.features.read(video) if self.features else {}) | self._read(video)
+
+    def _read(self, video: Video) -> dict[str, np.ndarray]:
         path = self.path(video)
         if not path.is_file():
             return {}
@@ -59,5 +70,9 @@ class VideoCache:
         return content[0]
 
     def write(self, video: Video, tensors: dict[str, np.ndarray]) -> None:
+        if self.features:
+            if not self.features.path(video).is_file():
+                self.features.write(video, {"features": tensors["features"]})
+            tensors = {name: tensor for name, tensor in tensors.items() if name != "features"}
         metadata = {"made_by": canonical_json(self.identity), "video_id": video.video_id}
         write_tensors(self.path(video), tensors, metadata)

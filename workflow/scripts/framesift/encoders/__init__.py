@@ -22,6 +22,8 @@ class Encoder(Checkpoint):
 
     #: True where `features` are small vectors worth keeping, so that a new question needs no decoding.
     keeps_features: ClassVar[bool] = True
+    #: Whether they are one vector a frame, as selectors compare them.
+    vectors: ClassVar[bool] = True
     #: The conda environment in which it runs: envs/{env}.yaml.
     env: ClassVar[str] = "features"
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Precision of the model.")
@@ -30,6 +32,14 @@ class Encoder(Checkpoint):
     def weights(self) -> str:
         """What identifies the weights, wherever they lie."""
         return model_digest(self.model, self.revision)
+
+    def positions(self, candidates: int) -> list[int]:
+        """Which of a video's candidates it sees, ascending: all, unless it says otherwise."""
+        return list(range(candidates))
+
+    def eyes(self) -> Encoder:
+        """Whose `features` these are: its own, or those of an encoder that it builds on, kept in that one's cache."""
+        return self
 
     @abstractmethod
     def load(self, device: str) -> Any:
@@ -53,7 +63,8 @@ class Encoder(Checkpoint):
         Returns
         -------
         tensor, shape (batch, ...)
-            Float32 of shape (batch, dimensions) on the CPU where `keeps_features`; else anything `scores` can use.
+            On the CPU where `keeps_features`, and float32 of shape (batch, dimensions) where they are `vectors`; else
+            anything `scores` can use.
         """
 
 

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+#: What of a question a scorer is asked.
+Asked = Literal["question", "question_and_options"]
+
+
+def asked(question: Question, text: Asked) -> str:
+    """A question as scorers are asked: alone, or with its options after their letters."""
+    if text == "question":
+        return question.question
+    letters = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))
+    return " ".join([question.question, *letters])
+
+
 class ScoreSource(Component):
     """Whatever scores can be taken from: a scorer, or files with scores."""
 
@@ -32,7 +44,7 @@ class Scorer(Encoder, ScoreSource):
 
     keeps_features: ClassVar[bool] = False
 
-    text: Literal["question", "question_and_options"] = Field(
+    text: Asked = Field(
         default="question",
         description="What the scorer is asked: the question alone (as AKS does), or with its options.",
     )
@@ -41,15 +53,14 @@ class Scorer(Encoder, ScoreSource):
     def scores(self, loaded: Any, features: Any, texts: list[str]) -> np.ndarray:
         """Scores of frames for texts: float32 array of shape (batch, len(texts)); larger is better.
 
-        The score of a text does not depend on the other texts.
+        The score of a text does not depend on the other texts. Where features are kept, a batch is all frames of a
+        video that the scorer sees (`positions`), so it may judge them together; candidates between them get scores by
+        linear interpolation.
         """
 
     def query(self, question: Question) -> str:
         """The text this scorer is asked for a question."""
-        if self.text == "question":
-            return question.question
-        letters = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))
-        return " ".join([question.question, *letters])
+        return asked(question, self.text)
 
 
 class TwoTowers(Scorer):

@@ -1,0 +1,110 @@
+"""Label the frames of one shard of videos for training the M-LLM frame selector.
+
+Each reply of a model is kept in the cache as soon as it is there: a job that was killed asks for nothing twice, and
+another question, weight or number of frames asks for what it lacks alone.
+"""
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from framesift.cli import add_compute_options, log, parser, run
+from framesift.errors import InputError
+from framesift.evidence import evidence_in_seconds
+from framesift.files import read_json, write_json
+from framesift.mllm_selector.examples import write_examples
+from framesift.mllm_selector.labels.labelling import Labelling, summary
+from framesift.mllm_selector.labels.settings import LabelSettings, LocalModel, ScorerStandIn
+from framesift.models import device_name, pick_device
+from framesift.questions import read_questions
+from framesift.scores import read_scores, write_scores
+from framesift.spec import spec_id
+from framesift.videos import read_videos
+
+
+def main() -> None:
+    options = parser(__doc__, spec='{"labels": how frames are labelled; whatever else decides the candidates}')
+    options.add_argument("--labels", required=True, metavar="FILE.json", help="questions, from convert_labels.py")
+    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    options.add_argument("--shards", required=True, metavar="FILE.json", help="from assign_shards.py")
+    options.add_argument("--shard", required=True, type=int, help="number of the shard, from 1")
+    options.add_argument(
+        "--scores", nargs="+", default=[], metavar="FILE.parquet", help="where a scorer stands in for a VLM: its scores"
+    )
+    options.add_argument("--evidence", metavar="FILE", help="spans of the answers, for validation; no label sees them")
+    options.add_argument(
+        "--connections", type=json.loads, default={}, metavar="JSON", help="by vlm and llm, what a server needs besides"
+    )
+    options.add_argument("--batch-size", type=int, help="prompts a batch of a local model (default: the model's)")
+    options.add_argument("--timeout", type=float, default=600, help="seconds that some frames may take to be decoded")
+    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each reply of a model")
+    options.add_argument("--out", required=True, metavar="FILE.parquet", help="examples for train_selector.py")
+    options.add_argument("--summary", required=True, metavar="FILE.json", help="what was left out, and what failed")
+    options.add_argument("--as-scores", metavar="FILE.parquet", help="the labels as scores, to select frames by")
+    add_compute_options(options)
+    args = options.parse_args()
+
+    settings = settings_of(args.spec.get("labels", {}), args.connections, args.batch_size)
+    scores = {name: row for file in args.scores for name, row in read_scores(file).items()}
+    if isinstance(settings.vlm, ScorerStandIn) and not args.scores:
+        raise InputError("are needed, since a scorer stands in for a VLM", field="--scores")
+    shards = read_json(args.shards)
+    questions = [one for one in read_questions(args.labels) if shards[one.video_id] == args.shard]
+    questions.sort(key=lambda question: question.video_id)
+    by_video = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}
+    table = read_videos(args.videos)
+    videos = [table[video] for video in by_video]
+    evidence = evidence_in_seconds(questions, table, args.evidence)
+
+    device, workers = device_and_decoders(settings, args.device, args.threads)
+    writer = f"{Path(args.out).stem}-{spec_id([args.spec, args.shards, args.labels])}"
+    labelling = Labelling(
+        settings, Path(args.cache), writer, device, workers=workers, timeout=args.timeout, scores=scores
+    )
+    labels = labelling.label(videos, by_video)
+
+    spans = {name: one.spans for name, one in evidence.items()}
+    examples = [one.example(settings, spans.get(one.question.question_id, ())) for one in labels if not one.error]
+    write_examples(args.out, examples, args.spec)
+    if args.as_scores:
+        write_scores(args.as_scores, [one.scores() for one in labels], args.spec, device_name(device))
+    made = {"spec": args.spec, "device": device_name(device), **summary(settings, labels)}
+    write_json(args.summary, made)
+    log.info("%s: %d questions labelled, %d left out", args.out, len(examples), len(labels) - len(examples))
+    if made["temporal"]["failures"]:
+        log.warning("%d questions have no temporal label", len(made["temporal"]["failures"]))
+
+
+def device_and_decoders(settings: LabelSettings, device: str, threads: int) -> tuple[str, int]:
+    """Where models run, and how many processes decode; nothing heavy is imported where no model runs here."""
+    if not any(isinstance(model, LocalModel) for model in (settings.vlm, settings.llm)):
+        return "cpu", threads
+    import torch
+
+    device = pick_device(device)
+    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
+    decoders = threads if device == "cuda" else max(1, threads // 2)
+    torch.set_num_threads(max(1, threads - decoders))
+    return device, decoders
+
+
+def settings_of(spec: dict, connections: dict, batch_size: int | None) -> LabelSettings:
+    """The settings that a spec describes, with what decides no label."""
+    models = {name: spec[name] | connections.get(name, {}) for name in ("vlm", "llm") if spec.get(name)}
+    if batch_size:
+        models = {
+            name: one | {"batch_size": batch_size} if one.get("kind", "transformers") == "transformers" else one
+            for name, one in models.items()
+        }
+    try:
+        return LabelSettings.model_validate(spec | models)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in ("labels", *first["loc"]))
+        raise InputError(first["msg"].removeprefix("Value error, "), field=f"--spec: {field}") from None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,57 @@
+"""Train one stage of the M-LLM frame selector, or go on with a stage that was stopped.
+
+Stage 2 takes stage 1's folder as --initial. On several GPUs: accelerate launch workflow/scripts/train_selector.py ...
+"""
+
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from framesift.cli import add_compute_options, parser, run
+from framesift.errors import InputError
+from framesift.mllm_selector.settings import TrainingSpec
+
+
+def main() -> None:
+    options = parser(__doc__, spec='{"selector": the network, "stage": {"stage": 1 or 2, ...}}')
+    several = {"nargs": "+", "type": Path, "metavar": "FILE"}
+    options.add_argument("--examples", required=True, **several, help="parquet files, or folders, with labelled frames")
+    options.add_argument("--features", required=True, **several, help="from embed_frames.py, kind patches")
+    options.add_argument("--instructions", default=[], **several, help="parquet files of instructions, for stage 1")
+    options.add_argument("--validation", default=[], **several, help="labelled frames of other videos")
+    options.add_argument("--initial", type=Path, metavar="DIR", help="selector to go on with")
+    options.add_argument("--work", required=True, type=Path, metavar="DIR", help="keeps progress and curves")
+    options.add_argument("--out", required=True, type=Path, metavar="DIR", help="the trained selector")
+    options.add_argument("--micro-batch", type=int, help="examples a forward pass (default: the stage's)")
+    options.add_argument("--readers", type=int, default=0, help="processes that read features ahead (default: none)")
+    add_compute_options(options)
+    args = options.parse_args()
+    try:
+        spec = TrainingSpec.model_validate(args.spec)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise InputError(first["msg"], field=f"--spec: {field}", value=first["input"]) from None
+    if args.micro_batch:
+        stage = spec.stage.model_copy(update={"micro_batch": args.micro_batch})
+        spec = spec.model_copy(update={"stage": stage})
+
+    import torch
+
+    from framesift.mllm_selector.training import Files, train
+
+    torch.set_num_threads(args.threads)
+    given = (args.examples, args.features, args.instructions, args.validation)
+    train(
+        spec,
+        Files(*map(tuple, given)),
+        work=args.work,
+        out=args.out,
+        start=args.initial,
+        device=args.device,
+        readers=args.readers,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
