@@ -3,14 +3,15 @@
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 from framesift.cli import parser, run
-from framesift.demo.config import DemoTraining
+from framesift.demo.config import DemoTraining, ModelName, SelectorStart
 
 
 def main() -> None:
     options = parser(__doc__, spec="how to train")
-    options.add_argument("--model", required=True, choices=("clip", "blip", "vlm"))
+    options.add_argument("--model", required=True, choices=get_args(ModelName))
     options.add_argument("--out", required=True, type=Path, metavar="DIR")
     args = options.parse_args()
 
@@ -18,7 +19,7 @@ def main() -> None:
 
     train = getattr(import_module(f"framesift.demo.train_{args.model}"), f"train_{args.model}")
     try:
-        train(DemoTraining(**args.spec), args.out)
+        train((SelectorStart if args.model == "selector_start" else DemoTraining)(**args.spec), args.out)
     except TargetNotReached as error:
         sys.exit(f"error: {error}")
 

@@ -18,6 +18,9 @@ class DemoWorld(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    prefix: str = Field(
+        "demo", pattern="^[a-z]+$", description="How the ids of its videos begin; worlds used together differ in it."
+    )
     seed: int = Field(2025, ge=0, description="Seed of every plan and question; a video uses it with its own id.")
     short_videos: int = Field(4, ge=0, description="Number of videos of the class 'short'.")
     medium_videos: int = Field(4, ge=0, description="Number of videos of the class 'medium'.")
@@ -73,7 +76,23 @@ class DemoTraining(BaseModel):
     max_minutes: float = Field(30.0, gt=0, description="Cap on the wall-clock minutes of one model's training.")
 
 
-ModelName = Literal["clip", "blip", "vlm"]
+class SelectorStart(BaseModel):
+    """How the model is fitted that the demo's selector starts from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed: int = Field(7, ge=0, description="Seed of lists, rendered frames and initial weights.")
+    max_steps: int = Field(600, ge=1, description="Optimiser steps on lists of words.")
+    target: float = Field(0.9, gt=0, le=1, description="Recall at 8 on lists it has not seen must reach this.")
+    frame_steps: int = Field(3000, ge=1, description="Optimiser steps of the projector on rendered frames.")
+    frames_per_combination: int = Field(
+        4, ge=1, description="Frames rendered for each (colour, shape, digit or none, border colour)."
+    )
+    empty_frames: int = Field(2600, ge=10, description="Frames rendered without any event.")
+    max_minutes: float = Field(15.0, gt=0, description="Cap on the wall-clock minutes.")
+
+
+ModelName = Literal["clip", "blip", "vlm", "selector_start"]
 
 
 def class_videos(world: DemoWorld, duration: str) -> int:
@@ -88,7 +107,7 @@ def class_seconds(world: DemoWorld, duration: str) -> int:
 
 def video_ids(world: DemoWorld) -> list[str]:
     """Ids of all videos in a fixed order, such as ``demo-short-1``."""
-    return [f"demo-{name}-{k + 1}" for name in DURATION_CLASSES for k in range(class_videos(world, name))]
+    return [f"{world.prefix}-{name}-{k + 1}" for name in DURATION_CLASSES for k in range(class_videos(world, name))]
 
 
 def video_class(world: DemoWorld, video_id: str) -> str:

@@ -195,5 +195,5 @@ def write_spec_file(folder: Path, model: str, spec: DemoTraining, reached: dict,
         },
     }
     (folder / "spec.json").write_text(json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    for path in folder.iterdir():
-        path.chmod(0o644)
+    for path in folder.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
