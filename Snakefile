@@ -27,7 +27,10 @@ except InputError as error:
 wildcard_constraints:
     dataset="[a-z0-9_]+",
     table="[a-z0-9_]+",
-    scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
+    scorer="(?!aks_outscores|pseudo_labels)[a-z0-9_]+-[0-9a-f]{12}",
+    labelled="pseudo_labels-[0-9a-f]{12}",
+    selector="[a-z0-9_]+",
+    training="[0-9a-f]{12}",
     encoder="[a-z0-9_]+-[0-9a-f]{12}",
     released="aks_outscores-[0-9a-f]{12}",
     selecting="(?!imported)[a-z0-9_]+-[0-9]+-[0-9a-f]{12}",
@@ -40,6 +43,7 @@ include: "rules/data.smk"
 include: "rules/checkpoints.smk"
 include: "rules/features.smk"
 include: "rules/scores.smk"
+include: "rules/training.smk"
 include: "rules/selection.smk"
 include: "rules/evaluation.smk"
 include: "rules/tables.smk"

@@ -4,19 +4,21 @@
 
 rule make_demo_labels:
     output:
-        labels=plan.demo_file("labels.parquet"),
-        evidence=plan.demo_file("evidence.json"),
+        labels="results/{world}/labels.parquet",
+        evidence="results/{world}/evidence.json",
     log:
-        "logs/demo/labels.log",
+        "logs/{world}/labels.log",
     benchmark:
-        "benchmarks/demo/labels.tsv"
+        "benchmarks/{world}/labels.tsv"
+    wildcard_constraints:
+        world="|".join(plan.worlds),
     conda:
         "../envs/demo.yaml"
     params:
-        spec=plan.spec(plan.config.demo.world),
+        spec=lambda wc: plan.spec(plan.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_labels.py"),
     message:
-        "Writing the questions of the demo world"
+        "Writing the questions of the world {wildcards.world}"
     shell:
         "python workflow/scripts/make_demo_labels.py --spec {params.spec:q} --labels {output.labels:q}"
         " --evidence {output.evidence:q} 2> {log:q}"
@@ -24,18 +26,20 @@ rule make_demo_labels:
 
 rule make_demo_video:
     output:
-        plan.demo_video("{video}"),
+        plan.demo_video("{world}", "{video}"),
     log:
-        "logs/demo/videos/{video}.log",
+        "logs/{world}/videos/{video}.log",
     benchmark:
-        "benchmarks/demo/videos/{video}.tsv"
+        "benchmarks/{world}/videos/{video}.tsv"
+    wildcard_constraints:
+        world="|".join(plan.worlds),
     conda:
         "../envs/demo.yaml"
     params:
-        spec=plan.spec(plan.config.demo.world),
+        spec=lambda wc: plan.spec(plan.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_video.py"),
     message:
-        "Rendering the demo video {wildcards.video}"
+        "Rendering {wildcards.video} of the world {wildcards.world}"
     shell:
         "python workflow/scripts/make_demo_video.py --spec {params.spec:q} --video {wildcards.video:q} --out {output:q}"
         " 2> {log:q}"
@@ -53,7 +57,7 @@ rule train_demo_model:
     resources:
         gpu=1,
     params:
-        spec=plan.spec(plan.config.demo.training),
+        spec=lambda wc: plan.spec(plan.demo_training(wc.model)),
         code=lambda wc: plan.code("train_demo_model.py"),
     message:
         "Training the demo's {wildcards.model} to its validation target"
@@ -64,6 +68,6 @@ rule train_demo_model:
 
 rule demo_models:
     input:
-        expand("results/demo_models/{model}", model=["clip", "blip", "vlm"]),
+        expand("results/demo_models/{model}", model=["clip", "blip", "vlm", "selector_start"]),
     message:
         "The trained models are in results/demo_models; copy them to resources/demo to use them"

@@ -11,6 +11,8 @@ rule merge_scores:
         "logs/scores/{dataset}/{scorer}.log",
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}.tsv"
+    wildcard_constraints:
+        scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
     priority: 1
     conda:
         "../envs/data.yaml"

@@ -31,11 +31,12 @@ NEVER_CALLED = {
     "transformers": {"data": "as torch"},
     "safetensors": {
         "data": "framesift.selection also reads embeddings; released selections have none",
-        "demo": _TRAINED,
     },
+    "peft": {"demo": "the demo's selector has no adapters"},
+    "PIL": {"demo": "frames are rendered as arrays"},
     "huggingface_hub": {"demo": _TRAINED},
-    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava"), _FETCHED) | {"demo": _TRAINED},
-    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava"), _FETCHED) | {"demo": _TRAINED},
+    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
+    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
     "av": {"select": "framesift.videos also probes videos; selecting reads the table of them"},
     "pebble": dict.fromkeys(("features", "lavis"), "framesift.parallel is imported for how often a job is tried"),
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),
@@ -111,7 +112,7 @@ def rules() -> list[Rule]:
     found = []
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for name, body in re.findall(r"^(?:rule|checkpoint) (\w+):\n((?: .*\n|\n)*)", file.read_text(), re.MULTILINE):
-            program = re.search(r"python workflow/scripts/(\w+\.py)", body)
+            program = re.search(r"(?:python|\{params\.launch:q\}) workflow/scripts/(\w+\.py)", body)
             conda = re.search(r"^    conda:\n +(.+)\n", body, re.MULTILINE)
             if program:
                 found.append(Rule(name, program[1], conda[1] if conda else None))

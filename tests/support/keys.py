@@ -23,13 +23,14 @@ class Key(typing.NamedTuple):
     ----------
     name : str
         As the manual writes it: ``selectors.aks.s_thr`` for a parameter of one kind, ``selectors.*.label`` for one that
-        several kinds inherit, ``tables.*.budgets`` where entries have names.
+        several kinds inherit, ``tables.*.budgets`` where entries have names. Of what may be one of several models, the
+        kind or the stage that has the key stands in brackets: ``trained.*.stages[2].lora.r``.
     section : str
         Key of the first level.
     kind : str or None
         A kind that has it.
     path : tuple of str
-        The keys below the section, and below the name of an entry.
+        The keys below the section, and below the name of an entry; ``*`` for the name of an entry further down.
     field : FieldInfo
     """
 
@@ -77,9 +78,13 @@ def _owner(cls: type[BaseModel], name: str) -> str:
 def _fields(model: type[BaseModel]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, field in model.model_fields.items():
         if inner := _model(field.annotation):
-            yield from (((name, *path), deeper) for path, deeper in _fields(inner))
-        else:
-            yield (name,), field
+            steps = (name, "*") if typing.get_origin(field.annotation) is dict else (name,)
+            yield from (((*steps, *path), deeper) for path, deeper in _fields(inner))
+            continue
+        yield (name,), field
+        for variant in _variants(field.annotation):
+            tag = variant.model_fields["kind" if "kind" in variant.model_fields else "stage"].default
+            yield from (((f"{name}[{tag}]", *path), deeper) for path, deeper in _fields(variant))
 
 
 def _model(annotation: Any) -> type[BaseModel] | None:
@@ -90,6 +95,14 @@ def _model(annotation: Any) -> type[BaseModel] | None:
     if typing.get_origin(annotation) is types.UnionType and type(None) in (parts := typing.get_args(annotation)):
         return _model(parts[0])  # a section that may be absent
     return None
+
+
+def _variants(annotation: Any) -> list[type[BaseModel]]:
+    """The models of which a value, or each one of a list, may be one."""
+    if typing.get_origin(annotation) is tuple:
+        annotation = typing.get_args(annotation)[0]
+    found = [part for part in _parts(annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
+    return [part for part in found if part.model_fields.keys() & {"kind", "stage"}]
 
 
 def _parts(annotation: Any) -> list[Any]:

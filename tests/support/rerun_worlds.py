@@ -25,6 +25,27 @@ from project import Project
 COMMIT, OTHER_COMMIT = "0" * 40, "1" * 40
 SCORER = {"kind": "clip", "model": "someone/clip", "revision": COMMIT}
 ANSWERER = {"kind": "llava_onevision_hf", "model": "someone/vlm", "revision": COMMIT}
+LOCAL = {"kind": "transformers", "model": "someone/vlm", "revision": COMMIT}
+SERVED = {"kind": "openai_api", "model": "someone"}
+#: What labels frames, by the kind in brackets of a key.
+LABELLERS: dict[str, dict[str, Any]] = {
+    "vlm[openai_api]": {"vlm": SERVED},
+    "vlm[scorer]": {"vlm": {"kind": "scorer", "scorer": "clip"}, "weight": 0},
+    "llm[transformers]": {"vlm": SERVED, "llm": LOCAL},
+    "llm[openai_api]": {"vlm": LOCAL, "llm": SERVED},
+    "llm[peaks]": {"vlm": LOCAL, "llm": {"kind": "peaks"}},
+}
+TRAINED = {
+    "selector": {
+        "vision": {"kind": "patches", "model": "someone/vision", "revision": COMMIT},
+        "llm": {"model": "someone/llm", "revision": COMMIT},
+    },
+    "labels": "labels",
+    "data": ["seen"],
+    "validation": ["held"],
+    "stages": [{"stage": 1, "tasks": ["importance"]}, {"stage": 2}],
+}
+WORLD = {"data_dir": "results/far", "labels": "labels.parquet", "videos": "videos", "download": False}
 PAGES = (
     *("tables/{}.csv", "report/{}.html", "figures/{}", "manifests/{}.json"),
     *("measures/{}.csv", "methods/{}.tex", "published/{}.csv"),
@@ -67,7 +88,42 @@ VALUES: dict[str, Any] = {
     "tables.*.prompt": {"post_prompt": "Which?"},
     "tables.*.judge": "judge",
     "tables.*.runs": ["run"],
+    "scorers.pseudo_labels.labels.vlm": LOCAL | {"model": "someone/other"},
+    "scorers.pseudo_labels.labels.llm": {"kind": "peaks"},
+    **{
+        f"scorers.pseudo_labels.labels.{name}[{kind}].{key}": value
+        for name in ("vlm", "llm")
+        for kind, key, value in (
+            ("transformers", "model", "someone/other"),
+            ("transformers", "revision", OTHER_COMMIT),
+            ("transformers", "template", {"enable_thinking": False}),
+            ("openai_api", "extra", {"top_p": 1}),
+        )
+    },
+    "scorers.pseudo_labels.labels.vlm[scorer].scorer": "other_scorer",
+    "scorers.mllm_selector.encoder": "someone/encoder",
+    "scorers.mllm_selector.llm": "someone/llm",
+    "encoders.patches.layer": -2,
+    "trained.*.selector.vision.layer": -2,
+    "trained.*.selector.vision.model": "someone/other",
+    "trained.*.selector.vision.revision": OTHER_COMMIT,
+    "trained.*.selector.llm.model": "someone/other",
+    "trained.*.selector.llm.revision": OTHER_COMMIT,
+    "trained.*.selector.read_out": -1,
+    "trained.*.selector.template": "Which frames? {question}",
+    "trained.*.labels": "other_labels",
+    "trained.*.data": ["seen", "held"],
+    "trained.*.validation": [],
+    "trained.*.initial": "data/given",
+    "trained.*.instructions": ["data/given"],
+    "trained.*.stages": [{"stage": 1, "tasks": ["importance"]}],
+    **{f"trained.*.stages[{stage}].lora.targets": ["q_proj"] for stage in (1, 2)},
+    **{f"trained.*.stages[{stage}].train_llm": "all" for stage in (1, 2)},
+    "trained.*.stages[1].tasks": ["instruction", "importance"],
+    "trained.*.stages[2].tasks": ["instruction"],
+    "tables.*.pairs": {"topk": ["scorer"]},
     "demo.world.frame_size": 192,
+    "demo.worlds.*.frame_size": 192,
     "demo.training.clip_target": 0.9,
     "demo.training.blip_target": 0.9,
 }
@@ -77,6 +133,11 @@ WITH: dict[str, dict[str, Any]] = {
     **{f"selectors.qframe.{name}": {"variant": "released"} for name in ("high", "mid", "low")},
     **{f"answerers.*.retake.{name}": {"retake": {}} for name in Retake.model_fields},
     "answerers.*.retake.dpselect_ratio": {"retake": {"dpselect": "drop"}},
+}
+#: What else must change with a key: frames and texts of a selector are those of its labels.
+TOGETHER: dict[str, dict[str, Any]] = {
+    "trained.*.selector.vision.frames": {"labels": {"labels": {"n": 129}}},
+    "trained.*.selector.text": {"labels": {"labels": {"text": "question"}}, "selector": {"text": "question"}},
 }
 
 
@@ -109,6 +170,31 @@ def world(key: Key) -> dict[str, Any]:
         config["scorers"]["other_scorer"] = {**SCORER, "kind": "siglip", "model": "someone/siglip"}
         config["answerers"]["other_answerer"] = {**ANSWERER, "max_new_tokens": 7}
         table["selectors"].append("frames")
+        if key.name == "tables.*.pairs":
+            table["scorers"].append("other_scorer")
+    elif key.section == "trained":
+        config["datasets"] |= {"seen": {"kind": "lvbench"}, "held": {"kind": "mlvu"}}
+        config["scorers"] |= {
+            "selector": {"kind": "mllm_selector", "model": "results/selectors/mine"},
+            "labels": {"kind": "pseudo_labels", "labels": {"vlm": LOCAL}},
+            "other_labels": {"kind": "pseudo_labels", "labels": {"vlm": LOCAL, "weight": 0}},
+        }
+        config["trained"] = {"mine": copy.deepcopy(TRAINED)}
+        if key.path[-1] == "tasks":
+            config["trained"]["mine"]["instructions"] = ["data/given"]
+        if key.name == "trained.*.stages[2].tasks":  # adapters learn no instructions
+            config["trained"]["mine"]["stages"][1]["train_llm"] = "none"
+        table["scorers"] = ["selector"]
+    elif key.kind == "pseudo_labels":
+        variant = next((LABELLERS[step] for step in key.path if step in LABELLERS), {"vlm": LOCAL})
+        config["scorers"]["scorer"]["labels"] = copy.deepcopy(variant)
+        if "[scorer]" in key.name:
+            config["scorers"] |= {"clip": SCORER, "other_scorer": {**SCORER, "model": "someone/other"}}
+    elif key.name.startswith("demo.worlds."):
+        config["demo"] = {"worlds": {"far": {"prefix": "far"}}}
+        config["datasets"]["dataset"] = {"kind": "videomme", **WORLD}
+    elif key.kind == "patches":
+        pass  # no table can use it: it is for trainings, and each of those has one of its own
     elif key.section == "encoders":
         table |= {"selectors": ["uniform", "frames"], "encoder": "encoder"}
     elif key.section == "selectors":
@@ -148,8 +234,9 @@ def _required(section: str, kind: str) -> dict[str, Any]:
 
 
 def targets(key: Key) -> list[str]:
-    pages = [f"results/{page}".format("demo" if key.section == "demo" else "small") for page in PAGES]
-    return [*pages, "demo_models"] if key.section == "demo" else pages
+    demo = key.section == "demo" and key.path[0] != "worlds"
+    pages = [f"results/{page}".format("demo" if demo else "small") for page in PAGES]
+    return [*pages, "demo_models"] if demo else pages
 
 
 class Forecaster:
@@ -203,8 +290,18 @@ def _keep_only_the_demo(file: Path) -> None:
     }
     for section, names in uses.items():
         content[section] = {name: content[section][name] for name in names}
+    del content["trained"], content["demo"]
     content["selectors"]["random"] = {"kind": "random"}
     file.write_text(yaml.safe_dump(content))
+
+
+def _inside(place: dict[str, Any], step: str) -> dict[str, Any]:
+    """What a step of a key's path leads to: see `keys.Key`."""
+    if step == "*":
+        return place[next(iter(place))]
+    name, _, variant = step.rstrip("]").partition("[")
+    inner = place.setdefault(name, {})
+    return next(one for one in inner if str(one["stage"]) == variant) if isinstance(inner, list) else inner
 
 
 def _edited(key: Key, project: Project) -> dict[str, Any]:
@@ -214,12 +311,16 @@ def _edited(key: Key, project: Project) -> dict[str, Any]:
         place = config
         if key.path:
             place = config.setdefault(key.section, {})
-            if key.kind or ".*." in key.name:
+            if key.kind or key.name.split(".")[1] == "*":
                 place = place[next(iter(place))]
         *parents, last = key.path or (key.section,)
         for parent in parents:
-            place = place.setdefault(parent, {})
+            place = _inside(place, parent)
         place[last] = value
+        for name, others in TOGETHER.get(key.name, {}).items():
+            scorer = config["scorers"][name]
+            for setting, other in others.items():
+                scorer[setting] = {**scorer.get(setting, {}), **other} if isinstance(other, dict) else other
         (project.folder / "test.yaml").write_text(yaml.safe_dump(config))
         with suppress(InputError):  # a value that is not allowed: the next one
             read_config(project.folder / "config" / "config.yaml", project.folder / "test.yaml")

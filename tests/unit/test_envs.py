@@ -19,7 +19,7 @@ DISTRIBUTIONS = {"cv2": "opencv-python-headless", "lavis": "salesforce-lavis", "
 
 #: Packages that nothing here imports, but a library which is imported without declaring it.
 UNDECLARED = {
-    "torchvision": {"evaluate", "features", "lavis", "llava"},  # transformers and llava, for pictures
+    "torchvision": {"evaluate", "features", "lavis", "llava", "train"},  # transformers and llava, for pictures
     "decord": {"evaluate", "llava"},  # lmms-eval
     "decord2": {"evaluate", "features", "llava"},  # the same module, where decord has no wheel
 }

@@ -77,6 +77,8 @@ def test_a_renamed_entry_keeps_its_results(raw):
     other["selectors"]["mine"] = other["selectors"].pop("aks")
     for table in other["tables"].values():
         table["selectors"] = ["mine" if name == "aks" else name for name in table["selectors"]]
+        if "aks" in table.get("pairs", {}):
+            table["pairs"]["mine"] = table["pairs"].pop("aks")
     assert set(files(raw).values()) == set(files(other).values())
 
 
@@ -155,10 +157,10 @@ def test_a_table_that_is_not_there(raw):
 
 
 def test_tables_at_hand(raw, tmp_path):
-    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo"]
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo", "mllm_ablation_demo"]
     (tmp_path / "labels.json").touch()
     raw["datasets"]["videomme"] |= {"data_dir": str(tmp_path), "labels": "labels.json"}
-    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo", "videomme"]
+    assert Plan(load_config(raw)).tables_at_hand() == ["demo", "retake_demo", "mllm_ablation_demo", "videomme"]
 
 
 @pytest.fixture
@@ -338,3 +340,87 @@ def test_a_mistake_inside_a_section_that_may_be_absent_is_explained(raw):
     with pytest.raises(InputError, match="did you mean 'ratio'") as caught:
         load_config(raw)
     assert "answerers.demo_vlm_pivotkv.retake.ratios" in str(caught.value)
+
+
+TRAINED = {
+    "selector": {"vision": {"kind": "patches", "model": "resources/demo/clip", "frames": 256}, "text": "question"},
+    "labels": "demo_both",
+    "data": ["demo_train"],
+    "stages": [{"stage": 1, "tasks": ["importance"]}, {"stage": 2}],
+}
+
+
+def with_training(raw):
+    raw["trained"] = {"mine": copy.deepcopy(TRAINED)}
+    raw["scorers"]["mllm"] = {"kind": "mllm_selector", "model": "results/selectors/mine"}
+    return raw
+
+
+def test_a_scorer_takes_the_last_stage_of_the_selector_that_it_names(raw):
+    plan = Plan(load_config(with_training(raw)))
+    first, last = plan.trainings.values()
+    scorer = plan.config.scorers["mllm"]
+    assert scorer.model == plan.selector(last)
+    assert plan.weights(scorer) == [scorer.model]
+    assert plan.training_inputs(last)["initial"] == [plan.selector(first)]
+    assert "initial" not in plan.training_inputs(first)
+
+
+def test_another_second_stage_keeps_the_first(raw):
+    before = Plan(load_config(with_training(raw))).trainings
+    raw["trained"]["mine"]["stages"][1]["learning_rate"] = 1e-4
+    after = Plan(load_config(raw)).trainings
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False]
+
+
+def test_what_divides_the_work_of_a_training_does_not_change_it(raw):
+    before = Plan(load_config(with_training(raw))).trainings
+    raw["trained"]["mine"] |= {"gpus": 4}
+    raw["trained"]["mine"]["stages"][1] |= {"micro_batch": 2, "gradient_checkpointing": True, "save_every": 7}
+    assert list(before) == list(Plan(load_config(raw)).trainings)
+
+
+def test_models_that_label_get_what_decides_no_label_beside_the_spec(raw):
+    local = {"kind": "transformers", "model": "someone/vlm", "revision": "0" * 40, "batch_size": 3}
+    served = {"kind": "openai_api", "model": "someone", "parallel": 7}
+    raw["scorers"]["labels"] = {"kind": "pseudo_labels", "labels": {"vlm": local, "llm": served}}
+    plan = Plan(load_config(raw))
+    connections = plan.label_connections(plan.config.scorers["labels"])
+    assert (connections["vlm"], connections["llm"]["parallel"]) == ({"batch_size": 3}, 7)
+    peaks = plan.config.scorers["demo_both"]
+    assert plan.label_connections(peaks) == {}
+
+
+def test_labels_that_are_there_keep_their_division(raw, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = with_training(raw)
+    before = Plan(load_config(raw))
+    (first, *_) = before.trainings.values()
+    given = before.training_inputs(first)
+    for file in (*given["examples"], *given["features"]):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    raw["datasets"]["demo_train"]["shards"] += 3
+    assert Plan(load_config(raw)).training_inputs(first) == given
+
+
+def test_another_scorer_that_stands_in_makes_other_labels_and_another_selector(raw):
+    before = Plan(load_config(with_training(raw)))
+    raw["scorers"]["demo_clip"]["text"] = "question_and_options"
+    after = Plan(load_config(raw))
+    assert before.config.scorers["demo_both"].stand_in != after.config.scorers["demo_both"].stand_in
+    assert before.trainings.keys().isdisjoint(after.trainings)
+
+
+def test_a_training_may_begin_with_a_trained_selector(raw, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    fresh = copy.deepcopy(raw)
+    initial = fresh["trained"]["demo"].pop("initial")
+    plans = [Plan(load_config(one)) for one in (raw, fresh)]
+    [(one, training)], [(other, without)] = (plan.trainings.items() for plan in plans)
+    assert one != other
+    options = plans[0].training_options(training)
+    assert options[options.index("--initial") + 1] == initial
+    assert f"{initial}/selector.safetensors" in plans[0].network_files(training)
+    assert "--initial" not in plans[1].training_options(without)
+    assert not [file for file in plans[1].network_files(without) if file.startswith(initial)]

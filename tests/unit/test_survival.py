@@ -53,6 +53,28 @@ def test_no_flipped_bit_and_no_cut_of_a_tensor_file_goes_unnoticed(tmp_path):
         assert read_tensors(path) is None
 
 
+def test_tensors_are_written_as_they_are_however_they_lie_in_memory(tmp_path):
+    path, grid = tmp_path / "x.safetensors", np.arange(12, dtype=np.float32).reshape(3, 4)
+    given = {"turned": grid.T, "every second": grid[:, ::2], "backwards": grid[::-1], "one": np.array(3, np.float32)}
+    write_tensors(path, given, {})
+    tensors, _ = read_tensors(path)
+    assert {name: tensor.tolist() for name, tensor in tensors.items()} == {
+        name: tensor.tolist() for name, tensor in given.items()
+    }
+    assert tensors["one"].shape == ()
+
+
+def test_a_journal_keeps_half_a_pair_of_surrogates(tmp_path):
+    first = Journal(tmp_path, "a")
+    first.add("k", {"response": "a \ud83d sign \u00e9"})
+    first.add("l", {"response": "\U0001f600"})
+    first.close()
+    again = Journal(tmp_path, "a")
+    assert again.get("k") == first.get("k") == {"key": "k", "response": "a \ud83d sign \u00e9"}
+    assert again.get("l") == first.get("l")
+    (tmp_path / "a.jsonl").read_text(encoding="utf-8")
+
+
 def test_no_flipped_bit_of_a_line_of_a_journal_goes_unnoticed():
     record = {"key": "k", "response": "A", "frames": [1, 2], "seconds": 0.25}
     line = line_of(record).rstrip(b"\n")
@@ -165,6 +187,9 @@ def test_a_check_names_all_that_is_damaged(tmp_path, monkeypatch):
     Path("results/cache/scores/clip-0/.w.x.tmp.safetensors").write_bytes(b"half")
     journal = Journal(Path("results/cache/answers/vlm-0"), "a")
     journal.add("x", {"response": "1"})
+    labels = Journal(Path("results/cache/pseudo_labels/openai_api-0/video"), "b")
+    labels.add("x", {"text": "1"})
+    write_tensors("results/cache/training/0/progress.safetensors", {"a": np.zeros(3, np.float32)}, {})
     write_sealed("results/selections/s.json", {})
 
     def check():
@@ -174,7 +199,8 @@ def test_a_check_names_all_that_is_damaged(tmp_path, monkeypatch):
         return done.returncode, [line.split(": ")[1] for line in done.stdout.splitlines()]
 
     assert check() == (0, [])
-    names = ["results/cache/scores/clip-0/v.safetensors", "results/cache/answers/vlm-0/a.jsonl",
+    names = ["results/cache/scores/clip-0/v.safetensors", "results/cache/training/0/progress.safetensors",
+             "results/cache/answers/vlm-0/a.jsonl", "results/cache/pseudo_labels/openai_api-0/video/b.jsonl",
              "results/selections/s.json"]  # fmt: skip
     for name in names:
         content = Path(name).read_bytes()

@@ -44,7 +44,12 @@ DEMO_WORLD = (  # two scorers, three selectors, a control, two shards
     | each("make_demo_labels", "convert_labels", "index_videos", "assign_shards")
     | each(make_demo_video=12, score_frames=4, merge_scores=2, select_frames=5, evaluate=6)
 )
+FAR_WORLD = VIDEOS | each("make_demo_labels", "convert_labels", make_demo_video=12)
 TRAINING = each(train_demo_model=3)
+LABELLED = ONE_SELECTION | each("label_frames", "merge_scores")
+ONE_STAGE = ONE_SCORER | each("train_selector")
+BOTH_STAGES = ONE_SCORER | each(train_selector=2)
+SEEN = BOTH_STAGES | each(embed_frames=2)  # videos to train on, and others to validate on
 
 CONNECTION = "api_key_env parallel timeout max_retries price_in price_out"
 ASKED = "base_url served temperature token_limit seed extra"
@@ -80,12 +85,44 @@ COSTS = [
     ),
     ("scorers.sevila", {"form options_style localizer": ONE_SCORER}),
     ("scorers.blip_itm", {"first_token": ONE_SCORER}),
+    ("scorers.mllm_selector", {"n template encoder llm": ONE_SCORER}),
+    (
+        "scorers.pseudo_labels.labels",
+        {
+            "vlm": LABELLED | FETCHED,
+            "llm n n_label weight retries text max_side": LABELLED,
+            "explanation_tokens caption_tokens reply_tokens": LABELLED,
+            "prompts.spatial prompts.caption prompts.temporal": LABELLED,
+            "vlm[scorer].exponent": LABELLED,
+            "vlm[scorer].scorer": LABELLED | FETCHED | each("score_frames", merge_scores=2),
+            "llm[peaks].prominence": LABELLED,
+        },
+    ),
+    *(
+        (
+            f"scorers.pseudo_labels.labels.{labeller}[transformers]",
+            {
+                "label batch_size": NOTHING,
+                "dtype attn_implementation template": LABELLED,
+                "model revision": LABELLED | FETCHED,
+            },
+        )
+        for labeller in ("vlm", "llm")
+    ),
+    *(
+        (
+            f"scorers.pseudo_labels.labels.{labeller}[openai_api]",
+            {CONNECTION: NOTHING, ASKED: LABELLED, "model continues image_format": LABELLED},
+        )
+        for labeller in ("vlm", "llm")
+    ),
     ("scorers.aks_outscores", {"folder": NOTHING, "scores": RELEASED}),
     (
         "encoders.*",
         {"label batch_size": NOTHING, "dtype": ONE_ENCODER, "model revision": ONE_ENCODER | FETCHED},
     ),
     ("encoders.dino", {"pooling": ONE_ENCODER}),
+    ("encoders.patches", {"pool layer frames": NOTHING}),  # no table can use it, and a training has one of its own
     ("selectors.*", {"label": NAMED | MEASURED}),
     ("selectors.adaptive", {"broad context floor": ONE_SELECTION}),
     ("selectors.adard", {"tau eps": ONE_SELECTION}),
@@ -151,6 +188,37 @@ COSTS = [
     ("answerers.qwen2_vl", {"mrope": ALL_ROWS}),
     ("answerers.qwen2_5_vl", {"mrope": ALL_ROWS}),
     ("answerers.qwen3_vl", {"wrapper": ALL_ROWS}),
+    (
+        "trained.*",
+        {
+            "gpus": NOTHING,
+            "labels": BOTH_STAGES | each(label_frames=2),
+            "data validation instructions initial": BOTH_STAGES,
+            "stages": ONE_SCORER,  # the second one is left out, and the first there
+        },
+    ),
+    ("trained.*.selector.vision", {"label batch_size": NOTHING, "dtype pool layer": SEEN}),
+    ("trained.*.selector.vision", {"model revision": SEEN | FETCHED, "frames": SEEN | each(label_frames=2)}),
+    (
+        "trained.*.selector",
+        {
+            "order read_out head_width head_norm template max_tokens": BOTH_STAGES,
+            "text": BOTH_STAGES | each(label_frames=2),
+            "llm.model llm.revision": BOTH_STAGES | FETCHED,
+        },
+    ),
+    *(
+        (
+            f"trained.*.stages[{stage}]",
+            {
+                "micro_batch gradient_checkpointing save_every": NOTHING,
+                "tasks train_llm learning_rate epochs seed batch_size by_video shift max_steps warmup": cost,
+                "weight_decay clip precision validate_every recall_at saved_as": cost,
+                "lora.r lora.alpha lora.dropout lora.targets": cost,
+            },
+        )
+        for stage, cost in ((1, BOTH_STAGES), (2, ONE_STAGE))
+    ),
     ("judges.*", {"model max_new_tokens": JUDGED, ASKED: JUDGED, CONNECTION: NOTHING}),
     ("runs.*", {"samples results": RUN, "answerer method budget": NAMED}),
     (
@@ -162,6 +230,7 @@ COSTS = [
             "scorers": ONE_SCORER | ONE_ENCODER | FETCHED | each(select_frames=2, evaluate=2),
             "encoder": ONE_ENCODER | FETCHED,
             "selectors": ONE_SELECTION,
+            "pairs": JUDGED | MEASURED,
             "budgets": JUDGED | MEASURED | each(select_frames=3, evaluate=3),
             "baseline": NAMED | MEASURED,
             "controls": ONE_ROW,
@@ -173,10 +242,22 @@ COSTS = [
     (
         "demo.world",
         {
-            "seed short_seconds medium_seconds long_seconds fps frame_size crf decoys": DEMO_WORLD,
+            "prefix seed short_seconds medium_seconds long_seconds fps frame_size crf decoys": DEMO_WORLD,
             "one_moment_questions two_moments_questions whole_video_questions": DEMO_WORLD,
             "short_videos medium_videos long_videos": DEMO_WORLD | each(make_demo_video=13),
         },
+    ),
+    (
+        "demo.worlds.*",
+        {
+            "prefix seed short_seconds medium_seconds long_seconds fps frame_size crf decoys": FAR_WORLD,
+            "one_moment_questions two_moments_questions whole_video_questions": FAR_WORLD,
+            "short_videos medium_videos long_videos": FAR_WORLD | each(make_demo_video=13),
+        },
+    ),
+    (
+        "demo.selector_start",
+        {"seed max_steps target frame_steps frames_per_combination empty_frames max_minutes": each("train_demo_model")},
     ),
     (
         "demo.training",

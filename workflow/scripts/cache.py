@@ -1,6 +1,8 @@
-"""Look after the cache of scored videos: list it, check every file, or remove what the configuration no longer uses.
+"""Look after the caches: list them, check every file, or remove what the configuration no longer uses.
 
-`check` reads the journals of answers and the results too, and names whatever is not what was written.
+`list` shows scored videos and pseudo-labels. `check` reads the journals of answers, the progress of trainings and the
+results too, and names whatever is not what was written. `prune` removes scored videos alone: what models said in words
+is small, and takes longest to make.
 
 By hand:
   python workflow/scripts/cache.py list
@@ -18,6 +20,7 @@ from framesift.cli import log, parser, run
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.encoders import Encoder
+from framesift.errors import InputError
 from framesift.journal import record_of
 from framesift.progress import size_text
 from framesift.seals import is_intact, sealed_by
@@ -29,7 +32,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("what", choices=["list", "check", "prune"])
     options.add_argument("--cache", type=Path, default=Path("results/cache/scores"), metavar="DIR")
-    options.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results (for check)")
+    options.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results")
     options.add_argument(
         "--config", nargs="+", default=["config/config.yaml"], metavar="FILE", help="what is in use (for prune)"
     )
@@ -55,10 +58,16 @@ def show(args) -> None:
                 scorer = json.loads(file.metadata()["made_by"])["scorer"]
         settings = " ".join(f"{key}={value}" for key, value in scorer.items() if key != "kind" and value is not None)
         print(f"{folder.name}\t{len(files)} videos\t{size_text(size)}\t{settings}")
+    for folder in sorted(path for path in args.results.glob("cache/pseudo_labels/*-*") if path.is_dir()):
+        journals = sorted(folder.glob("*/*.jsonl"))
+        videos, size = len({file.parent for file in journals}), sum(file.stat().st_size for file in journals)
+        print(f"{folder.name}\t{videos} videos\t{size_text(size)}\tpseudo-labels")
 
 
 def check(args) -> None:
-    bad = [file for _, files, _ in folders(args.cache) for file in files if read_tensors(file) is None]
+    tensors = [file for _, files, _ in folders(args.cache) for file in files]
+    tensors += sorted(args.results.glob("cache/training/*/progress.safetensors"))
+    bad = [file for file in tensors if read_tensors(file) is None and file.exists()]  # a training may end meanwhile
     for journal in sorted(args.results.glob("cache/*/**/*.jsonl")):
         if not all(map(record_of, journal.read_bytes().split(b"\n")[:-1])):
             bad.append(journal)
@@ -75,14 +84,19 @@ def check(args) -> None:
 
 def prune(args) -> None:
     plan = Plan(read_config(*args.config))
-    used = {
-        VideoCache(scorer, plan.candidates, plan.config.decoder, args.cache).folder
-        for scorer in (*plan.scorers.values(), *plan.encoders.values())
-        if isinstance(scorer, Encoder)
-    }
+    used, unknown = set(), set()
+    for scorer in (*plan.scorers.values(), *plan.encoders.values()):
+        if not isinstance(scorer, Encoder):
+            continue
+        try:
+            encoders = {scorer, scorer.eyes()}
+        except InputError:  # a selector that is not trained yet, or not here: nobody knows which features it is shown
+            unknown.add("patches")
+            continue
+        used |= {VideoCache(one, plan.candidates, plan.config.decoder, args.cache).folder for one in encoders}
     freed = 0
     for folder, files, size in folders(args.cache):
-        if folder in used:
+        if folder in used or folder.name.split("-")[0] in unknown:
             continue
         freed += size
         print(f"{'removed' if args.yes else 'would remove'} {folder} ({len(files)} videos, {size_text(size)})")

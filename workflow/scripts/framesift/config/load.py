@@ -16,6 +16,8 @@ from framesift.config.models import Config
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
 from framesift.scorers import TwoTowers
+from framesift.scorers.mllm_selector import MllmSelector
+from framesift.scorers.pseudo_labels import PseudoLabels
 from framesift.strict import check_plain, dotted, read_text
 
 #: Settings of the largest configuration. What YAML repeats by name (&a, *a) counts at each place.
@@ -45,6 +47,7 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Con
     except ValidationError as error:
         raise _explain(error.errors()[0], raw, files) from None
     _check_names(config, files)
+    _check_training(config, files)
     return config
 
 
@@ -173,6 +176,67 @@ def _check_variants(config: Config, name: str, files: Sequence[str | Path]) -> N
             )
 
 
+def _check_training(config: Config, files: Sequence[str | Path]) -> None:
+    """Every name that training uses must be defined: of scorers, of datasets, of selectors that are trained."""
+    labels = {name: one for name, one in config.scorers.items() if isinstance(one, PseudoLabels)}
+    trained = {name: one for name, one in config.scorers.items() if isinstance(one, MllmSelector)}
+    plain = config.scorers.keys() - labels.keys() - {name for name, one in trained.items() if one.made_here}
+    uses: list[tuple[Path_, str, str, Iterable[str]]] = [
+        *(
+            (("scorers", name, "labels", "vlm", "scorer"), "scorer that can stand in", one.stand_in, sorted(plain))
+            for name, one in labels.items()
+            if one.stand_in
+        ),
+        *(
+            (("scorers", name, "model"), "selector that is trained", one.made_here, config.trained)
+            for name, one in trained.items()
+            if one.made_here
+        ),
+        *(
+            (("trained", name, "labels"), "scorer of pseudo-labels", one.labels, labels)
+            for name, one in config.trained.items()
+        ),
+        *(
+            (("trained", name, key, position), "dataset", word, config.datasets)
+            for name, one in config.trained.items()
+            for key in ("data", "validation")
+            for position, word in enumerate(getattr(one, key))
+        ),
+    ]
+    for place, what, word, defined in uses:
+        if word not in defined:
+            raise InputError(
+                f"there is no {what} of this name",
+                file=_file_of(place, files),
+                field=dotted(place),
+                value=word,
+                expected=f"one of {', '.join(defined) or '(none is configured)'}",
+                hint=did_you_mean(word, defined),
+            )
+    for name, one in config.trained.items():
+        of_labels = labels[one.labels].labels
+        for key, theirs, ours in (
+            ("vision.frames", of_labels.n, one.selector.n),
+            ("text", of_labels.text, one.selector.text),
+        ):
+            if theirs != ours:
+                place = ("trained", name, "selector", *key.split("."))
+                raise InputError(
+                    f"is not what {one.labels!r} labels",
+                    file=_file_of(place, files),
+                    field=dotted(place),
+                    value=ours,
+                    expected=repr(theirs),
+                )
+        if any("instruction" in stage.tasks for stage in one.stages) and not one.instructions:
+            raise InputError(
+                "are needed for the task `instruction`",
+                file=_file_of(("trained", name), files),
+                field=f"trained.{name}.instructions",
+                hint="or leave the task out: stages: [{stage: 1, tasks: [importance]}, ...]",
+            )
+
+
 def _check_prompt(config: Config, name: str, files: Sequence[str | Path]) -> None:
     """The dataset must know a prompt of this name, and have subtitles where they are asked for."""
     table = config.tables[name]
@@ -204,7 +268,7 @@ def _check_embeddings(config: Config, name: str, files: Sequence[str | Path]) ->
     if not needy:
         return
     known = {**config.scorers, **config.encoders}
-    keeping = [word for word, one in known.items() if isinstance(one, Encoder) and one.keeps_features]
+    keeping = [word for word, one in known.items() if isinstance(one, Encoder) and one.keeps_features and one.vectors]
     for word in [table.encoder] if table.encoder else table.scorers:
         field = f"tables.{name}.{'encoder' if table.encoder else 'scorers'}"
         file = _file_of(("tables", name), files)
@@ -248,6 +312,11 @@ def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) ->
     elif kind == "missing":
         problem, value = "is required", None
         hint = model.model_fields[key].description if model and key in model.model_fields else None
+    elif kind.startswith("union_tag") and len(place) > 3:  # a part of a component
+        tag = error["ctx"]["discriminator"].strip("'")
+        place = (*place, tag) if key != tag else place
+        value, expected = _at(raw, place), error["ctx"].get("expected_tags")
+        problem = "there is no such kind" if value is not None else "is required"
     elif kind in ("union_tag_invalid", "union_tag_not_found") or (kind == "literal_error" and key == "kind"):
         family = str(place[0])
         place = (*place, "kind") if key != "kind" else place

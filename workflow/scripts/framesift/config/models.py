@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from framesift.components import FAMILIES, implementation, kinds
-from framesift.demo.config import DemoTraining, DemoWorld
+from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart
 from framesift.judges import Judge
+from framesift.mllm_selector.settings import AnyStage, FirstStage, SecondStage, SelectorSettings
 from framesift.protocols import Control, Protocol
+from framesift.spec import not_in_spec
 from framesift.video.decoders import Decoder
 from framesift.video.grid import CandidateGrid
 
@@ -51,6 +53,9 @@ class Table(Section):
         default=None,
         description="Name of an encoder, or of a scorer that keeps embeddings (`clip`, `siglip`, `blip_itc`), for the"
         " selectors that need embeddings; without it, each scorer's own.",
+    )
+    pairs: dict[Name, tuple[Name, ...]] = Field(
+        default={}, description="By selector, those of `scorers` that it is shown with, where that is not all of them."
     )
     selectors: tuple[Name, ...] = Field(default=(), description="Names of selectors; the baseline is one of them.")
     budgets: tuple[Budget, ...] = Field(default=(), description="Frames the answerer may see.")
@@ -95,6 +100,10 @@ class Table(Section):
     def _has_rows(self) -> Table:
         parts = {"answerers": self.answerers, "selectors": self.selectors, "budgets": self.budgets}
         missing = [name for name, part in parts.items() if not part]
+        for selector, scorers in self.pairs.items():
+            for name, known in ((selector, self.selectors), *((scorer, self.scorers) for scorer in scorers)):
+                if name not in known:
+                    raise ValueError(f"pairs: {name!r} is not among those of the table: {', '.join(known) or 'none'}")
         if missing and (len(missing) < len(parts) or not self.runs):
             raise ValueError(f"a table needs {' and '.join(missing)}, or `runs` alone")
         return self
@@ -110,11 +119,37 @@ class Run(Section):
     budget: Budget = Field(description="Frames the model is said to have seen.")
 
 
+class Trained(Section):
+    """An M-LLM frame selector that the workflow trains (docs/mllm_selector.md)."""
+
+    selector: SelectorSettings = Field(description="The network.")
+    initial: str | None = Field(
+        default=None, description="Folder of a trained selector to begin with, in place of fresh weights."
+    )
+    labels: Name = Field(description="Name of a scorer of kind `pseudo_labels`: what it is trained on.")
+    data: tuple[Name, ...] = Field(min_length=1, description="Names of the datasets it is trained on.")
+    validation: tuple[Name, ...] = Field(default=(), description="Names of datasets, of other videos, to validate on.")
+    instructions: tuple[str, ...] = Field(
+        default=(), description="Parquet files of instructions about videos of `data`, for the task `instruction`."
+    )
+    stages: tuple[AnyStage, ...] = Field(
+        default=(FirstStage(), SecondStage()), min_length=1, description="Stages of training, one after the other."
+    )
+    gpus: int = Field(default=1, ge=1, description="GPUs of a job of training.", json_schema_extra=not_in_spec())
+
+
 class Demo(Section):
     """The embedded demo: a synthetic world and the training of its tiny models."""
 
     world: DemoWorld = Field(default=DemoWorld(), description="The videos and questions.")
+    worlds: dict[Name, DemoWorld] = Field(
+        default={},
+        description="Further worlds by name, made in results/{name}: each is the `data_dir` of a dataset.",
+    )
     training: DemoTraining = Field(default=DemoTraining(), description="How `snakemake demo_models` trains.")
+    selector_start: SelectorStart = Field(
+        default=SelectorStart(), description="How it trains what the demo's M-LLM selector starts from."
+    )
 
 
 class Config(Section):
@@ -138,6 +173,11 @@ class Config(Section):
     encoders: dict[Name, AnyEncoder] = Field(default={}, description="Encoders by name.")
     selectors: dict[Name, AnySelector] = Field(default={}, description="Selectors by name.")
     answerers: dict[Name, AnyAnswerer] = Field(default={}, description="Video LLMs by name.")
+    trained: dict[Name, Trained] = Field(
+        default={},
+        description="Selectors that the workflow trains, by name: a scorer `mllm_selector` uses one as `model:"
+        " results/selectors/{name}`.",
+    )
     judges: dict[Name, Judge] = Field(default={}, description="Judges of open answers, by name.")
     runs: dict[Name, Run] = Field(default={}, description="Finished runs of lmms-eval, by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")

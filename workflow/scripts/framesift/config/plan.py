@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,21 +20,28 @@ from framesift.checkpoints import manifest_path
 from framesift.citations import setup_of
 from framesift.code import code_digest
 from framesift.components import Component
-from framesift.config.models import Config, Table
+from framesift.config.models import Config, Table, Trained
 from framesift.datasets import Dataset, VideoFolder
-from framesift.demo.config import video_ids
+from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart, video_ids
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
 from framesift.files import file_digest
+from framesift.mllm_selector.settings import LanguageModel
 from framesift.models import Checkpoint, is_folder
 from framesift.notes import by_hand, downloaded
 from framesift.protocols import Control, Protocol
 from framesift.scorers import Scorer, ScoreSource
+from framesift.scorers.mllm_selector import MllmSelector
+from framesift.scorers.pseudo_labels import PseudoLabels
 from framesift.selectors import SelectionSource
 from framesift.selectors.imported import Imported
 from framesift.spec import canonical_json, plain, spec_id
 
-DEMO_DIR = Path("results/demo")
+RESULTS = Path("results")
+#: The demo's own world, in `demo.world`; further ones are in `demo.worlds`.
+DEMO = "demo"
+#: Where selectors are that the workflow trains: by name, then by the digest of what they are trained by.
+SELECTORS = Path("results/selectors")
 #: Of more videos than this, Snakemake is given one digest in place of the files: it looks at each several times.
 MANY_VIDEOS = 2000
 #: Parts of the spec of answers that are the same for whatever a job asks.
@@ -72,24 +80,38 @@ class Cell:
     selecting: Selecting
 
 
+@dataclass(frozen=True)
+class Training:
+    """The first so many stages of a selector that the workflow trains."""
+
+    name: str
+    trained: Trained
+    stages: int
+
+
 class Plan:
     """Paths, specs and code digests for a checked configuration."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.candidates = plain(config.candidates.spec())
+        self.trainings: dict[str, Training] = {}
+        self.config = config = self._resolved(config)
         self.scorers: dict[str, ScoreSource] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.encoders: dict[str, Encoder] = {
             self.encoder_id(encoder): encoder
-            for encoder in (*config.encoders.values(), *config.scorers.values())
+            for encoder in (
+                *config.encoders.values(),
+                *config.scorers.values(),
+                *(one.selector.vision for one in config.trained.values()),
+            )
             if isinstance(encoder, Encoder) and encoder.keeps_features
         }
         self.selectings: dict[str, Selecting] = {}
         self.answerers: dict[str, Answering] = {}
         self.checkpoints: dict[str, dict[str, Any]] = {
             Path(manifest).stem: {"model": one.model, "revision": one.revision}
-            for one in (*config.scorers.values(), *config.encoders.values(), *config.answerers.values())
-            if isinstance(one, Checkpoint)
+            for one in self._models(config)
             for manifest in self.checkpoint(one)
         }
         self._video_states: dict[str, str] = {}
@@ -103,6 +125,43 @@ class Plan:
                 self.selectings[self.selecting_id(cell.selecting)] = cell.selecting
                 self.answerers[self.answering_id(config.tables[name].dataset, cell.answering)] = cell.answering
             self._check_size(name)
+
+    def _resolved(self, config: Config) -> Config:
+        """What is meant by a name of the configuration, by its id, so that specs tell what it is."""
+        scorers = dict(config.scorers)
+        for name, scorer in scorers.items():
+            if isinstance(scorer, PseudoLabels) and scorer.stand_in:
+                scorers[name] = scorer.named(self.scorer_id(config.scorers[scorer.stand_in]))
+        self.config = config.model_copy(update={"scorers": scorers})
+        for name, trained in config.trained.items():
+            for stages in range(1, len(trained.stages) + 1):
+                training = Training(name, trained, stages)
+                self.trainings[self.training_id(training)] = training
+        for name, scorer in scorers.items():
+            if isinstance(scorer, MllmSelector) and scorer.made_here:
+                trained = config.trained[scorer.made_here]
+                whole = Training(scorer.made_here, trained, len(trained.stages))
+                scorers[name] = scorer.model_copy(update={"model": self.selector(whole)})
+        return self.config.model_copy(update={"scorers": scorers})
+
+    @staticmethod
+    def _models(config: Config) -> Iterator[Checkpoint | LanguageModel]:
+        """Everything that has a checkpoint."""
+        yield from (
+            one
+            for one in (*config.scorers.values(), *config.encoders.values(), *config.answerers.values())
+            if isinstance(one, Checkpoint)
+        )
+        for scorer in config.scorers.values():
+            if isinstance(scorer, PseudoLabels):
+                yield from Plan.labellers(scorer)
+        for trained in config.trained.values():
+            yield from (trained.selector.vision, trained.selector.llm)
+
+    @staticmethod
+    def labellers(scorer: PseudoLabels) -> list[Checkpoint]:
+        """The models that run here to label frames."""
+        return [one for one in (scorer.labels.vlm, scorer.labels.llm) if isinstance(one, Checkpoint)]
 
     # What a table consists of
 
@@ -120,7 +179,7 @@ class Plan:
     def tables_at_hand(self) -> list[str]:
         """The tables whose labels are on this machine, or are made by the workflow."""
         files = {name: self.dataset(table.dataset).labels_file for name, table in self.config.tables.items()}
-        return [name for name, file in files.items() if file.is_file() or file.is_relative_to(DEMO_DIR)]
+        return [name for name, file in files.items() if file.is_file() or self.world_of(file)]
 
     def cells(self, name: str) -> list[Cell]:
         """The rows of a table. A selector that needs nothing of a scorer has one row, whatever the scorers."""
@@ -167,7 +226,8 @@ class Plan:
                 for selector_name in table.selectors:
                     selector = config.selectors[selector_name]
                     per_scorer = selector.needs_scores or (selector.needs_embeddings and not table.encoder)
-                    for scorer in table.scorers if per_scorer else (None,):
+                    scorers = table.pairs.get(selector_name, table.scorers)
+                    for scorer in scorers if per_scorer else (None,):
                         selecting = Selecting(
                             selector,
                             budget,
@@ -229,6 +289,40 @@ class Plan:
 
     def embed_spec(self, encoder: Encoder) -> dict[str, Any]:
         return {"encoder": encoder.spec(), "candidates": self.candidates} | self._decoder()
+
+    def label_spec(self, scorer: PseudoLabels) -> dict[str, Any]:
+        return {"labels": scorer.labels.spec(), "candidates": self.candidates} | self._decoder()
+
+    def label_connections(self, scorer: PseudoLabels) -> dict[str, Any]:
+        """What models that label need beside the spec: how servers are reached, sizes of batches."""
+        models = {"vlm": scorer.labels.vlm, "llm": scorer.labels.llm}
+        found = {name: getattr(one, "connection", None) for name, one in models.items()}
+        return {name: connection() for name, connection in found.items() if connection}
+
+    def training_spec(self, training: Training) -> dict[str, Any]:
+        """What a selector depends on: data by name, the network, and its stages so far."""
+        trained = training.trained
+        return {
+            "selector": trained.selector,
+            "labels": self.scorer_id(self._labels_of(training)),
+            "features": self.encoder_id(trained.selector.vision),
+            "data": trained.data,
+            "validation": trained.validation,
+            "instructions": trained.instructions,
+            "stages": trained.stages[: training.stages],
+        } | ({"initial": trained.initial} if trained.initial else {})
+
+    @staticmethod
+    def stage_spec(training: Training) -> dict[str, Any]:
+        """What train_selector.py is given: the last of the stages, and the network before the first."""
+        stage = training.trained.stages[training.stages - 1].model_dump(mode="json")
+        network = {"selector": plain(training.trained.selector)} if training.stages == 1 else {}
+        return {"stage": stage} | network
+
+    def _labels_of(self, training: Training) -> PseudoLabels:
+        labels = self.config.scorers[training.trained.labels]
+        assert isinstance(labels, PseudoLabels)
+        return labels
 
     def _decoder(self) -> dict[str, Any]:
         """The decoder, where it is not the usual one."""
@@ -479,6 +573,9 @@ class Plan:
     def encoder_id(self, encoder: Encoder) -> str:
         return f"{encoder.kind}-{spec_id(self.embed_spec(encoder))}"
 
+    def training_id(self, training: Training) -> str:
+        return spec_id(self.training_spec(training))
+
     def selecting_id(self, selecting: Selecting) -> str:
         return f"{selecting.selector.kind}-{selecting.budget}-{spec_id(self.select_spec(selecting))}"
 
@@ -496,10 +593,15 @@ class Plan:
             if table.dataset == dataset
             for cell in self.cells(name)
             for one in (cell.selecting.scorer, cell.selecting.encoder)
-            if isinstance(one, Encoder) and one.env == encoder.env
+            if isinstance(one, Encoder) and one.env == encoder.env and not self._made_later(one)
         }
         needed.pop(canonical_json(encoder.spec()), None)
         return [one.spec() | {"batch_size": one.batch_size} for _, one in sorted(needed.items())]
+
+    @staticmethod
+    def _made_later(component: Checkpoint | LanguageModel) -> bool:
+        """Whether its checkpoint is one that the workflow trains."""
+        return Path(component.model).parent.parent == SELECTORS
 
     @staticmethod
     def env(component: Encoder | Answerer) -> str:
@@ -543,6 +645,58 @@ class Plan:
     def scores(self, dataset: str, scorer: ScoreSource) -> str:
         return f"results/scores/{dataset}/{self.scorer_id(scorer)}.parquet"
 
+    def stand_in_scores(self, dataset: str, scorer: PseudoLabels) -> list[str]:
+        """The scores that stand in for the verdicts of a VLM, where some do."""
+        return [f"results/scores/{dataset}/{scorer.stand_in}.parquet"] if scorer.stand_in else []
+
+    def selector(self, training: Training) -> str:
+        """The folder of a selector that is trained."""
+        return (SELECTORS / training.name / self.training_id(training)).as_posix()
+
+    def training_inputs(self, training: Training) -> dict[str, list[str]]:
+        """What a stage of training reads, by the option of the program."""
+        trained = training.trained
+        labels, encoder = self.scorer_id(self._labels_of(training)), trained.selector.vision
+        before = replace(training, stages=training.stages - 1)
+        files = {
+            "examples": [file for name in trained.data for file in self._shard_labels(name, labels)],
+            "features": [
+                file for name in (*trained.data, *trained.validation) for file in self._embeddings(name, encoder)
+            ],
+            "validation": [file for name in trained.validation for file in self._shard_labels(name, labels)],
+            "instructions": [
+                self._there(file, f"trained.{training.name}.instructions") for file in trained.instructions
+            ],
+            "initial": [self.selector(before)] if before.stages else [trained.initial] if trained.initial else [],
+        }
+        return {name: found for name, found in files.items() if found}
+
+    def network_files(self, training: Training) -> list[str]:
+        """The files of the vision encoder, the language model and the initial selector, where they are folders."""
+        trained = training.trained
+        network, folder = trained.selector, Path(trained.initial or "")
+        initial = sorted(file.as_posix() for file in folder.iterdir()) if trained.initial and folder.is_dir() else []
+        return [*self.weights(network.vision), *self.weights(network.llm), *initial]
+
+    def network_checkpoints(self, training: Training) -> list[str]:
+        """The manifests of both, where they come from the hub."""
+        network = training.trained.selector
+        return [*self.checkpoint(network.vision), *self.checkpoint(network.llm)]
+
+    def training_options(self, training: Training) -> list[str]:
+        """What train_selector.py is told of its files."""
+        given = self.training_inputs(training)
+        return [word for name, files in given.items() for word in (f"--{name}", *files)]
+
+    @staticmethod
+    def launcher(training: Training) -> list[str]:
+        """What runs a stage: Python, or on several GPUs one process each."""
+        gpus = training.trained.gpus
+        return ["python"] if gpus == 1 else ["torchrun", "--standalone", f"--nproc-per-node={gpus}"]
+
+    def _shard_labels(self, dataset: str, labelled: str) -> list[str]:
+        return self._divided(f"results/pseudo_labels/{dataset}/{labelled}", ".parquet", self.dataset(dataset).shards)
+
     def imported(self, selecting: Selecting) -> dict[str, str]:
         """The files of a selection that is not made here, by what they are."""
         selector = selecting.selector
@@ -555,9 +709,10 @@ class Plan:
 
     def embeddings_needed(self, dataset: str, selecting: Selecting) -> list[str]:
         """The embeddings that a selection reads: the files of all shards, or none."""
-        if not selecting.encoder:
-            return []
-        folder = f"results/embeddings/{dataset}/{self.encoder_id(selecting.encoder)}"
+        return self._embeddings(dataset, selecting.encoder) if selecting.encoder else []
+
+    def _embeddings(self, dataset: str, encoder: Encoder) -> list[str]:
+        folder = f"results/embeddings/{dataset}/{self.encoder_id(encoder)}"
         return self._divided(folder, ".safetensors", self.dataset(dataset).shards)
 
     def features_needed(self, dataset: str, selecting: Selecting) -> list[str]:
@@ -629,8 +784,8 @@ class Plan:
         None where there are very many: `video_state` tells of those, which costs Snakemake nothing.
         """
         folder = self.dataset(dataset).video_dir
-        if folder.is_relative_to(DEMO_DIR):
-            return [self.demo_video(video) for video in video_ids(self.config.demo.world)]
+        if world := self.world_of(folder):
+            return [self.demo_video(world, video) for video in video_ids(self.worlds[world])]
         if self.dataset(dataset).downloads:
             return [self.manifest(dataset)]
         if not folder.is_dir():
@@ -658,7 +813,7 @@ class Plan:
     def video_state(self, dataset: str) -> str:
         """What tells that a video was exchanged, even for one with an older date."""
         chosen = self.dataset(dataset)
-        if chosen.video_dir.is_relative_to(DEMO_DIR):
+        if self.world_of(chosen.video_dir):
             return ""
         if dataset not in self._video_states and not chosen.downloads:
             files = [(file, os.stat(file)) for file in self._listing(dataset)]
@@ -683,33 +838,42 @@ class Plan:
     @staticmethod
     def checkpoint(component: Any) -> list[str]:
         """The manifest of a checkpoint of the hub; nothing for a folder, or for what runs no checkpoint here."""
-        if not isinstance(component, Checkpoint) or component.revision is None:
+        if not isinstance(component, Checkpoint | LanguageModel) or component.revision is None:
             return []
         return [manifest_path(component.model, component.revision)]
 
     def weights(self, component: Any) -> list[str]:
         """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""
-        if not isinstance(component, Checkpoint):
+        if not isinstance(component, Checkpoint | LanguageModel):
             return []
+        more = component.files() if isinstance(component, Checkpoint) else []
         if not is_folder(component.model):
-            return component.files()
+            return more
         folder = Path(component.model)
+        if self._made_later(component):
+            return [folder.as_posix(), *more]
         if not folder.is_dir():
             raise InputError(
                 "there is no such folder", field="model", value=component.model, expected="a folder with a checkpoint"
             )
         own = (file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
-        return sorted([*own, *component.files()])
+        return sorted([*own, *more])
+
+    @property
+    def worlds(self) -> dict[str, DemoWorld]:
+        """The worlds that the workflow makes, by name."""
+        return {**self.config.demo.worlds, DEMO: self.config.demo.world}
+
+    def world_of(self, path: Path) -> str | None:
+        """The world that a file belongs to; None for one that is not made by the workflow."""
+        return next((name for name in self.worlds if path.is_relative_to(RESULTS / name)), None)
 
     @staticmethod
-    def demo_file(name: str) -> str:
-        return (DEMO_DIR / name).as_posix()
-
-    def demo_video(self, video: str) -> str:
-        return self.demo_file(f"videos/{video}.mp4")
+    def demo_video(world: str, video: str) -> str:
+        return (RESULTS / world / "videos" / f"{video}.mp4").as_posix()
 
     def _given(self, dataset: str, field: str, file: Path) -> str:
-        if not file.is_relative_to(DEMO_DIR) and not file.is_file():
+        if not self.world_of(file) and not file.is_file():
             raise InputError(
                 "there is no such file",
                 field=f"datasets.{dataset}.{field}",
@@ -725,6 +889,10 @@ class Plan:
         return file
 
     # For the rules
+
+    def demo_training(self, model: str) -> DemoTraining | SelectorStart:
+        """How one of the demo's models is trained."""
+        return self.config.demo.selector_start if model == "selector_start" else self.config.demo.training
 
     @staticmethod
     def spec(value: Any) -> str:
