@@ -68,6 +68,9 @@ rule train_demo_model:
 
 rule demo_models:
     input:
-        expand("results/demo_models/{model}", model=["clip", "blip", "vlm", "selector_start"]),
+        expand(
+            "results/demo_models/{model}",
+            model=["clip", "blip", "vlm", "selector_start"],
+        ),
     message:
         "The trained models are in results/demo_models; copy them to resources/demo to use them"

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -341,6 +343,7 @@ def test_two_processes_train_what_one_does(trained, settings, files, tmp_path):
         values = ([float(row[name] or 0) for row in rows] for rows in (both, alone))
         assert next(values) == pytest.approx(next(values), rel=1e-4)
     assert json.loads((tmp_path / "out" / "training.json").read_text())[0]["devices"] == 2
+    assert Path(os.devnull).is_char_device()  # where the second process had written its curves
 
 
 def test_progress_of_another_run_is_refused_and_damaged_progress_made_anew(trained, settings, files, tmp_path, caplog):

@@ -21,16 +21,21 @@ COLUMNS = ("step", "stage", "task", "loss", "lr", "ndcg", "recall", "evidence_re
 
 
 class Curves:
-    """The rows of curves.csv: each step's loss, and what validation gives (task ``validation``)."""
+    """The rows of curves.csv: each step's loss, and what validation gives (task ``validation``).
 
-    def __init__(self, path: Path, rows: list[dict[str, Any]] | None = None) -> None:
+    Without a path they are kept here alone: of several processes only one writes.
+    """
+
+    def __init__(self, path: Path | None, rows: list[dict[str, Any]] | None = None) -> None:
         self.path, self.rows = path, rows or []
-        write_text(path, curves_text(self.rows))
+        if path:
+            write_text(path, curves_text(self.rows))
 
     def add(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
-        with self.path.open("a", newline="") as file:
-            file.write(_lines([row]))
+        if self.path:
+            with self.path.open("a", newline="") as file:
+                file.write(_lines([row]))
 
 
 def curves_text(rows: list[dict[str, Any]], before: str = "") -> str:

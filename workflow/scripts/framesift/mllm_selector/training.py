@@ -157,8 +157,7 @@ class _Run:
         """All steps that are left; their seconds and number."""
         accelerator, batches = self.accelerator, self.batches
         first, rows = self.progress.load(self.trained, self.optimizer.optimizer)
-        # only one process writes; the others keep their rows to themselves
-        self.curves = Curves(curves if accelerator.is_main_process else Path("/dev/null"), rows)
+        self.curves = Curves(curves if accelerator.is_main_process else None, rows)
         if first:
             log.info("going on after step %d of %d", first, batches.steps)
         if rows and rows[-1]["task"] == "validation":
