@@ -5,6 +5,7 @@ import io
 import json
 import re
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,9 +18,11 @@ from framesift.errors import InputError
 from framesift.files import write_json
 from framesift.report import figures, gallery, thumbnails
 from framesift.report.gallery import curve
-from framesift.report.page import evenly, inert, table_view
+from framesift.report.interactive import pictures
+from framesift.report.page import evenly, inert, table_view, write_page
 from framesift.report.rows import seconds_columns, verdict
 from framesift.report.style import looks
+from framesift.report.training import read_curve
 from framesift.report.words import summary
 from framesift.scores import QuestionScores
 from framesift.tables.columns import write_csv
@@ -69,7 +72,64 @@ class Page(HTMLParser):
             self.data[self._script] = self.data.get(self._script, "") + data
 
 
+CURVES = """step,stage,task,loss,lr,ndcg,recall,evidence_recall
+1,1,importance,0.9,0.1,,,
+2,1,instruction,3.0,0.1,,,
+3,1,importance,0.7,0.1,,,
+3,1,validation,0.6,0.1,0.5,0.25,
+1,2,importance,0.5,0.1,,,
+2,2,importance,0.3,0.1,,,
+2,2,validation,0.4,0.1,0.75,0.5,
+"""
+
+
+@pytest.fixture
+def trained(inputs, tmp_path):
+    (tmp_path / "curves.csv").write_text(CURVES)
+    return replace(inputs, training={"<b>mine": read_curve(tmp_path / "curves.csv")})
+
+
 # The report
+
+
+def test_curves_of_a_training_go_on_over_its_stages(trained):
+    [curve] = trained.training.values()
+    assert curve.stages == [1, 4]
+    assert curve.losses == {"importance": [(5, pytest.approx(0.6))], "instruction": [(2, 3.0)]}
+    assert curve.validation == {
+        "loss": [(3, 0.6), (5, 0.4)],
+        "ndcg": [(3, 0.5), (5, 0.75)],
+        "recall": [(3, 0.25), (5, 0.5)],
+    }
+
+
+def test_curves_are_drawn_on_the_page_and_as_files(trained, inputs, tmp_path):
+    [picture] = [picture for picture in pictures(trained) if picture.name.startswith("training")]
+    header = ("step", "importance", "instruction", "importance, held out", "NDCG", "recall at k")
+    assert picture.header == header
+    assert picture.numbers == (
+        ("3", "", "", "0.6000", "0.5000", "0.2500"),
+        ("5", "0.6000", "", "0.4000", "0.7500", "0.5000"),
+    )
+    traces = {trace["name"]: trace for trace in picture.data["data"]}
+    assert set(traces) == set(header[1:])
+    assert traces["NDCG"]["y"] == [0.5, 0.75]
+    assert traces["NDCG"]["yaxis"] == "y2"
+    write_page(trained, tmp_path / "page.html", None)
+    assert "<b>mine" not in (tmp_path / "page.html").read_text()
+    files = {file.name for file in figures.write_figures(trained, tmp_path / "drawn")}
+    assert {"training.svg", "training.png"} <= files
+    assert "training" not in dict(figures.figures(inputs))
+
+
+def test_a_file_that_is_no_curve_is_refused_and_a_missing_one_is_none(tmp_path):
+    assert read_curve(tmp_path / "none.csv") is None
+    (tmp_path / "bad.csv").write_text(CURVES.replace("0.3", "low"))
+    with pytest.raises(InputError, match=r"line 7: is no row of a training"):
+        read_curve(tmp_path / "bad.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"line 2: is no row"):
+        read_curve(tmp_path / "other.csv")
 
 
 def test_every_number_of_the_tables_is_that_of_the_csv(world):

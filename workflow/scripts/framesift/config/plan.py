@@ -526,8 +526,13 @@ class Plan:
         return setup_of(self.config, name)
 
     def report_spec(self, name: str) -> dict[str, Any]:
-        """The spec of a table, with the scores that its selections were made from."""
+        """The spec of a table, with the scores that its selections were made from, and how scorers were trained."""
         dataset = self.table(name).dataset
+        training = {
+            self._label(cell.selecting.scorer, cell.scorer_name): f"{cell.selecting.scorer.model}/curves.csv"
+            for cell in self.cells(name)
+            if isinstance(cell.selecting.scorer, MllmSelector) and not cell.selecting.scorer.revision
+        }
         return {
             "table": self.table_spec(name),
             "scores": {
@@ -535,7 +540,7 @@ class Plan:
                 for cell in self.cells(name)
                 if cell.selecting.scorer
             },
-        }
+        } | ({"training": training} if training else {})
 
     def report_inputs(self, name: str) -> dict[str, Any]:
         """The files that figures and the report read besides the table's own, by what they are."""

@@ -21,6 +21,7 @@ from framesift.report.gallery import EXCLUDED, RIGHT, outcome_of
 from framesift.report.inputs import Inputs
 from framesift.report.rows import BETTER, WORSE, Row, number, series
 from framesift.report.style import BASELINE, COLOURS, Look, looks
+from framesift.report.training import QUALITIES, SMOOTHED, TASKS, Points, TrainingCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,6 +53,7 @@ def figures(inputs: Inputs) -> Iterator[tuple[str, Figure]]:
         *((f"gain_by_{grouping}", gain_by_group(inputs, grouping)) for grouping in inputs.groupings),
         *((f"overlap_{budget}", overlap(inputs, budget)) for budget in inputs.named_selections()),
         ("accuracy_by_cost", accuracy_by_cost(inputs)),
+        ("training", training(inputs)),
         *((f"score_curve_{what}", score_curve(inputs, question)) for what, question in examples(inputs).items()),
     ]
     for name, figure in made:
@@ -339,6 +341,45 @@ def accuracy_by_cost(inputs: Inputs) -> Figure | None:
         figure.legend(*_legend(axes[0]), loc="outside right upper")
         figure.supxlabel(f"added up: {', '.join(columns)}", fontsize=7, color="#555555")
         return figure
+
+
+def training(inputs: Inputs) -> Figure | None:
+    """One column a trained scorer: losses above, what validation measured below; None without curves."""
+    if not inputs.training:
+        return None
+    with _settings():
+        size = (1.8 + 4.6 * len(inputs.training), 6.0)
+        figure, axes = _new(2, len(inputs.training), size, "Training", sharex="col", sharey="row")
+        for column, (scorer, curve) in enumerate(inputs.training.items()):
+            losses, measured = axes[0][column], axes[1][column]
+            losses.set_title(scorer)
+            for name, points in losses_of(curve).items():
+                losses.plot(*zip(*points, strict=True), label=name, **_drawn(name))
+            for name, title in QUALITIES.items():
+                if found := curve.validation.get(name):
+                    measured.plot(*zip(*found, strict=True), label=title, **_drawn(title))
+            for start in curve.stages[1:]:
+                for axis in (losses, measured):
+                    axis.axvline(start, color=BASELINE, linewidth=0.9, linestyle=":")
+            measured.set_xlabel("Step")
+            measured.set_ylim(0, 1)
+        axes[0][0].set_ylabel("Loss")
+        axes[1][0].set_ylabel("On videos held out")
+        for row in axes:
+            row[-1].legend(*_legend(row), loc="best")
+        figure.supxlabel(f"losses are means of {SMOOTHED} steps", fontsize=7, color="#555555")
+        return figure
+
+
+def losses_of(curve: TrainingCurve) -> dict[str, Points]:
+    """Losses of the tasks, and on what was held out."""
+    held_out = {"importance, held out": curve.validation["loss"]} if "loss" in curve.validation else {}
+    return {**curve.losses, **held_out}
+
+
+def _drawn(name: str) -> dict[str, Any]:
+    look = looks([*TASKS, "importance, held out", *QUALITIES.values()])[name]
+    return {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
 
 
 def _priced(axis: Axes, row: Row, seconds: float, look: Look, several: bool) -> None:

@@ -15,13 +15,17 @@ from framesift.judged import read_judged
 from framesift.questions import Evidence, Question, read_questions
 from framesift.report import rows as table_rows
 from framesift.report.rows import Row
+from framesift.report.training import TrainingCurve, read_curve
 from framesift.scores import QuestionScores, read_scores
 from framesift.selection import Selected
 from framesift.tables.accuracy import Groups, baseline_of, groups_of
 from framesift.tables.cells import Cell, Sources, TableSpec, read_cells, read_table_spec
 from framesift.videos import Video, read_videos
 
-SPEC = "table: the spec of make_table.py; scores: the score file of each selection that was made from one"
+SPEC = (
+    "table: the spec of make_table.py; scores: the score file of each selection that was made from one;"
+    " training: the curves.csv of each scorer that was trained"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class Inputs:
         By id; evidence in seconds.
     scores : mapping
         By the scorer's label: scores by question id.
+    training : mapping
+        By the scorer's label: how it was trained, where that is known.
     published : list of Row
         Published numbers beside ours, from compare_published.py.
     """
@@ -54,6 +60,7 @@ class Inputs:
     videos: Mapping[str, Video]
     evidence: Mapping[str, Evidence]
     scores: Mapping[str, Mapping[str, QuestionScores]] = field(default_factory=dict)
+    training: Mapping[str, TrainingCurve] = field(default_factory=dict)
     published: Sequence[Row] = ()
 
     @cached_property
@@ -123,7 +130,7 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     InputError
         For files that are missing or damaged, and for a table that was made from another spec.
     """
-    spec, score_files = _spec(args.spec)
+    spec, score_files, curves = _spec(args.spec)
     questions = {question.question_id: question for question in read_questions(args.labels)}
     videos = read_videos(args.videos) if args.videos else {}
     evidence = evidence_in_seconds(questions.values(), videos, args.evidence)
@@ -150,16 +157,18 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
         videos=videos,
         evidence=evidence,
         scores=_scores(ordered, score_files),
+        training={scorer: curve for scorer, file in curves.items() if (curve := read_curve(file))},
     )
 
 
-def _spec(given: Any) -> tuple[TableSpec, dict[str, str]]:
+def _spec(given: Any) -> tuple[TableSpec, dict[str, str], dict[str, str]]:
     if not isinstance(given, dict) or "table" not in given or not isinstance(given["table"], dict):
         raise InputError("must hold the spec of a table", field="--spec: table", expected="the spec of make_table.py")
-    scores = given.get("scores", {})
-    if set(given) - {"table", "scores"} or not isinstance(scores, dict):
-        raise InputError("holds something else", field="--spec", value=sorted(given), expected="table and scores")
-    return read_table_spec(given["table"]), scores
+    files = {name: given.get(name, {}) for name in ("scores", "training")}
+    if given.keys() - {"table", *files} or not all(isinstance(one, dict) for one in files.values()):
+        expected = "table, scores and training"
+        raise InputError("holds something else", field="--spec", value=sorted(given), expected=expected)
+    return read_table_spec(given["table"]), files["scores"], files["training"]
 
 
 def _scores(ordered: Sequence[Any], files: Mapping[str, str]) -> dict[str, Mapping[str, QuestionScores]]:

@@ -10,10 +10,11 @@ import numpy as np
 
 from framesift.measures import overlaps
 from framesift.report import rows as table_rows
-from framesift.report.figures import budgets_of, costs_of, front, gains_of, row_label
+from framesift.report.figures import budgets_of, costs_of, front, gains_of, losses_of, row_label
 from framesift.report.inputs import Inputs
 from framesift.report.rows import BETTER, WORSE, Row, interval, number, percent, series
 from framesift.report.style import BASELINE, COLOURS, looks, plotly_line, plotly_marker
+from framesift.report.training import QUALITIES, SMOOTHED
 
 #: Lines of a figure of gains; beyond that only the grouping of the table is drawn, the others stand in the table.
 MOST_LINES = 150
@@ -50,6 +51,7 @@ def pictures(inputs: Inputs) -> list[Picture]:
         *_accuracy_by_budget(inputs),
         *(picture for grouping in _groupings(inputs) for picture in _gain_by_group(inputs, grouping)),
         *_accuracy_by_cost(inputs),
+        *_training(inputs),
         *(picture for budget in inputs.named_selections() for picture in _overlap(inputs, budget)),
     ]
     return made
@@ -186,6 +188,46 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
             ),
         )
     ]
+
+
+def _training(inputs: Inputs) -> list[Picture]:
+    made = []
+    for place, (scorer, curve) in enumerate(inputs.training.items()):
+        figure = _figure("Step", "Loss", 420)
+        losses = losses_of(curve)
+        measured = {title: curve.validation[name] for name, title in QUALITIES.items() if name in curve.validation}
+        look = looks([*losses, *measured])
+        for name, points in (losses | measured).items():
+            figure.add_scatter(
+                x=[step for step, _ in points],
+                y=[value for _, value in points],
+                name=name,
+                mode="lines",
+                line={"color": look[name].colour, "dash": plotly_line(look[name])},
+                yaxis="y2" if name in measured else "y",
+                hovertemplate="step %{x}: %{y:.4f}<extra>" + name + "</extra>",
+            )
+        right = {"title": {"text": "On videos held out"}, "overlaying": "y", "side": "right", "range": [0, 1]}
+        figure.update_layout(yaxis2=right | {"showgrid": False, "automargin": True})
+        for start in curve.stages[1:]:
+            figure.add_vline(x=start, line={"dash": "dot", "color": BASELINE, "width": 1})
+        columns = {name: dict(points) for name, points in (losses | measured).items()}
+        validated = {step for points in curve.validation.values() for step, _ in points}
+        steps = sorted(validated or {step for points in columns.values() for step in points})
+        made.append(
+            Picture(
+                f"training{place}",
+                f"Training of {scorer}",
+                f"Losses are means of {SMOOTHED} steps; a dotted line begins a stage.",
+                _plain(figure),
+                ("step", *columns),
+                tuple(
+                    (str(step), *(f"{points[step]:.4f}" if step in points else "" for points in columns.values()))
+                    for step in steps
+                ),
+            )
+        )
+    return made
 
 
 def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:

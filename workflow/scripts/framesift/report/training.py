@@ -1,0 +1,71 @@
+"""How the selectors behind a table were trained: the curves that train_selector.py leaves beside their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from framesift.errors import InputError
+from framesift.files import read_csv
+
+#: Losses are means of so many steps: those of single batches hide the course.
+SMOOTHED = 20
+#: What validation measures besides the loss, as the columns of the file are called, and for readers.
+QUALITIES = {"ndcg": "NDCG", "recall": "recall at k", "evidence_recall": "evidence recall"}
+TASKS = ("importance", "instruction")
+Points = list[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """Points (step, value); steps go on over the stages.
+
+    Attributes
+    ----------
+    losses : dict
+        By task: means of at most SMOOTHED steps.
+    validation : dict
+        ``loss``, and what of QUALITIES was measured.
+    stages : list of int
+        The first step of each stage.
+    """
+
+    losses: dict[str, Points]
+    validation: dict[str, Points]
+    stages: list[int]
+
+
+def read_curve(path: str | Path) -> TrainingCurve | None:
+    """Read ``curves.csv``; None where there is none.
+
+    Raises
+    ------
+    InputError
+        For a file with other columns or values.
+    """
+    if not Path(path).is_file():
+        return None
+    losses: dict[str, Points] = {}
+    validation: dict[str, Points] = {}
+    stages: list[int] = []
+    before, last, stage = 0, 0, ""
+    for number, row in enumerate(read_csv(path), start=2):
+        try:
+            if row["stage"] != stage:
+                before, stage = before + last, row["stage"]
+                stages.append(before + 1)
+            last = int(row["step"])
+            if row["task"] == "validation":
+                for name in ("loss", *QUALITIES):
+                    if row[name]:
+                        validation.setdefault(name, []).append((before + last, float(row[name])))
+            elif row["task"] in TASKS:
+                losses.setdefault(row["task"], []).append((before + last, float(row["loss"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError("is no row of a training", file=path, field=f"line {number}", value=str(error)) from None
+    return TrainingCurve({task: _smoothed(points) for task, points in losses.items()}, validation, stages)
+
+
+def _smoothed(points: Points) -> Points:
+    parts = [points[start : start + SMOOTHED] for start in range(0, len(points), SMOOTHED)]
+    return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in parts]
