@@ -190,7 +190,9 @@ class Plan:
     def jobs_of(self, name: str) -> dict[str, int]:
         """How many jobs a table takes where nothing is there yet; those alone that can be many."""
         dataset, cells = self.dataset(self.table(name).dataset), self.cells(name)
-        scorers = {self.scorer_id(one) for one in (cell.selecting.scorer for cell in cells) if isinstance(one, Scorer)}
+        sources = [cell.selecting.scorer for cell in cells if cell.selecting.scorer]
+        scorers = {self.scorer_id(one) for one in sources if isinstance(one, Scorer)}
+        labelled = {self.scorer_id(one) for one in sources if isinstance(one, PseudoLabels)}
         encoders = {self.encoder_id(cell.selecting.encoder) for cell in cells if cell.selecting.encoder}
         selections = {self.selecting_id(cell.selecting) for cell in cells}
         answered = {
@@ -199,6 +201,7 @@ class Plan:
         }
         return {
             "score_frames": dataset.shards * len(scorers),
+            "label_frames": dataset.shards * len(labelled),
             "embed_frames": dataset.shards * len(encoders),
             "select_frames": len(selections),
             "evaluate": dataset.chunks * len(answered),

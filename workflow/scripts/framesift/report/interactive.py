@@ -207,8 +207,8 @@ def _training(inputs: Inputs) -> list[Picture]:
                 yaxis="y2" if name in measured else "y",
                 hovertemplate="step %{x}: %{y:.4f}<extra>" + name + "</extra>",
             )
-        right = {"title": {"text": "On videos held out"}, "overlaying": "y", "side": "right", "range": [0, 1]}
-        figure.update_layout(yaxis2=right | {"showgrid": False, "automargin": True})
+        right = {"title": {"text": "On videos held out"}, "range": [0, 1], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+        figure.update_layout(yaxis2=right | {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True})
         for start in curve.stages[1:]:
             figure.add_vline(x=start, line={"dash": "dot", "color": BASELINE, "width": 1})
         columns = {name: dict(points) for name, points in (losses | measured).items()}
