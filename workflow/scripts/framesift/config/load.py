@@ -92,6 +92,18 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
             into[key] = value
 
 
+def _check_name(word: str, defined: Iterable[str], what: str, place: Path_, files: Sequence[str | Path]) -> None:
+    if word not in defined:
+        raise InputError(
+            f"there is no {what} of this name",
+            file=_file_of(place, files),
+            field=dotted(place),
+            value=word,
+            expected=f"one of {', '.join(defined) or '(none is configured)'}",
+            hint=did_you_mean(word, defined),
+        )
+
+
 def _check_names(config: Config, files: Sequence[str | Path]) -> None:
     """Every name a table uses must be defined."""
     for name, table in config.tables.items():
@@ -105,17 +117,9 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
         ]
         for key, used, defined in uses:
             for position, word in enumerate(used):
-                if word not in defined:
-                    single = key in ("dataset", "judge")
-                    place: Path_ = ("tables", name, key) if single else ("tables", name, key, position)
-                    raise InputError(
-                        f"there is no {key.removesuffix('s')} of this name",
-                        file=_file_of(place, files),
-                        field=dotted(place),
-                        value=word,
-                        expected=f"one of {', '.join(defined) or '(none is configured)'}",
-                        hint=did_you_mean(word, defined),
-                    )
+                single = key in ("dataset", "judge")
+                place: Path_ = ("tables", name, key) if single else ("tables", name, key, position)
+                _check_name(word, defined, key.removesuffix("s"), place, files)
         place = ("tables", name, "baseline")
         rows = table.selectors or table.runs
         if table.baseline not in rows:
@@ -204,15 +208,7 @@ def _check_training(config: Config, files: Sequence[str | Path]) -> None:
         ),
     ]
     for place, what, word, defined in uses:
-        if word not in defined:
-            raise InputError(
-                f"there is no {what} of this name",
-                file=_file_of(place, files),
-                field=dotted(place),
-                value=word,
-                expected=f"one of {', '.join(defined) or '(none is configured)'}",
-                hint=did_you_mean(word, defined),
-            )
+        _check_name(word, defined, what, place, files)
     for name, one in config.trained.items():
         of_labels = labels[one.labels].labels
         for key, theirs, ours in (
