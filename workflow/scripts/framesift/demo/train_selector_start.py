@@ -9,6 +9,7 @@ labels of videos it knows nothing; rule train_selector goes on from here.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -86,7 +87,7 @@ def train_selector_start(spec: SelectorStart, folder: Path) -> dict:
 
 
 def learn_lists(
-    network: SelectorNetwork, tokenizer: object, words: list[int], spec: SelectorStart, progress: Progress
+    network: SelectorNetwork, tokenizer: Any, words: list[int], spec: SelectorStart, progress: Progress
 ) -> float:
     """Train all but the projector on lists of words; returns the recall on lists that it has not seen."""
     rng, device = np.random.default_rng([spec.seed, 20]), network.query.device
@@ -101,10 +102,8 @@ def learn_lists(
         noise = rng.uniform(0.05, 0.75, (LISTS, 1, 1)) * rng.standard_normal((LISTS, FRAMES, FIRST.stop))
         logits = ask(network, tokenizer, words, lists, clear, noise)
         targets = torch.from_numpy(np.concatenate([one.targets for one in lists])).to(device)
-        mask = torch.from_numpy(np.concatenate([np.tile(one.mask, (len(one.questions), 1)) for one in lists])).to(
-            device
-        )
-        loss = importance_loss(logits, targets, mask)
+        masks = np.concatenate([np.tile(one.mask, (len(one.questions), 1)) for one in lists])
+        loss = importance_loss(logits, targets, torch.from_numpy(masks).to(device))
         descend(loss, optimiser)
         if step % CHECK_EVERY == 0 or step == spec.max_steps:
             recall = check_lists(network, tokenizer, words, held_out)
@@ -116,7 +115,7 @@ def learn_lists(
 
 def ask(
     network: SelectorNetwork,
-    tokenizer: object,
+    tokenizer: Any,
     words: list[int],
     lists: list[WordList],
     clear: np.ndarray,
@@ -129,18 +128,15 @@ def ask(
     visual = functional.pad(content, (0, WIDTH - FIRST.stop))
     questions = [question for one in lists for question in one.questions]
     texts = [torch.tensor(ids, device=device) for ids in tokenizer(questions, add_special_tokens=False)["input_ids"]]
-    of = torch.arange(len(lists), device=device).repeat_interleave(
-        torch.tensor([len(one.questions) for one in lists], device=device)
-    )
+    of = torch.tensor([number for number, one in enumerate(lists) for _ in one.questions], device=device)
     return network.asked(network.trunk(inputs_embeds=visual, use_cache=True).past_key_values, texts, of)
 
 
 @torch.no_grad()
-def check_lists(network: SelectorNetwork, tokenizer: object, words: list[int], lists: list[WordList]) -> float:
+def check_lists(network: SelectorNetwork, tokenizer: Any, words: list[int], lists: list[WordList]) -> float:
     """Mean recall at BUDGET over the questions of lists that show everything clearly."""
-    logits = ask(
-        network, tokenizer, words, lists, np.ones((len(lists), 1, 1)), np.zeros((len(lists), FRAMES, FIRST.stop))
-    )
+    clear, noise = np.ones((len(lists), 1, 1)), np.zeros((len(lists), FRAMES, FIRST.stop))
+    logits = ask(network, tokenizer, words, lists, clear, noise)
     masks = [one.mask for one in lists for _ in one.questions]
     targets = np.concatenate([one.targets for one in lists])
     found = [
@@ -198,7 +194,7 @@ def learn_frames(
     return explained
 
 
-def save(network: SelectorNetwork, tokenizer: object, folder: Path) -> None:
+def save(network: SelectorNetwork, tokenizer: Any, folder: Path) -> None:
     """Write the language model to ``llm``, and beside it the rest, as a selector around it."""
     folder.mkdir(parents=True)
     network.trunk.half().save_pretrained(folder / "llm")
