@@ -536,7 +536,7 @@ def test_the_program_writes_examples_scores_and_a_summary(job, run, videos):
     assert scores["v2-0"].error == "it broke"
     assert scores["v0-0"].frames == videos[0].frames
     kept = json.loads(pq.read_schema(job / "examples.parquet").metadata[b"spec"])
-    assert kept["labels"]["vlm"] == {"kind": "scorer", "scorer": "clip"}
+    assert kept["labels"]["vlm"] == {"kind": "scorer", "scorer": "clip", "exponent": 1}
 
 
 def test_a_spec_that_cannot_be_is_one_clear_message(run):
