@@ -153,7 +153,8 @@ def check_lists(network: SelectorNetwork, tokenizer: Any, words: list[int], list
 def look_at(pool: Pool, device: torch.device) -> Tensor:
     """Features (frames, width) of rendered frames, by the frozen vision encoder."""
     eyes = settings().vision
-    tower = pretrained(AutoModel, eyes.model, eyes.revision).vision_model.to(device).eval()
+    model = pretrained(AutoModel, eyes.model, eyes.revision, dtype=getattr(torch, eyes.dtype))
+    tower = model.vision_model.to(device).eval()
     parts = np.array_split(pool.frames, -(-len(pool.frames) // 256))
     return torch.cat([eyes.features((tower, None), to_pixels(part, device))[:, 0].float() for part in parts]).to(device)
 
