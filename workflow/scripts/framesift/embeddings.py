@@ -84,13 +84,23 @@ class Embeddings:
         return np.asarray(self._queries.get(question, ()), dtype=np.float64)
 
     def _read(self, video: str) -> np.ndarray:
-        path = Path(self._videos[video]["file"])
-        content = read_tensors(path)
-        if content is None or "features" not in content[0]:
-            raise InputError(
-                "the embeddings of a video are gone or damaged",
-                file=path,
-                field=f"video {video}",
-                hint="make them again: snakemake --forcerun embed_frames ...",
-            )
-        return content[0]["features"].astype(np.float64)
+        return read_features(self._videos[video]["file"], video).astype(np.float64)
+
+
+def read_features(path: str | Path, video: str) -> np.ndarray:
+    """What an encoder made of a video's frames, from the cache.
+
+    Raises
+    ------
+    InputError
+        Where it is not there any more.
+    """
+    content = read_tensors(path)
+    if content is None or "features" not in content[0]:
+        raise InputError(
+            "the embeddings of a video are gone or damaged",
+            file=path,
+            field=f"video {video}",
+            hint="make them again: snakemake --forcerun embed_frames ...",
+        )
+    return content[0]["features"]

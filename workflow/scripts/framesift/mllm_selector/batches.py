@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framesift.embeddings import read_features
 from framesift.errors import InputError
 from framesift.mllm_selector.examples import Example, Instruction
 from framesift.mllm_selector.sampling import slots
@@ -79,16 +80,7 @@ class VideoFeatures:
         InputError
             Where they are not in the cache any more.
         """
-        path = self._places[video]["file"]
-        content = read_tensors(path)
-        if content is None or "features" not in content[0]:
-            raise InputError(
-                "the features of a video are gone or damaged",
-                file=path,
-                field=f"video {video}",
-                hint="make them again: snakemake --forcerun embed_frames ...",
-            )
-        return content[0]["features"]
+        return read_features(self._places[video]["file"], video)
 
 
 def in_slots(features: np.ndarray, n: int) -> Tensor:
