@@ -55,10 +55,8 @@ class SelectorNetwork(nn.Module):
         """The loss of a batch of either task."""
         if batch.replies:
             return instruction_loss(self.reply_logits(batch), batch.replies)
-        if len(batch.frames) < len(batch.texts) and self.can_share_frames:
-            logits = self.asked(self.watched(batch.frames), batch.texts, batch.of)
-        else:
-            logits = self.logits(batch.frames[batch.of], batch.texts)
+        watched = self.watched(batch.frames) if len(batch.frames) < len(batch.texts) else batch.frames
+        logits = self.asked(watched, batch.texts, batch.of)
         return importance_loss(logits, batch.targets, batch.mask)
 
     def logits(self, frames: Tensor, texts: list[Tensor]) -> Tensor:
@@ -83,21 +81,25 @@ class SelectorNetwork(nn.Module):
         return self.settings.order == "frames_then_question" and not self.trunk.is_activation_checkpointing
 
     def watched(self, frames: Tensor) -> Any:
-        """Keys and values of videos, for `asked`: frames have the shape (videos, n, patches, vision width)."""
+        """What `asked` goes on from: frames (videos, n, patches, vision width), or their keys and values."""
+        if not self.can_share_frames:
+            return frames
         visual = self._visual(frames).to(self.trunk.dtype)
         return self.trunk(inputs_embeds=visual, use_cache=True).past_key_values
 
     def asked(self, watched: Any, texts: list[Tensor], of: Tensor) -> Tensor:
-        """As `logits`, for questions about videos that were watched.
+        """As `logits`, for questions about videos of which several may share one.
 
         Parameters
         ----------
         watched
-            From `watched`; it stays as it is.
+            From `watched`, which stays as it is; or the frames themselves.
         texts : list of int tensors
         of : int tensor, shape (texts,)
             Which of the videos each text asks about.
         """
+        if isinstance(watched, Tensor):
+            return self.logits(watched[of], texts)
         from transformers import DynamicCache
 
         own = DynamicCache()

@@ -124,10 +124,9 @@ class _Loaded:
         frames = in_slots(features.numpy(), n)[None].to(self.device)
         shown = first_shown(slots(len(features), n))
         network, first = made.network, torch.zeros(1, dtype=torch.long, device=self.device)
-        watched = network.watched(frames) if network.can_share_frames else None
+        watched = network.watched(frames)
         columns = []
         for text in texts:
             tokens = [reader.tokens(text).to(self.device)]
-            logits = network.asked(watched, tokens, first) if watched else network.logits(frames, tokens)
-            columns.append(logits[0].sigmoid().cpu().numpy()[shown])
+            columns.append(network.asked(watched, tokens, first)[0].sigmoid().cpu().numpy()[shown])
         return np.stack(columns, axis=1)
