@@ -100,6 +100,7 @@ class DamagedCache(Damaged):
         ]
         for path in damaged:
             self.damage(path, random)
+            world.damaged[path] = path.read_bytes()
         left = world.finished()
         assert left.scored.keys() == kept.scored.keys() - set(damaged), "a damaged video is taken for a scored one"
         assert left.answered < kept.answered, "a damaged answer is taken for one"

@@ -60,6 +60,8 @@ class KillLoop:
             redone = before.redone(world.finished())
             world.counts["redone"] += len(redone)
             assert not redone, f"was done again: {redone}"
+            if done:
+                world.damaged.clear()
             world.check_files()
             if done:
                 assert world.table() == world.undisturbed, "the table differs"
