@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
+from framesift.config.tables import Tables
 from framesift.errors import InputError
 
 
@@ -22,6 +23,7 @@ try:
     plan = Plan(load_config(config, workflow.configfiles))
 except InputError as error:
     raise WorkflowError(f"the configuration cannot be used\n  {error}") from None
+tables = Tables(plan)
 
 
 wildcard_constraints:

@@ -8,9 +8,9 @@ rule evaluate:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         selection="results/selections/{dataset}/{selecting}.json",
-        weights=lambda wc: plan.weights(plan.answerers[wc.answerer].answerer),
+        weights=lambda wc: plan.sources.weights(plan.answerers[wc.answerer].answerer),
         checkpoint=lambda wc: ancient(
-            plan.checkpoint(plan.answerers[wc.answerer].answerer)
+            plan.sources.checkpoint(plan.answerers[wc.answerer].answerer)
         ),
     output:
         "results/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.json",
@@ -36,7 +36,9 @@ rule evaluate:
             plan.answerers[wc.answerer].answerer,
             plan.dataset(wc.dataset),
         ),
-        subtitles=lambda wc: plan.subtitles(wc.dataset, plan.answerers[wc.answerer]),
+        subtitles=lambda wc: plan.sources.subtitles(
+            wc.dataset, plan.answerers[wc.answerer]
+        ),
         # looking at `threads` keeps these from causing reruns: they change no answer
         connection=lambda wc, threads: plan.spec(
             plan.answerers[wc.answerer].answerer.connection()
@@ -59,7 +61,7 @@ rule evaluate:
 # A finished run of lmms-eval, whoever did it, as answers.
 rule import_run:
     input:
-        unpack(lambda wc: plan.run_files(wc.run)),
+        unpack(lambda wc: plan.sources.run_files(wc.run)),
         labels="results/labels/{dataset}.json",
     output:
         "results/answers/{dataset}/runs/{run}.json",
@@ -70,14 +72,12 @@ rule import_run:
     conda:
         "../envs/data.yaml"
     params:
-        results=lambda wc, input: (
-            ["--results", input.results] if "results" in input.keys() else []
-        ),
+        given=lambda wc, input: plan.given(input, "results"),
         code=lambda wc: plan.code("import_run.py"),
     message:
         "Taking the finished run {wildcards.run} for {wildcards.dataset}"
     shell:
-        "python workflow/scripts/import_run.py --samples {input.samples:q} {params.results:q}"
+        "python workflow/scripts/import_run.py --samples {input.samples:q} {params.given:q}"
         " --labels {input.labels:q} --out {output:q} 2> {log:q}"
 
 
@@ -85,7 +85,7 @@ rule import_run:
 rule judge_answers:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
-        answers=lambda wc: plan.answers_of(wc.table),
+        answers=lambda wc: tables.answers_of(wc.table),
     output:
         "results/judged/{table}.json",
     log:
@@ -95,11 +95,11 @@ rule judge_answers:
     conda:
         "../envs/evaluate.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.judge_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.judge_spec(wc.table)),
         code=lambda wc: plan.code(
             "judge_answers.py", plan.dataset(plan.table(wc.table).dataset)
         ),
-        connection=lambda wc, threads: plan.spec(plan.judge_connection(wc.table)),
+        connection=lambda wc, threads: plan.spec(tables.judge_connection(wc.table)),
     message:
         "Judging the answers of {wildcards.table}"
     shell:

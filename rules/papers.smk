@@ -5,7 +5,7 @@ rule compare_published:
     input:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
-        published=plan.published,
+        published=tables.published,
         references="config/references.bib",
     output:
         "results/published/{table}.csv",
@@ -16,7 +16,7 @@ rule compare_published:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.published_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.published_spec(wc.table)),
         code=lambda wc: plan.code("compare_published.py"),
     message:
         "Comparing {wildcards.table} with published numbers"
@@ -29,7 +29,7 @@ rule compare_published:
 rule write_methods:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
-        answers=lambda wc: plan.answers_of(wc.table),
+        answers=lambda wc: tables.answers_of(wc.table),
         references="config/references.bib",
     output:
         text="results/methods/{table}.tex",
@@ -41,7 +41,7 @@ rule write_methods:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.methods_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.methods_spec(wc.table)),
         code=lambda wc: plan.code("write_methods.py"),
     message:
         "Writing how {wildcards.table} was made"

@@ -4,7 +4,7 @@
 
 rule make_figures:
     input:
-        unpack(lambda wc: plan.report_inputs(wc.table)),
+        unpack(lambda wc: tables.report_inputs(wc.table)),
         judged="results/judged/{table}.json",
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
@@ -25,20 +25,20 @@ rule make_figures:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.report_spec(wc.table)),
         code=lambda wc: plan.code("make_figures.py"),
-        optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
+        given=lambda wc, input: plan.given(input, "videos", "evidence"),
     message:
         "Drawing the figures of {wildcards.table}"
     shell:
         "python workflow/scripts/make_figures.py --spec {params.spec:q} --labels {input.labels:q}"
-        " {params.optional:q} --judged {input.judged:q} --table {input.table:q}"
+        " {params.given:q} --judged {input.judged:q} --table {input.table:q}"
         " --groups {input.groups:q} --timings {input.timings:q} --out {output:q} 2> {log:q}"
 
 
 rule make_report:
     input:
-        unpack(lambda wc: plan.report_inputs(wc.table)),
+        unpack(lambda wc: tables.report_inputs(wc.table)),
         judged="results/judged/{table}.json",
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
@@ -60,14 +60,14 @@ rule make_report:
         "../envs/tables.yaml"
     threads: 4
     params:
-        spec=lambda wc: plan.spec(plan.report_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.report_spec(wc.table)),
         code=lambda wc: plan.code("make_report.py"),
-        templates=plan.templates(),
-        optional=lambda wc, input: plan.optional(input, "videos", "evidence"),
+        templates=tables.templates(),
+        given=lambda wc, input: plan.given(input, "videos", "evidence"),
     message:
         "Making the report of {wildcards.table}"
     shell:
         "python workflow/scripts/make_report.py --spec {params.spec:q} --labels {input.labels:q}"
-        " {params.optional:q} --judged {input.judged:q} --table {input.table:q}"
+        " {params.given:q} --judged {input.judged:q} --table {input.table:q}"
         " --groups {input.groups:q} --timings {input.timings:q} --published {input.published:q} --cache results/cache/thumbnails"
         " --workers {threads} --out {output.page:q} 2> {log:q}"

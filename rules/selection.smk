@@ -23,15 +23,12 @@ rule select_frames:
         code=lambda wc: plan.code(
             "select_frames.py", plan.selectings[wc.selecting].selector
         ),
-        scores=lambda wc, input: ["--scores", *input.scores] if input.scores else [],
-        embeddings=lambda wc, input: (
-            ["--embeddings", *input.embeddings] if input.embeddings else []
-        ),
+        given=lambda wc, input: plan.given(input, "scores", "embeddings"),
     message:
         "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"
     shell:
         "python workflow/scripts/select_frames.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} {params.scores:q} {params.embeddings:q} --out {output:q} 2> {log:q}"
+        " --videos {input.videos:q} {params.given:q} --out {output:q} 2> {log:q}"
 
 
 # A selection that others published, in place of one made here.
@@ -39,8 +36,12 @@ rule import_selection:
     input:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
-        original=lambda wc: plan.imported(plan.selectings[wc.imported])["original"],
-        selection=lambda wc: plan.imported(plan.selectings[wc.imported])["selection"],
+        original=lambda wc: plan.sources.imported(plan.selectings[wc.imported])[
+            "original"
+        ],
+        selection=lambda wc: plan.sources.imported(plan.selectings[wc.imported])[
+            "selection"
+        ],
     output:
         "results/selections/{dataset}/{imported}.json",
     log:

@@ -6,10 +6,10 @@ rule measure_selections:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
         videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
-        evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
-        embeddings=lambda wc: plan.measured_embeddings(wc.table),
+        evidence=lambda wc: plan.sources.evidence(plan.table(wc.table).dataset),
+        embeddings=lambda wc: tables.measured_embeddings(wc.table),
         selections=lambda wc: [
-            cell["selection"] for cell in plan.measure_spec(wc.table)["selections"]
+            cell["selection"] for cell in tables.measure_spec(wc.table)["selections"]
         ],
     output:
         measures="results/measures/{table}.csv",
@@ -21,33 +21,28 @@ rule measure_selections:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.measure_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.measure_spec(wc.table)),
         code=lambda wc: plan.code("measure_selections.py"),
-        evidence=lambda wc, input: (
-            ["--evidence", *input.evidence] if input.evidence else []
-        ),
-        embeddings=lambda wc, input: (
-            ["--embeddings", *input.embeddings] if input.embeddings else []
-        ),
+        given=lambda wc, input: plan.given(input, "evidence", "embeddings"),
     message:
         "Measuring the selections of {wildcards.table}"
     shell:
         "python workflow/scripts/measure_selections.py --spec {params.spec:q} --labels {input.labels:q}"
-        " --videos {input.videos:q} {params.evidence:q} {params.embeddings:q}"
+        " --videos {input.videos:q} {params.given:q}"
         " --out {output.measures:q} --overlaps-out {output.overlaps:q} 2> {log:q}"
 
 
 rule make_table:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
-        videos=lambda wc: plan.videos_of(wc.table),
-        evidence=lambda wc: plan.evidence(plan.table(wc.table).dataset),
+        videos=lambda wc: tables.videos_of(wc.table),
+        evidence=lambda wc: plan.sources.evidence(plan.table(wc.table).dataset),
         selections=lambda wc: [
             cell["selection"]
-            for cell in plan.table_spec(wc.table)["cells"]
+            for cell in tables.spec(wc.table)["cells"]
             if cell["selection"]
         ],
-        answers=lambda wc: plan.answers_of(wc.table),
+        answers=lambda wc: tables.answers_of(wc.table),
         judged="results/judged/{table}.json",
     output:
         table="results/tables/{table}.csv",
@@ -62,18 +57,14 @@ rule make_table:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.spec(wc.table)),
         code=lambda wc: plan.code("make_table.py"),
-        videos=lambda wc, input: ["--videos", *input.videos] if input.videos else [],
-        evidence=lambda wc, input: (
-            ["--evidence", *input.evidence] if input.evidence else []
-        ),
+        given=lambda wc, input: plan.given(input, "videos", "evidence"),
     message:
         "Making the table {wildcards.table}"
     shell:
         "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q}"
-        " {params.videos:q}"
-        " --judged {input.judged:q} {params.evidence:q}"
+        " {params.given:q} --judged {input.judged:q}"
         " --out {output.table:q} --groups-out {output.groups:q} --markdown-out {output.markdown:q}"
         " --latex-out {output.latex:q} --timings-out {output.timings:q} --benchmarks benchmarks 2> {log:q}"
 
@@ -93,7 +84,7 @@ rule make_manifest:
     conda:
         "../envs/tables.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.table_spec(wc.table)),
+        spec=lambda wc: plan.spec(tables.spec(wc.table)),
         code=lambda wc: plan.code("make_manifest.py"),
     message:
         "Writing what the rows of {wildcards.table} were made from"

@@ -9,17 +9,17 @@ rule label_frames:
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
         scores=lambda wc: plan.stand_in_scores(wc.dataset, plan.scorers[wc.labelled]),
-        evidence=lambda wc: plan.evidence(wc.dataset),
+        evidence=lambda wc: plan.sources.evidence(wc.dataset),
         weights=lambda wc: [
             file
-            for one in plan.labellers(plan.scorers[wc.labelled])
-            for file in plan.weights(one)
+            for one in plan.scorers[wc.labelled].labellers()
+            for file in plan.sources.weights(one)
         ],
         checkpoints=lambda wc: ancient(
             [
                 file
-                for one in plan.labellers(plan.scorers[wc.labelled])
-                for file in plan.checkpoint(one)
+                for one in plan.scorers[wc.labelled].labellers()
+                for file in plan.sources.checkpoint(one)
             ]
         ),
     output:
@@ -35,20 +35,15 @@ rule label_frames:
         "../envs/train.yaml"
     threads: 2  # half of them decode; on a GPU all do
     resources:
-        gpu=lambda wc: int(bool(plan.labellers(plan.scorers[wc.labelled]))),
+        gpu=lambda wc: int(bool(plan.scorers[wc.labelled].labellers())),
         mem_mb=16000,
     params:
         spec=lambda wc: plan.spec(plan.label_spec(plan.scorers[wc.labelled])),
         code=lambda wc: plan.code("label_frames.py"),
-        given=lambda wc, input: [
-            word
-            for name in ("scores", "evidence")
-            if (files := input.get(name))
-            for word in (f"--{name}", *([files] if isinstance(files, str) else files))
-        ],
+        given=lambda wc, input: plan.given(input, "scores", "evidence"),
         # looking at `threads` keeps this from causing reruns: it changes no label
         connections=lambda wc, threads: plan.spec(
-            plan.label_connections(plan.scorers[wc.labelled])
+            plan.scorers[wc.labelled].connections()
         ),
     message:
         "Labelling frames of {wildcards.dataset} for {wildcards.labelled}, shard {wildcards.shard} of {wildcards.n}"
@@ -83,10 +78,8 @@ rule train_selector:
         spec=lambda wc: plan.spec(plan.training_spec(plan.trainings[wc.training])),
         code=lambda wc: plan.code("train_selector.py"),
         # looking at `threads` keeps these from causing reruns: they change no result but by rounding
-        stage=lambda wc, threads: plan.spec(
-            plan.stage_spec(plan.trainings[wc.training])
-        ),
-        launch=lambda wc, threads: plan.launcher(plan.trainings[wc.training]),
+        stage=lambda wc, threads: plan.spec(plan.trainings[wc.training].stage_spec()),
+        launch=lambda wc, threads: plan.trainings[wc.training].launcher(),
         given=lambda wc: plan.training_options(plan.trainings[wc.training]),
         work="results/cache/training/{training}",
     message:

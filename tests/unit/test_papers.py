@@ -13,6 +13,7 @@ import write_methods
 from framesift.answers import Answer, write_answers
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
+from framesift.config.tables import Tables
 from framesift.files import write_json
 from framesift.questions import NORMALISED, Question
 from framesift.tables import columns
@@ -22,12 +23,12 @@ REFERENCES = ROOT / "config" / "references.bib"
 
 
 @pytest.fixture
-def plan(monkeypatch):
+def tables(monkeypatch):
     monkeypatch.chdir(ROOT)
     raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     raw["tables"]["videomme"] |= {"answerers": ["llava_video_7b"], "scorers": ["blip"], "budgets": [64]}
     raw["tables"]["videomme"]["protocol"] = "released"
-    return Plan(load_config(raw))
+    return Tables(Plan(load_config(raw)))
 
 
 def run(program, monkeypatch, **options):
@@ -36,8 +37,8 @@ def run(program, monkeypatch, **options):
     program.main()
 
 
-def test_aks_is_compared_with_its_paper(plan, tmp_path, monkeypatch):
-    spec = plan.published_spec("videomme")
+def test_aks_is_compared_with_its_paper(tables, tmp_path, monkeypatch):
+    spec = tables.published_spec("videomme")
     rows = [
         {
             **dict.fromkeys(columns.TABLE),
@@ -49,7 +50,7 @@ def test_aks_is_compared_with_its_paper(plan, tmp_path, monkeypatch):
     columns.write_csv(tmp_path / "table.csv", columns.TABLE, rows)
     run(
         compare_published, monkeypatch, spec=[json.dumps(spec)], table=[tmp_path / "table.csv"],
-        published=plan.published, references=[REFERENCES], out=[tmp_path / "out.csv"],
+        published=tables.published, references=[REFERENCES], out=[tmp_path / "out.csv"],
     )  # fmt: skip
     with open(tmp_path / "out.csv") as file:
         found = [row for row in csv.DictReader(file) if row["paper"] == "tang2025aks" and row["comparable"] == "True"]
@@ -58,20 +59,20 @@ def test_aks_is_compared_with_its_paper(plan, tmp_path, monkeypatch):
     assert (by_method["uniform"]["theirs"], by_method["uniform"]["ours"]) == ("64.4000", "65.0000")
 
 
-def test_questions_in_the_form_of_a_benchmark_are_compared_with_nothing(plan):
-    assert plan.published_spec("demo")["rows"] == []
-    assert len(plan.published_spec("videomme")["rows"]) == 3
+def test_questions_in_the_form_of_a_benchmark_are_compared_with_nothing(tables):
+    assert tables.published_spec("demo")["rows"] == []
+    assert len(tables.published_spec("videomme")["rows"]) == 3
 
 
-def test_what_a_paper_says_of_a_table(plan, tmp_path, monkeypatch):
+def test_what_a_paper_says_of_a_table(tables, tmp_path, monkeypatch):
     question = Question(question_id="q", video_id="v", question="?", options=("a", "b"), answer="A")
     write_json(tmp_path / "labels.json", [{NORMALISED: question.model_dump()}])
     made_by = {"versions": {"lmms-eval": "0.7.3", "transformers": "4.46.3", "torch": "2"}}
     write_answers(tmp_path / "answers.json", {"q": Answer(video_id="v")}, made_by)
     run(
-        write_methods, monkeypatch, spec=[json.dumps(plan.methods_spec("videomme"))], labels=[tmp_path / "labels.json"],
-        answers=[tmp_path / "answers.json"], references=[REFERENCES], text_out=[tmp_path / "m.tex"],
-        bib_out=[tmp_path / "m.bib"],
+        write_methods, monkeypatch, spec=[json.dumps(tables.methods_spec("videomme"))],
+        labels=[tmp_path / "labels.json"], answers=[tmp_path / "answers.json"], references=[REFERENCES],
+        text_out=[tmp_path / "m.tex"], bib_out=[tmp_path / "m.bib"],
     )  # fmt: skip
     text, entries = (tmp_path / "m.tex").read_text(), (tmp_path / "m.bib").read_text()
     for words in ("transformers 4.46.3", "lmms-eval 0.7.3", "64 frames", r"\texttt{released}", "tang2025aks"):

@@ -9,6 +9,7 @@ import yaml
 
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
+from framesift.config.tables import Tables
 from framesift.errors import InputError
 from framesift.shards import assign_shards
 from framesift.videos import Video
@@ -291,7 +292,7 @@ def test_shards_are_balanced_and_stable():
 
 def test_a_variant_of_an_answerer_is_a_method_of_that_one(raw):
     plan = Plan(load_config(raw))
-    rows = [(cell["answerer"], cell["method"]) for cell in plan.table_spec("retake_demo")["cells"]]
+    rows = [(cell["answerer"], cell["method"]) for cell in Tables(plan).spec("retake_demo")["cells"]]
     assert rows == [
         ("demo_vlm", "uniform"),
         *(("demo_vlm", f"uniform + {label}") for label in ("DPSelect", "PivotKV", "both")),
@@ -330,7 +331,7 @@ def test_the_settings_of_the_releases_load(monkeypatch, more):
     names = [name for name in plan.config.tables if name.startswith("retake_") and name != "retake_demo"]
     assert len(names) == 2 + 3 * len(more)
     for name in names:
-        methods = {cell["method"] for cell in plan.table_spec(name)["cells"]}
+        methods = {cell["method"] for cell in Tables(plan).spec(name)["cells"]}
         assert "aks" in methods
         assert any(method.startswith("aks + ReTaKe") for method in methods)
 
@@ -361,7 +362,7 @@ def test_a_scorer_takes_the_last_stage_of_the_selector_that_it_names(raw):
     first, last = plan.trainings.values()
     scorer = plan.config.scorers["mllm"]
     assert scorer.model == plan.selector(last)
-    assert plan.weights(scorer) == [scorer.model]
+    assert plan.sources.weights(scorer) == [scorer.model]
     assert plan.training_inputs(last)["initial"] == [plan.selector(first)]
     assert "initial" not in plan.training_inputs(first)
 
@@ -385,10 +386,10 @@ def test_models_that_label_get_what_decides_no_label_beside_the_spec(raw):
     served = {"kind": "openai_api", "model": "someone", "parallel": 7}
     raw["scorers"]["labels"] = {"kind": "pseudo_labels", "labels": {"vlm": local, "llm": served}}
     plan = Plan(load_config(raw))
-    connections = plan.label_connections(plan.config.scorers["labels"])
+    connections = plan.config.scorers["labels"].connections()
     assert (connections["vlm"], connections["llm"]["parallel"]) == ({"batch_size": 3}, 7)
     peaks = plan.config.scorers["demo_both"]
-    assert plan.label_connections(peaks) == {}
+    assert peaks.connections() == {}
 
 
 def test_labels_that_are_there_keep_their_division(raw, tmp_path, monkeypatch):

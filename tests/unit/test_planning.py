@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from framesift.answers import Answer, write_answers
-from framesift.config import plan as planning_of_files
+from framesift.config import sources
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.errors import InputError
@@ -248,7 +248,7 @@ def test_a_table_of_too_many_jobs_is_refused(plan):
 @pytest.fixture
 def many(plan, monkeypatch):
     """Gives the state of a folder that holds more videos than Snakemake is told of one by one."""
-    monkeypatch.setattr(planning_of_files, "MANY_VIDEOS", 2)
+    monkeypatch.setattr(sources, "MANY_VIDEOS", 2)
     raw = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
     raw["datasets"]["mine"] = {"kind": "videomme", "data_dir": "mine", "download": False}
     folder = Path("mine/data")

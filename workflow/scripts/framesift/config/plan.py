@@ -7,96 +7,50 @@ earlier setting finds the earlier result.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from framesift.answerers import Answerer, LocalAnswerer
-from framesift.checkpoints import manifest_path
-from framesift.citations import setup_of
 from framesift.code import code_digest
 from framesift.components import Component
-from framesift.config.models import Config, Table, Trained
-from framesift.datasets import Dataset, VideoFolder
-from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart, video_ids
+from framesift.config.models import Config, Table
+from framesift.config.sources import Sources, made_later, there
+from framesift.config.steps import Answering, Cell, Selecting, Training
+from framesift.datasets import Dataset
 from framesift.encoders import Encoder
 from framesift.errors import InputError, did_you_mean
-from framesift.files import file_digest
 from framesift.mllm_selector.settings import LanguageModel
-from framesift.models import Checkpoint, is_folder
-from framesift.notes import by_hand, downloaded
-from framesift.protocols import Control, Protocol
+from framesift.models import Checkpoint
 from framesift.scorers import Scorer, ScoreSource
-from framesift.scorers.mllm_selector import MllmSelector
+from framesift.scorers.mllm_selector import SELECTORS, MllmSelector
 from framesift.scorers.pseudo_labels import PseudoLabels
-from framesift.selectors import SelectionSource
-from framesift.selectors.imported import Imported
 from framesift.spec import canonical_json, plain, spec_id
 
-RESULTS = Path("results")
-#: The demo's own world, in `demo.world`; further ones are in `demo.worlds`.
-DEMO = "demo"
-#: Where selectors are that the workflow trains: by name, then by the digest of what they are trained by.
-SELECTORS = Path("results/selectors")
-#: Of more videos than this, Snakemake is given one digest in place of the files: it looks at each several times.
-MANY_VIDEOS = 2000
 #: Parts of the spec of answers that are the same for whatever a job asks.
 _OF_THE_ANSWERER = ("answerer", "dataset")
 
 
-@dataclass(frozen=True)
-class Selecting:
-    """One selector at one budget, with the scorer and the encoder it needs."""
-
-    selector: SelectionSource
-    budget: int
-    scorer: ScoreSource | None
-    encoder: Encoder | None
-
-
-@dataclass(frozen=True)
-class Answering:
-    """One answerer, and how it is shown and asked."""
-
-    answerer: Answerer
-    protocol: Protocol
-    control: Control | None = None
-    prompt: tuple[tuple[str, str], ...] | None = None
-    subtitles: str = "none"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One row of a table: an answerer that sees one selection. Each part comes with the name the user gave it."""
-
-    answerer_name: str
-    answering: Answering
-    selector_name: str
-    scorer_name: str | None
-    selecting: Selecting
-
-
-@dataclass(frozen=True)
-class Training:
-    """The first so many stages of a selector that the workflow trains."""
-
-    name: str
-    trained: Trained
-    stages: int
-
-
 class Plan:
-    """Paths, specs and code digests for a checked configuration."""
+    """Paths, specs and code digests for a checked configuration.
+
+    Attributes
+    ----------
+    sources : Sources
+        What it starts from.
+    scorers, encoders, selectings, answerers, trainings, checkpoints : dict
+        All that tables ask for, by the ids that paths hold.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.candidates = plain(config.candidates.spec())
         self.trainings: dict[str, Training] = {}
         self.config = config = self._resolved(config)
+        self.sources = Sources(config)
         self.scorers: dict[str, ScoreSource] = {self.scorer_id(scorer): scorer for scorer in config.scorers.values()}
         self.encoders: dict[str, Encoder] = {
             self.encoder_id(encoder): encoder
@@ -112,10 +66,8 @@ class Plan:
         self.checkpoints: dict[str, dict[str, Any]] = {
             Path(manifest).stem: {"model": one.model, "revision": one.revision}
             for one in self._models(config)
-            for manifest in self.checkpoint(one)
+            for manifest in self.sources.checkpoint(one)
         }
-        self._video_states: dict[str, str] = {}
-        self._listings: dict[str, list[str]] = {}
         self._cells: dict[str, list[Cell]] = {}
         self._asked: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._codes: dict[tuple[str, ...], str] = {}
@@ -154,14 +106,9 @@ class Plan:
         )
         for scorer in config.scorers.values():
             if isinstance(scorer, PseudoLabels):
-                yield from Plan.labellers(scorer)
+                yield from scorer.labellers()
         for trained in config.trained.values():
             yield from (trained.selector.vision, trained.selector.llm)
-
-    @staticmethod
-    def labellers(scorer: PseudoLabels) -> list[Checkpoint]:
-        """The models that run here to label frames."""
-        return [one for one in (scorer.labels.vlm, scorer.labels.llm) if isinstance(one, Checkpoint)]
 
     # What a table consists of
 
@@ -179,7 +126,7 @@ class Plan:
     def tables_at_hand(self) -> list[str]:
         """The tables whose labels are on this machine, or are made by the workflow."""
         files = {name: self.dataset(table.dataset).labels_file for name, table in self.config.tables.items()}
-        return [name for name, file in files.items() if file.is_file() or self.world_of(file)]
+        return [name for name, file in files.items() if file.is_file() or self.sources.world_of(file)]
 
     def cells(self, name: str) -> list[Cell]:
         """The rows of a table. A selector that needs nothing of a scorer has one row, whatever the scorers."""
@@ -270,12 +217,6 @@ class Plan:
 
     # Specs: what each step depends on besides its input files
 
-    def download_spec(self, dataset: str) -> dict[str, Any]:
-        """What is fetched, from where to where."""
-        chosen = self.dataset(dataset)
-        places = ("data_dir", "labels", "videos", "subtitles", "repo", "revision", "download")
-        return chosen.spec() | {name: plain(getattr(chosen, name)) for name in places}
-
     def convert_spec(self, dataset: str) -> dict[str, Any]:
         return self.dataset(dataset).spec()
 
@@ -296,12 +237,6 @@ class Plan:
     def label_spec(self, scorer: PseudoLabels) -> dict[str, Any]:
         return {"labels": scorer.labels.spec(), "candidates": self.candidates} | self._decoder()
 
-    def label_connections(self, scorer: PseudoLabels) -> dict[str, Any]:
-        """What models that label need beside the spec: how servers are reached, sizes of batches."""
-        models = {"vlm": scorer.labels.vlm, "llm": scorer.labels.llm}
-        found = {name: getattr(one, "connection", None) for name, one in models.items()}
-        return {name: connection() for name, connection in found.items() if connection}
-
     def training_spec(self, training: Training) -> dict[str, Any]:
         """What a selector depends on: data by name, the network, and its stages so far."""
         trained = training.trained
@@ -314,13 +249,6 @@ class Plan:
             "instructions": trained.instructions,
             "stages": trained.stages[: training.stages],
         } | ({"initial": trained.initial} if trained.initial else {})
-
-    @staticmethod
-    def stage_spec(training: Training) -> dict[str, Any]:
-        """What train_selector.py is given: the last of the stages, and the network before the first."""
-        stage = training.trained.stages[training.stages - 1].model_dump(mode="json")
-        network = {"selector": plain(training.trained.selector)} if training.stages == 1 else {}
-        return {"stage": stage} | network
 
     def _labels_of(self, training: Training) -> PseudoLabels:
         labels = self.config.scorers[training.trained.labels]
@@ -391,188 +319,6 @@ class Plan:
         spec = self.answer_spec(dataset, how, which)
         return [self.selection(dataset, which), {key: spec[key] for key in spec if key not in _OF_THE_ANSWERER}]
 
-    def _cell_spec(self, dataset: str, cell: Cell) -> dict[str, Any]:
-        return self.answer_spec(dataset, cell.answering, cell.selecting)
-
-    def judge_spec(self, name: str) -> dict[str, Any]:
-        """How the answers of a table are judged, and where they are."""
-        table = self.table(name)
-        judge = self.config.judges[table.judge].spec() if table.judge else None
-        return {
-            "dataset": self.dataset(table.dataset).task_spec(),
-            "unparsed": table.unparsed,
-            "judge": judge,
-            "cells": {cell["id"]: cell["answers"] for cell in self.table_spec(name)["cells"]},
-        }
-
-    def table_spec(self, name: str) -> dict[str, Any]:
-        """The table with the files of each cell: which file belongs where is never left to an order."""
-        table = self.table(name)
-        return {
-            "table": name,
-            "dataset": table.dataset,
-            "protocol": table.protocol,
-            "baseline": self._baseline(table),
-            "group_by": table.group_by,
-            "evidence_tolerance": self.dataset(table.dataset).evidence_tolerance,
-            "seed": self.config.seed,
-            "cells": [
-                *(self._cell(table, cell) for cell in self.cells(name)),
-                *(self._run_cell(table, run) for run in table.runs),
-            ],
-        }
-
-    def _baseline(self, table: Table) -> str:
-        if not table.selectors:
-            return self.config.runs[table.baseline].method
-        return self._label(self.config.selectors[table.baseline], table.baseline)
-
-    def _cell(self, table: Table, cell: Cell) -> dict[str, Any]:
-        selecting, answering = cell.selecting, cell.answering
-        answers = self.answers(table.dataset, answering, selecting)
-        return {
-            "id": Path(answers[0]).parent.relative_to("results/answers").as_posix(),
-            **self._row_names(cell),
-            "scorer": self._label(selecting.scorer, cell.scorer_name) if selecting.scorer else None,
-            "budget": selecting.budget,
-            "released": not selecting.selector.fair,
-            "showing": {
-                key: value
-                for key, value in self._cell_spec(table.dataset, cell).items()
-                if key in ("protocol", "control", "budget", "uniform", "seed")
-            },
-            "uniform": answering.answerer.released_uniform if selecting.selector.kind == "uniform" else None,
-            "selection": self.selection(table.dataset, selecting),
-            "features": self.features_needed(table.dataset, selecting),
-            "answers": answers,
-        }
-
-    def _row_names(self, cell: Cell) -> dict[str, str]:
-        """Answerer and method of a row; a variant of an answerer is another method of that one."""
-        answerer, method = cell.answering.answerer, self._label(cell.selecting.selector, cell.selector_name)
-        name = self._label(answerer, cell.answerer_name)
-        if answerer.variant_of is None:
-            return {"answerer": name, "method": method}
-        original = self.config.answerers[answerer.variant_of]
-        return {"answerer": self._label(original, answerer.variant_of), "method": f"{method} + {name}"}
-
-    def _run_cell(self, table: Table, name: str) -> dict[str, Any]:
-        run = self.config.runs[name]
-        return {
-            "id": f"{table.dataset}/runs/{name}",
-            "answerer": run.answerer,
-            "method": run.method,
-            "budget": run.budget,
-            "selection": None,
-            "answers": [self.run_answers(table.dataset, name)],
-        }
-
-    def measure_spec(self, name: str) -> dict[str, Any]:
-        """The selections of a table, each once; what a variant of an answerer does with them is none of them."""
-        table = self.table(name)
-        keys = ("method", "scorer", "budget", "selection")
-        cells = [self._cell(table, cell) for cell in self.cells(name) if cell.answering.answerer.variant_of is None]
-        selections = {canonical_json([cell[key] for key in keys]): cell for cell in cells}
-        return {
-            "baseline": self._baseline(table),
-            "selections": [{key: cell[key] for key in keys} for cell in selections.values()],
-        }
-
-    def measured_embeddings(self, name: str) -> list[str]:
-        """Embeddings for redundancy, where a selection of the table needs some anyway: those of the first."""
-        dataset = self.table(name).dataset
-        needed = [
-            self.embeddings_needed(dataset, cell.selecting) for cell in self.cells(name) if cell.selecting.encoder
-        ]
-        return needed[0] if needed else []
-
-    @property
-    def published(self) -> list[str]:
-        """The files of published numbers."""
-        return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
-
-    def published_spec(self, name: str) -> dict[str, Any]:
-        """What each row of a table was made from, to find published numbers of the same.
-
-        No row for questions that are only written in the form of a benchmark, such as those of the demo.
-        """
-        table = self.table(name)
-        dataset = self.dataset(table.dataset)
-        own = table.selectors and setup_of(self.config, name)["in_form_of"]
-        rows = []
-        for cell in [] if own else self.cells(name):
-            selecting = cell.selecting
-            scored_by = selecting.scorer or selecting.encoder
-            names = self._cell(table, cell)
-            rows.append(
-                {
-                    "names": [names[key] or "" for key in ("answerer", "method", "scorer")] + [str(selecting.budget)],
-                    "specs": {
-                        "answerer": cell.answering.answerer.spec(),
-                        "selector": selecting.selector.spec(),
-                        "scorer": scored_by.spec() if scored_by else None,
-                    },
-                }
-            )
-        return {
-            "dataset": dataset.kind,
-            "protocol": table.protocol,
-            "subtitles": table.subtitles,
-            "metric": "m_avg" if dataset.kind == "mlvu" else "accuracy_percent",
-            "rows": rows,
-        }
-
-    def methods_spec(self, name: str) -> dict[str, Any]:
-        """What a paper says of a table."""
-        if not self.table(name).selectors:
-            raise InputError("the runs of others are for them to describe", field=f"tables.{name}")
-        return setup_of(self.config, name)
-
-    def report_spec(self, name: str) -> dict[str, Any]:
-        """The spec of a table, with the scores that its selections were made from, and how scorers were trained."""
-        dataset = self.table(name).dataset
-        training = {
-            self._label(cell.selecting.scorer, cell.scorer_name): f"{cell.selecting.scorer.model}/curves.csv"
-            for cell in self.cells(name)
-            if isinstance(cell.selecting.scorer, MllmSelector) and not cell.selecting.scorer.revision
-        }
-        return {
-            "table": self.table_spec(name),
-            "scores": {
-                self.selection(dataset, cell.selecting): self.scores(dataset, cell.selecting.scorer)
-                for cell in self.cells(name)
-                if cell.selecting.scorer
-            },
-        } | ({"training": training} if training else {})
-
-    def report_inputs(self, name: str) -> dict[str, Any]:
-        """The files that figures and the report read besides the table's own, by what they are."""
-        spec = self.report_spec(name)
-        selections = [cell["selection"] for cell in spec["table"]["cells"] if cell["selection"]]
-        return {
-            "labels": self.labels(self.table(name).dataset),
-            "videos": self.videos_of(name),
-            "evidence": self.evidence(self.table(name).dataset),
-            "selections": list(dict.fromkeys(selections)),
-            "answers": self.answers_of(name),
-            "scores": sorted(set(spec["scores"].values())),
-        }
-
-    @staticmethod
-    def optional(files: Any, *names: str) -> list[str]:
-        """Options for those inputs of a rule that are there, each one file or none."""
-        return [word for name in names if (found := files.get(name)) for word in (f"--{name}", str(found))]
-
-    @staticmethod
-    def templates() -> str:
-        """A digest of what the report's page is made from besides code."""
-        folder = Path(__file__).parents[1] / "report" / "templates"
-        return spec_id([file_digest(file) for file in sorted(folder.iterdir())])
-
-    @staticmethod
-    def _label(component: Component | None, name: str | None) -> str:
-        return (component.label if component else None) or name or ""
-
     # Ids
 
     def scorer_id(self, scorer: ScoreSource) -> str:
@@ -589,32 +335,6 @@ class Plan:
 
     def answering_id(self, dataset: str, answering: Answering) -> str:
         return f"{answering.answerer.kind}-{spec_id(self.answer_spec(dataset, answering))}"
-
-    def companions(self, dataset: str, encoder: Encoder) -> list[dict[str, Any]]:
-        """The other scorers and encoders that the tables of a dataset need in the same environment.
-
-        One decode pass serves all of them. Their specs come with the size of their batches, which is none of the spec.
-        """
-        needed = {
-            canonical_json(one.spec()): one
-            for name, table in self.config.tables.items()
-            if table.dataset == dataset
-            for cell in self.cells(name)
-            for one in (cell.selecting.scorer, cell.selecting.encoder)
-            if isinstance(one, Encoder) and one.env == encoder.env and not self._made_later(one)
-        }
-        needed.pop(canonical_json(encoder.spec()), None)
-        return [one.spec() | {"batch_size": one.batch_size} for _, one in sorted(needed.items())]
-
-    @staticmethod
-    def _made_later(component: Checkpoint | LanguageModel) -> bool:
-        """Whether its checkpoint is one that the workflow trains."""
-        return Path(component.model).parent.parent == SELECTORS
-
-    @staticmethod
-    def env(component: Encoder | Answerer) -> str:
-        """The conda environment of a scorer, an encoder or an answerer."""
-        return f"../envs/{component.env}.yaml"
 
     # Paths
 
@@ -665,16 +385,14 @@ class Plan:
         """What a stage of training reads, by the option of the program."""
         trained = training.trained
         labels, encoder = self.scorer_id(self._labels_of(training)), trained.selector.vision
-        before = replace(training, stages=training.stages - 1)
+        before = training.before()
         files = {
             "examples": [file for name in trained.data for file in self._shard_labels(name, labels)],
             "features": [
                 file for name in (*trained.data, *trained.validation) for file in self._embeddings(name, encoder)
             ],
             "validation": [file for name in trained.validation for file in self._shard_labels(name, labels)],
-            "instructions": [
-                self._there(file, f"trained.{training.name}.instructions") for file in trained.instructions
-            ],
+            "instructions": [there(file, f"trained.{training.name}.instructions") for file in trained.instructions],
             "initial": [self.selector(before)] if before.stages else [trained.initial] if trained.initial else [],
         }
         return {name: found for name, found in files.items() if found}
@@ -684,32 +402,20 @@ class Plan:
         trained = training.trained
         network, folder = trained.selector, Path(trained.initial or "")
         initial = sorted(file.as_posix() for file in folder.iterdir()) if trained.initial and folder.is_dir() else []
-        return [*self.weights(network.vision), *self.weights(network.llm), *initial]
+        return [*self.sources.weights(network.vision), *self.sources.weights(network.llm), *initial]
 
     def network_checkpoints(self, training: Training) -> list[str]:
         """The manifests of both, where they come from the hub."""
         network = training.trained.selector
-        return [*self.checkpoint(network.vision), *self.checkpoint(network.llm)]
+        return [*self.sources.checkpoint(network.vision), *self.sources.checkpoint(network.llm)]
 
     def training_options(self, training: Training) -> list[str]:
         """What train_selector.py is told of its files."""
         given = self.training_inputs(training)
         return [word for name, files in given.items() for word in (f"--{name}", *files)]
 
-    @staticmethod
-    def launcher(training: Training) -> list[str]:
-        """What runs a stage: Python, or on several GPUs one process each."""
-        gpus = training.trained.gpus
-        return ["python"] if gpus == 1 else ["torchrun", "--standalone", f"--nproc-per-node={gpus}"]
-
     def _shard_labels(self, dataset: str, labelled: str) -> list[str]:
         return self._divided(f"results/pseudo_labels/{dataset}/{labelled}", ".parquet", self.dataset(dataset).shards)
-
-    def imported(self, selecting: Selecting) -> dict[str, str]:
-        """The files of a selection that is not made here, by what they are."""
-        selector = selecting.selector
-        assert isinstance(selector, Imported)
-        return {name: self._there(getattr(selector, name), f"selectors: {name}") for name in ("original", "selection")}
 
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:
         """The scores that a selection reads: one file, or none."""
@@ -723,21 +429,6 @@ class Plan:
         folder = f"results/embeddings/{dataset}/{self.encoder_id(encoder)}"
         return self._divided(folder, ".safetensors", self.dataset(dataset).shards)
 
-    def features_needed(self, dataset: str, selecting: Selecting) -> list[str]:
-        """The files of scores and embeddings behind a selection; ``*`` stands for all shards, for specs to be short."""
-        scorer = selecting.scorer
-        scores = (
-            self.shard_scores(dataset, self.scorer_id(scorer))
-            if isinstance(scorer, Encoder)
-            else self.scores_needed(dataset, selecting)
-        )
-        files = [*scores, *self.embeddings_needed(dataset, selecting)]
-        return list(dict.fromkeys(re.sub(r"/\d+-of-", "/*-of-", file) for file in files))
-
-    def videos_of(self, table: str) -> list[str]:
-        """The table of videos; none for a table of runs that others did, which need no videos here."""
-        return [self.videos(self.table(table).dataset)] if self.table(table).selectors else []
-
     def selection(self, dataset: str, selecting: Selecting) -> str:
         return f"results/selections/{dataset}/{self.selecting_id(selecting)}.json"
 
@@ -748,159 +439,44 @@ class Plan:
     def run_answers(self, dataset: str, run: str) -> str:
         return f"results/answers/{dataset}/runs/{run}.json"
 
-    def run_files(self, run: str) -> dict[str, str]:
-        """The files of a finished run, by what they are."""
-        found = self.config.runs[run]
-        files = {"samples": found.samples} | ({"results": found.results} if found.results else {})
-        return {name: self._there(file, f"runs.{run}.{name}") for name, file in files.items()}
+    # For the rules
 
-    def answers_of(self, name: str) -> list[str]:
-        """Every file of answers of a table, each once."""
-        return list(dict.fromkeys(file for cell in self.table_spec(name)["cells"] for file in cell["answers"]))
+    def companions(self, dataset: str, encoder: Encoder) -> list[dict[str, Any]]:
+        """The other scorers and encoders that the tables of a dataset need in the same environment.
 
-    def subtitles(self, dataset: str, answering: Answering) -> list[str]:
-        """The option that names the folder of the subtitles, where they are shown."""
-        folder = self.dataset(dataset).subtitle_dir
-        return ["--subtitles", folder.as_posix()] if answering.subtitles != "none" and folder else []
+        One decode pass serves all of them. Their specs come with the size of their batches, which is none of the spec.
+        """
+        needed = {
+            canonical_json(one.spec()): one
+            for name, table in self.config.tables.items()
+            if table.dataset == dataset
+            for cell in self.cells(name)
+            for one in (cell.selecting.scorer, cell.selecting.encoder)
+            if isinstance(one, Encoder) and one.env == encoder.env and not made_later(one)
+        }
+        needed.pop(canonical_json(encoder.spec()), None)
+        return [one.spec() | {"batch_size": one.batch_size} for _, one in sorted(needed.items())]
 
-    def judge_connection(self, name: str) -> dict[str, Any]:
-        """What the judge of a table needs beside its spec."""
-        judge = self.table(name).judge
-        return self.config.judges[judge].connection() if judge else {}
+    @staticmethod
+    def env(component: Encoder | Answerer) -> str:
+        """The conda environment of a scorer, an encoder or an answerer."""
+        return f"../envs/{component.env}.yaml"
 
     @staticmethod
     def gpus(answerer: Answerer) -> int:
         """GPUs that a job of an answerer takes."""
         return 1 if isinstance(answerer, LocalAnswerer) else 0
 
-    # Files of a dataset. Where they may come from the hub, the manifest of download_dataset is what later rules wait
-    # for, and a digest of what the user put there or changed is a parameter; it is the same before and after a
-    # download. Where nothing is downloaded, the files themselves are the input.
-
-    def manifest(self, dataset: str) -> str:
-        return f"results/datasets/{dataset}.json"
-
-    def original_labels(self, dataset: str) -> str:
-        """What convert_labels waits for."""
-        if self.dataset(dataset).downloads:
-            return self.manifest(dataset)
-        return self._given(dataset, "labels", self.dataset(dataset).labels_file)
-
-    def video_files(self, dataset: str) -> list[str]:
-        """What index_videos waits for: the videos that are there now, or, for the demo, those that will be.
-
-        None where there are very many: `video_state` tells of those, which costs Snakemake nothing.
-        """
-        folder = self.dataset(dataset).video_dir
-        if world := self.world_of(folder):
-            return [self.demo_video(world, video) for video in video_ids(self.worlds[world])]
-        if self.dataset(dataset).downloads:
-            return [self.manifest(dataset)]
-        if not folder.is_dir():
-            raise InputError(
-                "there is no such folder",
-                field=f"datasets.{dataset}.videos",
-                value=folder.as_posix(),
-                expected="the folder that holds the videos",
-                hint=f"set datasets.{dataset}.data_dir (and videos, relative to it) in your configuration",
-            )
-        files = self._listing(dataset)
-        return files if len(files) <= MANY_VIDEOS else []
-
-    def _listing(self, dataset: str) -> list[str]:
-        """Every video of a dataset that is not downloaded; a folder is walked once."""
-        if dataset not in self._listings:
-            self._listings[dataset] = [file.as_posix() for file in VideoFolder(self.dataset(dataset).video_dir).all()]
-        return self._listings[dataset]
-
-    def label_state(self, dataset: str) -> str:
-        """What tells labels that the user gave or exchanged from those that were downloaded."""
-        chosen = self.dataset(dataset)
-        return self._by_hand(dataset, [chosen.labels_file]) if chosen.downloads else ""
-
-    def video_state(self, dataset: str) -> str:
-        """What tells that a video was exchanged, even for one with an older date."""
-        chosen = self.dataset(dataset)
-        if self.world_of(chosen.video_dir):
-            return ""
-        if dataset not in self._video_states and not chosen.downloads:
-            files = [(file, os.stat(file)) for file in self._listing(dataset)]
-            dated = not self.video_files(dataset)  # else Snakemake looks at the dates
-            state = [[file, found.st_size, *([found.st_mtime_ns] if dated else [])] for file, found in files]
-            self._video_states[dataset] = spec_id(state)
-        if dataset not in self._video_states:
-            gone = [file.as_posix() for file in downloaded(chosen.data_dir, chosen.video_dir) if not file.is_file()]
-            changed = self._by_hand(dataset, VideoFolder(chosen.video_dir).all())
-            self._video_states[dataset] = changed if not gone else spec_id([changed, gone])
-        return self._video_states[dataset]
-
-    def _by_hand(self, dataset: str, files: list[Path]) -> str:
-        changed = by_hand(self.dataset(dataset).data_dir, files)
-        return spec_id(changed) if changed else ""
-
-    def evidence(self, dataset: str) -> list[str]:
-        """The evidence file, or nothing where the dataset has none."""
-        file = self.dataset(dataset).evidence_file
-        return [self._given(dataset, "evidence", file)] if file else []
-
     @staticmethod
-    def checkpoint(component: Any) -> list[str]:
-        """The manifest of a checkpoint of the hub; nothing for a folder, or for what runs no checkpoint here."""
-        if not isinstance(component, Checkpoint | LanguageModel) or component.revision is None:
-            return []
-        return [manifest_path(component.model, component.revision)]
-
-    def weights(self, component: Any) -> list[str]:
-        """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""
-        if not isinstance(component, Checkpoint | LanguageModel):
-            return []
-        more = component.files() if isinstance(component, Checkpoint) else []
-        if not is_folder(component.model):
-            return more
-        folder = Path(component.model)
-        if self._made_later(component):
-            return [folder.as_posix(), *more]
-        if not folder.is_dir():
-            raise InputError(
-                "there is no such folder", field="model", value=component.model, expected="a folder with a checkpoint"
-            )
-        own = (file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
-        return sorted([*own, *more])
-
-    @property
-    def worlds(self) -> dict[str, DemoWorld]:
-        """The worlds that the workflow makes, by name."""
-        return {**self.config.demo.worlds, DEMO: self.config.demo.world}
-
-    def world_of(self, path: Path) -> str | None:
-        """The world that a file belongs to; None for one that is not made by the workflow."""
-        return next((name for name in self.worlds if path.is_relative_to(RESULTS / name)), None)
-
-    @staticmethod
-    def demo_video(world: str, video: str) -> str:
-        return (RESULTS / world / "videos" / f"{video}.mp4").as_posix()
-
-    def _given(self, dataset: str, field: str, file: Path) -> str:
-        if not self.world_of(file) and not file.is_file():
-            raise InputError(
-                "there is no such file",
-                field=f"datasets.{dataset}.{field}",
-                value=file.as_posix(),
-                hint=f"set datasets.{dataset}.data_dir (and {field}, relative to it) in your configuration",
-            )
-        return file.as_posix()
-
-    @staticmethod
-    def _there(file: str, field: str) -> str:
-        if not Path(file).is_file():
-            raise InputError("there is no such file", field=field, value=file)
-        return file
-
-    # For the rules
-
-    def demo_training(self, model: str) -> DemoTraining | SelectorStart:
-        """How one of the demo's models is trained."""
-        return self.config.demo.selector_start if model == "selector_start" else self.config.demo.training
+    def given(files: Any, *names: str) -> list[str]:
+        """Options for those inputs of a rule that are there, each some files or none."""
+        found = {name: files.get(name) for name in names}
+        return [
+            word
+            for name, some in found.items()
+            if some
+            for word in (f"--{name}", *([some] if isinstance(some, str) else some))
+        ]
 
     @staticmethod
     def spec(value: Any) -> str:

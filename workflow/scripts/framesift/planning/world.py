@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.config.plan import Plan
+from framesift.config.tables import Tables
 from framesift.errors import InputError
 from framesift.labels import convert
 from framesift.provenance.today import Job
@@ -122,7 +123,7 @@ class Worlds:
     def answers_of(self, table: str) -> int | None:
         """Rows of a table times questions."""
         questions = self[self.of_table(table)].n_questions
-        return len(self.plan.table_spec(table)["cells"]) * questions if questions is not None else None
+        return len(Tables(self.plan).spec(table)["cells"]) * questions if questions is not None else None
 
     def of_table(self, table: str) -> str:
         tables = self.plan.config.tables

@@ -16,6 +16,9 @@ from framesift.scorers import Asked, Scorer
 if TYPE_CHECKING:
     import numpy as np
 
+#: Where selectors are that the workflow trains: by name, then by the digest of what they are trained by.
+SELECTORS = Path("results/selectors")
+
 
 class MllmSelector(Scorer):
     """Importance of each frame for the question, in [0, 1], by a selector that train_selector.py made.
@@ -49,7 +52,7 @@ class MllmSelector(Scorer):
     def made_here(self) -> str | None:
         """Name of the selector that the workflow trains, where it is meant (``results/selectors/NAME``)."""
         folder = Path(self.model)
-        return folder.name if folder.parent.as_posix() == "results/selectors" else None
+        return folder.name if folder.parent == SELECTORS else None
 
     def files(self) -> list[str]:
         folders = [Path(one) for one in (self.encoder, self.llm) if one and is_folder(one)]

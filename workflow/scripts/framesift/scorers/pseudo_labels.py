@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from framesift.mllm_selector.labels.settings import LabelSettings, ScorerStandIn
+from framesift.models import Checkpoint
 from framesift.scorers import ScoreSource
 
 
@@ -29,6 +30,16 @@ class PseudoLabels(ScoreSource):
         """The same with another name for the scorer that stands in."""
         vlm = self.labels.vlm.model_copy(update={"scorer": scorer})
         return self.model_copy(update={"labels": self.labels.model_copy(update={"vlm": vlm})})
+
+    def labellers(self) -> list[Checkpoint]:
+        """The models that run here to label frames."""
+        return [one for one in (self.labels.vlm, self.labels.llm) if isinstance(one, Checkpoint)]
+
+    def connections(self) -> dict[str, Any]:
+        """What models that label need beside the spec: how servers are reached, sizes of batches."""
+        models = {"vlm": self.labels.vlm, "llm": self.labels.llm}
+        found = {name: getattr(one, "connection", None) for name, one in models.items()}
+        return {name: connection() for name, connection in found.items() if connection}
 
     def spec(self) -> dict:
         return super().spec() | {"labels": self.labels.spec()}

@@ -1,0 +1,232 @@
+"""What tables, measures, comparisons and reports are made from: their rows, each with its files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from framesift.citations import setup_of
+from framesift.components import Component
+from framesift.config.models import Table
+from framesift.config.plan import Plan
+from framesift.config.steps import Cell, Selecting
+from framesift.encoders import Encoder
+from framesift.errors import InputError
+from framesift.files import file_digest
+from framesift.scorers.mllm_selector import MllmSelector
+from framesift.spec import canonical_json, spec_id
+
+
+class Tables:
+    """Specs and inputs of the rules that look at whole tables.
+
+    Parameters
+    ----------
+    plan : Plan
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def spec(self, name: str) -> dict[str, Any]:
+        """The table with the files of each cell: which file belongs where is never left to an order."""
+        table = self.plan.table(name)
+        return {
+            "table": name,
+            "dataset": table.dataset,
+            "protocol": table.protocol,
+            "baseline": self._baseline(table),
+            "group_by": table.group_by,
+            "evidence_tolerance": self.plan.dataset(table.dataset).evidence_tolerance,
+            "seed": self.plan.config.seed,
+            "cells": [
+                *(self._cell(table, cell) for cell in self.plan.cells(name)),
+                *(self._run_cell(table, run) for run in table.runs),
+            ],
+        }
+
+    def answers_of(self, name: str) -> list[str]:
+        """Every file of answers of a table, each once."""
+        return list(dict.fromkeys(file for cell in self.spec(name)["cells"] for file in cell["answers"]))
+
+    def videos_of(self, table: str) -> list[str]:
+        """The table of videos; none for a table of runs that others did, which need no videos here."""
+        return [self.plan.videos(self.plan.table(table).dataset)] if self.plan.table(table).selectors else []
+
+    def judge_spec(self, name: str) -> dict[str, Any]:
+        """How the answers of a table are judged, and where they are."""
+        table = self.plan.table(name)
+        judge = self.plan.config.judges[table.judge].spec() if table.judge else None
+        return {
+            "dataset": self.plan.dataset(table.dataset).task_spec(),
+            "unparsed": table.unparsed,
+            "judge": judge,
+            "cells": {cell["id"]: cell["answers"] for cell in self.spec(name)["cells"]},
+        }
+
+    def judge_connection(self, name: str) -> dict[str, Any]:
+        """What the judge of a table needs beside its spec."""
+        judge = self.plan.table(name).judge
+        return self.plan.config.judges[judge].connection() if judge else {}
+
+    def measure_spec(self, name: str) -> dict[str, Any]:
+        """The selections of a table, each once; what a variant of an answerer does with them is none of them."""
+        table = self.plan.table(name)
+        keys = ("method", "scorer", "budget", "selection")
+        cells = [
+            self._cell(table, cell) for cell in self.plan.cells(name) if cell.answering.answerer.variant_of is None
+        ]
+        selections = {canonical_json([cell[key] for key in keys]): cell for cell in cells}
+        return {
+            "baseline": self._baseline(table),
+            "selections": [{key: cell[key] for key in keys} for cell in selections.values()],
+        }
+
+    def measured_embeddings(self, name: str) -> list[str]:
+        """Embeddings for redundancy, where a selection of the table needs some anyway: those of the first."""
+        dataset = self.plan.table(name).dataset
+        needed = [
+            self.plan.embeddings_needed(dataset, cell.selecting)
+            for cell in self.plan.cells(name)
+            if cell.selecting.encoder
+        ]
+        return needed[0] if needed else []
+
+    @property
+    def published(self) -> list[str]:
+        """The files of published numbers."""
+        return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
+
+    def published_spec(self, name: str) -> dict[str, Any]:
+        """What each row of a table was made from, to find published numbers of the same.
+
+        No row for questions that are only written in the form of a benchmark, such as those of the demo.
+        """
+        table = self.plan.table(name)
+        dataset = self.plan.dataset(table.dataset)
+        own = table.selectors and setup_of(self.plan.config, name)["in_form_of"]
+        rows = []
+        for cell in [] if own else self.plan.cells(name):
+            selecting = cell.selecting
+            scored_by = selecting.scorer or selecting.encoder
+            names = self._cell(table, cell)
+            rows.append(
+                {
+                    "names": [names[key] or "" for key in ("answerer", "method", "scorer")] + [str(selecting.budget)],
+                    "specs": {
+                        "answerer": cell.answering.answerer.spec(),
+                        "selector": selecting.selector.spec(),
+                        "scorer": scored_by.spec() if scored_by else None,
+                    },
+                }
+            )
+        return {
+            "dataset": dataset.kind,
+            "protocol": table.protocol,
+            "subtitles": table.subtitles,
+            "metric": "m_avg" if dataset.kind == "mlvu" else "accuracy_percent",
+            "rows": rows,
+        }
+
+    def methods_spec(self, name: str) -> dict[str, Any]:
+        """What a paper says of a table."""
+        if not self.plan.table(name).selectors:
+            raise InputError("the runs of others are for them to describe", field=f"tables.{name}")
+        return setup_of(self.plan.config, name)
+
+    def report_spec(self, name: str) -> dict[str, Any]:
+        """The spec of a table, with the scores that its selections were made from, and how scorers were trained."""
+        dataset = self.plan.table(name).dataset
+        training = {
+            self._label(cell.selecting.scorer, cell.scorer_name): f"{cell.selecting.scorer.model}/curves.csv"
+            for cell in self.plan.cells(name)
+            if isinstance(cell.selecting.scorer, MllmSelector) and not cell.selecting.scorer.revision
+        }
+        return {
+            "table": self.spec(name),
+            "scores": {
+                self.plan.selection(dataset, cell.selecting): self.plan.scores(dataset, cell.selecting.scorer)
+                for cell in self.plan.cells(name)
+                if cell.selecting.scorer
+            },
+        } | ({"training": training} if training else {})
+
+    def report_inputs(self, name: str) -> dict[str, Any]:
+        """The files that figures and the report read besides the table's own, by what they are."""
+        spec = self.report_spec(name)
+        selections = [cell["selection"] for cell in spec["table"]["cells"] if cell["selection"]]
+        return {
+            "labels": self.plan.labels(self.plan.table(name).dataset),
+            "videos": self.videos_of(name),
+            "evidence": self.plan.sources.evidence(self.plan.table(name).dataset),
+            "selections": list(dict.fromkeys(selections)),
+            "answers": self.answers_of(name),
+            "scores": sorted(set(spec["scores"].values())),
+        }
+
+    @staticmethod
+    def templates() -> str:
+        """A digest of what the report's page is made from besides code."""
+        folder = Path(__file__).parents[1] / "report" / "templates"
+        return spec_id([file_digest(file) for file in sorted(folder.iterdir())])
+
+    def _cell(self, table: Table, cell: Cell) -> dict[str, Any]:
+        selecting, answering = cell.selecting, cell.answering
+        answers = self.plan.answers(table.dataset, answering, selecting)
+        return {
+            "id": Path(answers[0]).parent.relative_to("results/answers").as_posix(),
+            **self._row_names(cell),
+            "scorer": self._label(selecting.scorer, cell.scorer_name) if selecting.scorer else None,
+            "budget": selecting.budget,
+            "released": not selecting.selector.fair,
+            "showing": {
+                key: value
+                for key, value in self.plan.answer_spec(table.dataset, answering, selecting).items()
+                if key in ("protocol", "control", "budget", "uniform", "seed")
+            },
+            "uniform": answering.answerer.released_uniform if selecting.selector.kind == "uniform" else None,
+            "selection": self.plan.selection(table.dataset, selecting),
+            "features": self._features(table.dataset, selecting),
+            "answers": answers,
+        }
+
+    def _run_cell(self, table: Table, name: str) -> dict[str, Any]:
+        run = self.plan.config.runs[name]
+        return {
+            "id": f"{table.dataset}/runs/{name}",
+            "answerer": run.answerer,
+            "method": run.method,
+            "budget": run.budget,
+            "selection": None,
+            "answers": [self.plan.run_answers(table.dataset, name)],
+        }
+
+    def _row_names(self, cell: Cell) -> dict[str, str]:
+        """Answerer and method of a row; a variant of an answerer is another method of that one."""
+        answerer, method = cell.answering.answerer, self._label(cell.selecting.selector, cell.selector_name)
+        name = self._label(answerer, cell.answerer_name)
+        if answerer.variant_of is None:
+            return {"answerer": name, "method": method}
+        original = self.plan.config.answerers[answerer.variant_of]
+        return {"answerer": self._label(original, answerer.variant_of), "method": f"{method} + {name}"}
+
+    def _baseline(self, table: Table) -> str:
+        if not table.selectors:
+            return self.plan.config.runs[table.baseline].method
+        return self._label(self.plan.config.selectors[table.baseline], table.baseline)
+
+    @staticmethod
+    def _label(component: Component | None, name: str | None) -> str:
+        return (component.label if component else None) or name or ""
+
+    def _features(self, dataset: str, selecting: Selecting) -> list[str]:
+        """The files of scores and embeddings behind a selection; ``*`` stands for all shards, for specs to be short."""
+        scorer = selecting.scorer
+        scores = (
+            self.plan.shard_scores(dataset, self.plan.scorer_id(scorer))
+            if isinstance(scorer, Encoder)
+            else self.plan.scores_needed(dataset, selecting)
+        )
+        files = [*scores, *self.plan.embeddings_needed(dataset, selecting)]
+        return list(dict.fromkeys(re.sub(r"/\d+-of-", "/*-of-", file) for file in files))
