@@ -108,7 +108,7 @@ def test_how_questions_are_put_decides_where_answers_are(raw):
         other["tables"]["videomme"][key] = value
         if key == "subtitles":
             other["datasets"]["videomme"]["subtitles"] = "subtitle"
-        specs = [Plan(load_config(one)).table_spec("videomme") for one in (raw, other)]
+        specs = [Tables(Plan(load_config(one))).spec("videomme") for one in (raw, other)]
         places = [{cell["id"] for cell in spec["cells"]} for spec in specs]
         assert len(places[1] - places[0]) == (1 if key == "controls" else 5), key
 
@@ -224,18 +224,21 @@ def test_without_results_work_is_divided_as_configured(divided):
     assert division(divided(16, 2)) == [16, 16, 2, 2]
 
 
+def table_specs(plan):
+    tables = Tables(plan)
+    return [tables.spec("t"), tables.judge_spec("t"), tables.report_spec("t")]
+
+
 def test_what_is_finished_stays_divided_as_it_is(divided):
     before = divided(8, 4)
     make(all_files(before))
     for numbers in ((16, 12), (1, 1), (8, 4)):
         after = divided(*numbers)
         assert division(after) == [8, 8, 4, numbers[1]]
-        for spec in ("table_spec", "judge_spec", "report_spec"):
-            if numbers[1] == 4:
-                assert getattr(after, spec)("t") == getattr(before, spec)("t")
+        if numbers[1] == 4:
+            assert table_specs(after) == table_specs(before)
     make(all_files(before, cell=0))
-    assert divided(16, 12).report_spec("t") == before.report_spec("t")
-    assert divided(16, 12).judge_spec("t") == before.judge_spec("t")
+    assert table_specs(divided(16, 12)) == table_specs(before)
 
 
 def test_what_is_partly_there_is_divided_as_configured(divided):

@@ -258,8 +258,8 @@ def many(plan, monkeypatch):
 
     def state():
         now = Plan(load_config(raw))
-        assert now.video_files("mine") == []
-        return now.video_state("mine")
+        assert now.sources.video_files("mine") == []
+        return now.sources.video_state("mine")
 
     return folder, state
 

@@ -107,7 +107,7 @@ def test_the_shipped_selector_is_the_one_that_is_configured(config):
     stages = json.loads((SHIPPED / "selector" / "training.json").read_text())
     assert [stage["settings"] for stage in stages] == [spec_of(stage) for stage in trained.stages]
     rows = {kind: sum(file["rows"] for file in files) for kind, files in stages[0]["data"].items()}
-    worlds = Plan(config).worlds
+    worlds = Plan(config).sources.worlds
     assert set(rows) == {"importance", "validation"}
     assert rows["importance"] == 240 * (
         worlds["demo_train"].one_moment_questions + worlds["demo_train"].two_moments_questions
