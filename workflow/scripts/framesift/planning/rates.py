@@ -8,7 +8,6 @@ answers, never by less time than the model itself says it took.
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from framesift.config.plan import Plan
 from framesift.encoders import Encoder
 from framesift.errors import InputError
 from framesift.files import read_json
+from framesift.job_costs import benchmark_of, read_costs
 from framesift.planning.world import Worlds, read_known
 from framesift.provenance.lineage import says_of_itself
 from framesift.provenance.today import Job
@@ -170,7 +170,7 @@ class Rates:
         """Start, end, wall and CPU seconds of each job of scoring or embedding, and what it ran on."""
         for kind, suffix in (("scores", ".parquet"), ("embeddings", ".safetensors")):
             for file in sorted((self.root / "benchmarks" / kind).glob("*/*/*.tsv")):
-                if times := read_benchmark(file):
+                if times := _times(file):
                     end = file.stat().st_mtime + SLACK
                     result = self.root / "results" / file.relative_to(self.root / "benchmarks").with_suffix(suffix)
                     device = {computed_on(result)} if suffix == ".parquet" and result.is_file() else set()
@@ -202,9 +202,9 @@ class Rates:
             model[whose] += sum(one["seconds"] for one in answers)
             rate.devices |= {one.get("device", "") for one in answers}
             rate.size, rate.sized, rate.files = rate.size + file.stat().st_size, rate.sized + shown, rate.files + 1
-            benchmark = self.root / "benchmarks" / file.relative_to(self.root / "results").with_suffix(".tsv")
+            benchmark = self.root / benchmark_of(file.relative_to(self.root))
             rate.units += shown
-            if times := read_benchmark(benchmark):
+            if times := _times(benchmark):
                 rate.seconds, rate.cpu, rate.jobs = rate.seconds + times[0], rate.cpu + times[1], rate.jobs + 1
         for whose, rate in rates.items():
             if 0 < rate.seconds < model[whose]:  # jobs that ran again, with their answers known
@@ -223,7 +223,7 @@ class Rates:
             if len(parts) != len(Path(job.benchmark).parts) - 2 or (kind and not parts[-1].startswith(f"{kind}-")):
                 continue
             units = self._units(parts, unit)
-            times = read_benchmark(file)
+            times = _times(file)
             if not units or times is None:
                 continue
             rate.seconds, rate.cpu = rate.seconds + times[0], rate.cpu + times[1]
@@ -253,14 +253,10 @@ def model_of(job: Job, plan: Plan) -> ScoreSource | Encoder:
     return plan.scorers[ids["scorer"]] if "scorer" in ids else plan.encoders[ids["encoder"]]
 
 
-def read_benchmark(file: Path) -> tuple[float, float] | None:
-    """Wall and CPU seconds of a job, from the file that Snakemake wrote; None where it says neither."""
-    try:
-        with open(file, newline="", encoding="utf-8") as lines:
-            rows = list(csv.DictReader(lines, delimiter="\t"))
-        return float(rows[-1]["s"]), float(rows[-1]["cpu_time"])
-    except (OSError, LookupError, TypeError, ValueError):  # a job shorter than a moment has "NA"
-        return None
+def _times(benchmark: Path) -> tuple[float, float] | None:
+    """Wall and CPU seconds of a job; None where they are not known."""
+    costs = read_costs(benchmark)
+    return (costs["s"], costs["cpu_time"]) if {"s", "cpu_time"} <= costs.keys() else None
 
 
 def _merged(spans: list[Any]) -> Iterator[tuple[float, float, float, float, int, set[str]]]:

@@ -7,7 +7,6 @@ by its digest and its own name, so that no manifest tells where somebody keeps t
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from framesift.code import SCRIPTS, import_closure, normalised
 from framesift.errors import InputError, did_you_mean
 from framesift.files import read_csv, read_json, remembered_digest, write_json
+from framesift.job_costs import benchmark_of, read_costs
 from framesift.provenance.differences import CONSEQUENCES, row_identity, row_name
 from framesift.provenance.lineage import Made, ancestors, made, when
 from framesift.provenance.surroundings import machine, software
@@ -243,8 +243,7 @@ class _Maker:
         if is_timed(item.path):
             entry["sha256"] = self.digests[item.path]
         if item.log:
-            benchmark = PurePosixPath("benchmarks", *PurePosixPath(item.log[0]).parts[1:]).with_suffix(".tsv")
-            entry |= _measured(self.root / benchmark)
+            entry |= _measured(self.root / benchmark_of(item.log[0]))
         return entry
 
     def _videos(self, inputs: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -339,10 +338,7 @@ def _number(text: str) -> float | int | str | None:
 
 
 def _measured(benchmark: Path) -> dict[str, float]:
-    """CPU seconds and memory of a job, from Snakemake's benchmark file."""
-    try:
-        with open(benchmark, newline="") as file:
-            row = next(csv.DictReader(file, delimiter="\t"))
-        return {"cpu_seconds": float(row["cpu_time"]), "memory_mib": float(row["max_rss"])}
-    except (OSError, StopIteration, KeyError, ValueError):
-        return {}
+    """CPU seconds and memory of a job."""
+    costs = read_costs(benchmark)
+    names = {"cpu_seconds": "cpu_time", "memory_mib": "max_rss"}
+    return {name: costs[theirs] for name, theirs in names.items() if theirs in costs}

@@ -1,12 +1,12 @@
-"""How long the jobs took that made some files: Snakemake writes it down for each job."""
+"""How long the jobs took that made some files, and whether they had a GPU."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from framesift.job_costs import benchmark_of, read_costs
 from framesift.scores import computed_on
 
 
@@ -25,7 +25,7 @@ def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | 
     """
     if benchmarks is None or not files:
         return None
-    taken = [_seconds(Path(benchmarks, *Path(file).parts[1:]).with_suffix(".tsv")) for file in _each(files)]
+    taken = [read_costs(benchmark_of(file, benchmarks)).get("s") for file in _each(files)]
     return sum(seconds for seconds in taken if seconds is not None) if None not in taken else None
 
 
@@ -52,13 +52,3 @@ def _each(files: Sequence[str]) -> list[str]:
 def is_gpu(device: str) -> bool:
     """Whether a result names a GPU as what it was computed on."""
     return device not in ("", "cpu", "server")
-
-
-def _seconds(path: Path) -> float | None:
-    """The column ``s`` of a benchmark, with one line a repetition."""
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            lines = list(csv.DictReader(file, delimiter="\t"))
-        return sum(float(line["s"]) for line in lines) / len(lines) if lines else None
-    except (OSError, KeyError, TypeError, ValueError):
-        return None
