@@ -109,6 +109,16 @@ def test_records_come_back_as_they_were_written(world, files):
     assert read_examples([folder], 8) == given
 
 
+def test_damaged_labels_are_refused(world, tmp_path):
+    path = tmp_path / "examples.parquet"
+    write_examples(path, world.examples[:2], {})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged, or was changed"):
+        read_examples([path], 8)
+
+
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

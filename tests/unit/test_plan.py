@@ -408,6 +408,15 @@ def test_labels_that_are_there_keep_their_division(raw, tmp_path, monkeypatch):
     assert Plan(load_config(raw)).training_inputs(first) == given
 
 
+def test_seconds_of_labels_are_those_of_labelling_and_of_the_scorer_that_stands_in(raw):
+    plan = Plan(load_config(raw))
+    cells = Tables(plan).spec("mllm_ablation_demo")["cells"]
+    [features] = [cell["features"] for cell in cells if cell["scorer"] == "demo_temporal"]
+    labels, scores = (Path(file) for file in features)
+    assert labels.match("results/pseudo_labels/demo/pseudo_labels-*/[*]-of-2.parquet")
+    assert scores.match("results/scores/demo/clip-*/[*]-of-2.parquet")
+
+
 def test_another_scorer_that_stands_in_makes_other_labels_and_another_selector(raw):
     before = Plan(load_config(with_training(raw)))
     raw["scorers"]["demo_clip"]["text"] = "question_and_options"

@@ -387,11 +387,11 @@ class Plan:
         labels, encoder = self.scorer_id(self._labels_of(training)), trained.selector.vision
         before = training.before()
         files = {
-            "examples": [file for name in trained.data for file in self._shard_labels(name, labels)],
+            "examples": [file for name in trained.data for file in self.shard_labels(name, labels)],
             "features": [
                 file for name in (*trained.data, *trained.validation) for file in self._embeddings(name, encoder)
             ],
-            "validation": [file for name in trained.validation for file in self._shard_labels(name, labels)],
+            "validation": [file for name in trained.validation for file in self.shard_labels(name, labels)],
             "instructions": [there(file, f"trained.{training.name}.instructions") for file in trained.instructions],
             "initial": [self.selector(before)] if before.stages else [trained.initial] if trained.initial else [],
         }
@@ -414,7 +414,7 @@ class Plan:
         given = self.training_inputs(training)
         return [word for name, files in given.items() for word in (f"--{name}", *files)]
 
-    def _shard_labels(self, dataset: str, labelled: str) -> list[str]:
+    def shard_labels(self, dataset: str, labelled: str) -> list[str]:
         return self._divided(f"results/pseudo_labels/{dataset}/{labelled}", ".parquet", self.dataset(dataset).shards)
 
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:

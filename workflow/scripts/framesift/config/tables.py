@@ -14,7 +14,9 @@ from framesift.config.steps import Cell, Selecting
 from framesift.encoders import Encoder
 from framesift.errors import InputError
 from framesift.files import file_digest
+from framesift.scorers import ScoreSource
 from framesift.scorers.mllm_selector import MllmSelector
+from framesift.scorers.pseudo_labels import PseudoLabels
 from framesift.spec import canonical_json, spec_id
 
 
@@ -222,11 +224,16 @@ class Tables:
 
     def _features(self, dataset: str, selecting: Selecting) -> list[str]:
         """The files of scores and embeddings behind a selection; ``*`` stands for all shards, for specs to be short."""
-        scorer = selecting.scorer
-        scores = (
-            self.plan.shard_scores(dataset, self.plan.scorer_id(scorer))
-            if isinstance(scorer, Encoder)
-            else self.plan.scores_needed(dataset, selecting)
-        )
+        scores = self._scored(dataset, selecting.scorer) if selecting.scorer else []
         files = [*scores, *self.plan.embeddings_needed(dataset, selecting)]
         return list(dict.fromkeys(re.sub(r"/\d+-of-", "/*-of-", file) for file in files))
+
+    def _scored(self, dataset: str, scorer: ScoreSource) -> list[str]:
+        """What the jobs wrote that looked at frames, or imported scores."""
+        if isinstance(scorer, PseudoLabels):
+            behind = [self.plan.scorers[scorer.stand_in]] if scorer.stand_in else []
+            labels = self.plan.shard_labels(dataset, self.plan.scorer_id(scorer))
+            return [*labels, *(file for one in behind for file in self._scored(dataset, one))]
+        if isinstance(scorer, Encoder):
+            return self.plan.shard_scores(dataset, self.plan.scorer_id(scorer))
+        return [self.plan.scores(dataset, scorer)]
