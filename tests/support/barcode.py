@@ -8,6 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from framesift.video.grid import CandidateGrid
+from framesift.videos import Video, describe_video
+
 H264 = {"crf": "18", "preset": "ultrafast", "threads": "1", "g": "30", "bf": "2"}
 
 
@@ -31,6 +34,16 @@ def write_video(
         for index in range(n_frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image_of(index, size), format="rgb24")))
         container.mux(stream.encode())
+
+
+def described_videos(folder: Path, *lengths: int) -> list[Video]:
+    """Videos v0, v1, ... of so many frames, 10 a second, with their candidates, one a second."""
+    rows = []
+    for number, n_frames in enumerate(lengths):
+        path = folder / f"v{number}.mp4"
+        write_video(path, n_frames, 10)
+        rows.append(describe_video((path.stem, path), CandidateGrid()))
+    return rows
 
 
 def image_of(index: int, size: tuple[int, int]) -> np.ndarray:

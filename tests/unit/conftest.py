@@ -12,3 +12,22 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The tasks of all videos that are decoded for scorers, as they begin."""
+    from framesift import decoding, scoring
+
+    seen = []
+
+    def watched(tasks, *arguments):
+        def noted():
+            for task in tasks:
+                seen.append(task)
+                yield task
+
+        return decoding.decode_all(noted(), *arguments)
+
+    monkeypatch.setattr(scoring, "decode_all", watched)
+    return seen

@@ -32,8 +32,7 @@ from framesift.mllm_selector.labels.settings import LabelSettings, LocalModel
 from framesift.prefetch import decode
 from framesift.questions import NORMALISED, Question
 from framesift.scores import QuestionScores, read_scores, write_scores
-from framesift.video.grid import CandidateGrid
-from framesift.videos import Video, describe_video, write_videos
+from framesift.videos import Video, write_videos
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 N = 6
@@ -68,13 +67,7 @@ def decoded_here(request, monkeypatch):
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
     """Of 15, 22 and 3 candidate frames."""
-    folder = tmp_path_factory.mktemp("videos")
-    rows = []
-    for number, length in enumerate((150, 220, 30)):
-        path = folder / f"v{number}.mp4"
-        barcode.write_video(path, length, 10)
-        rows.append(describe_video((path.stem, path), CandidateGrid()))
-    return rows
+    return barcode.described_videos(tmp_path_factory.mktemp("videos"), 150, 220, 30)
 
 
 @pytest.fixture
