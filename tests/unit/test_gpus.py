@@ -1,4 +1,4 @@
-"""GPUs are lent out one a job; here `nvidia-smi` is a script, and nothing needs a GPU."""
+"""GPUs are lent out to jobs; here `nvidia-smi` is a script, and nothing needs a GPU."""
 
 import os
 import re
@@ -178,6 +178,81 @@ def test_a_killed_job_frees_its_gpu(machine, tmp_path, more):
     assert (tmp_path / "second").read_text().startswith("GPU-aaaa-1 ")
     if more == "fork":
         os.kill(child, signal.SIGKILL)
+
+
+# Several GPUs for one job
+
+THREE = [*TWO, "GPU 2: Fake (UUID: GPU-cccc-3)"]
+
+
+def test_several_gpus_are_those_that_are_free(machine, tmp_path):
+    machine(THREE)
+    first = holder(tmp_path / "first", 60)
+    wait_for(tmp_path / "first.held")
+    try:
+        assert gpus.lease(2) == os.environ["CUDA_VISIBLE_DEVICES"] == "GPU-bbbb-2,GPU-cccc-3"
+        gpus.give_back()
+        assert gpus.lease(2) == "GPU-bbbb-2,GPU-cccc-3"
+    finally:
+        first.kill()
+        first.wait()
+
+
+def test_all_that_a_scheduler_gave_are_taken(machine):
+    machine(THREE, "2,0")
+    assert gpus.lease(2) == "GPU-cccc-3,GPU-aaaa-1"
+
+
+@pytest.mark.parametrize("visible", [None, "1", "0,7"])
+def test_more_gpus_than_there_are_are_refused(machine, visible):
+    machine(TWO if visible else TWO[:1], visible)
+    with pytest.raises(InputError, match=r"there are too few GPUs(.|\n)*expected: 2 GPUs"):
+        gpus.lease(2)
+
+
+def test_who_waits_for_several_holds_none(machine, tmp_path):
+    machine(TWO)
+    first = holder(tmp_path / "first", 60)
+    wait_for(tmp_path / "first.held")
+    both = on_gpus(2, "print(os.environ['CUDA_VISIBLE_DEVICES'])")
+    assert both.stderr is not None
+    assert both.stderr.readline().startswith(f"waiting for 2 GPUs: too many are taken (GPU-aaaa-1: process {first.pid}")
+    assert gpus.lease() == "GPU-bbbb-2"
+    gpus.give_back()
+    first.kill()
+    first.wait()
+    assert both.communicate() == ("GPU-aaaa-1,GPU-bbbb-2\n", "GPU GPU-aaaa-1,GPU-bbbb-2\n")
+
+
+def on_gpus(count: int, code: str) -> subprocess.Popen[str]:
+    """A command on so many GPUs, by the program for that; its log has no times."""
+    start = "import logging, on_gpus; logging.basicConfig(format='%(message)s'); on_gpus.run(on_gpus.main)"
+    command = [sys.executable, "-c", start, str(count)]
+    command += [sys.executable, "-c", f"import os, sys, time; {code}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_command_has_its_gpus_until_it_ends(machine):
+    """The command took the place of the program that took them; it may be killed."""
+    machine(TWO)
+    both = on_gpus(2, "print(os.getpid(), flush=True); time.sleep(60)")
+    assert both.stdout is not None
+    assert int(both.stdout.readline()) == both.pid
+    assert gpus._free(["GPU-aaaa-1", "GPU-bbbb-2"], gpus._folder(), 1) == {}
+    both.kill()
+    both.wait()
+    assert gpus.lease(2) == "GPU-aaaa-1,GPU-bbbb-2"
+
+
+def test_without_gpus_to_choose_from_a_command_just_runs(machine, monkeypatch):
+    machine([])
+    found = on_gpus(2, "print(os.environ.get('CUDA_VISIBLE_DEVICES'))")
+    assert found.communicate() == ("None\n", "")
+    gone = subprocess.run(
+        [sys.executable, str(SCRIPTS / "on_gpus.py"), "1", "no-such-program"], capture_output=True, text=True
+    )
+    assert gone.returncode == 1
+    assert "error: there is no such program" in gone.stderr
 
 
 def test_a_folder_for_locks_that_belongs_to_somebody_else_is_refused(machine, monkeypatch):

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -92,6 +93,7 @@ def trained(settings, files, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     train(stage_1(settings), files, work=folder / "work1", out=folder / "stage1", start=None, device="cpu")
     train(stage_2(), files, work=folder / "work2", out=folder / "stage2", start=folder / "stage1", device="cpu")
+    AcceleratorState._reset_state(reset_partial_state=True)
     return folder
 
 
@@ -336,16 +338,32 @@ def test_the_program_goes_on_after_kill(trained, settings, files, tmp_path):
     assert (tmp_path / "out" / "curves.csv").read_bytes() == (trained / "stage1" / "curves.csv").read_bytes()
 
 
-def test_two_processes_train_what_one_does(trained, settings, files, tmp_path):
-    (tmp_path / "spec.json").write_text(
+def in_two_processes(settings, files, folder):
+    """The command that trains stage 1."""
+    (folder / "spec.json").write_text(
         json.dumps({"selector": spec_of(settings), "stage": spec_of(stage_1(settings).stage)})
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command += [str(SCRIPTS / "train_selector.py"), "--spec", f"@{tmp_path / 'spec.json'}", "--device", "cpu"]
+    command += [SCRIPTS / "train_selector.py", "--spec", f"@{folder / 'spec.json'}", "--device", "cpu"]
     command += ["--examples", *files.examples, "--features", *files.features, "--instructions", *files.instructions]
-    command += ["--validation", *files.validation, "--work", tmp_path / "work", "--out", tmp_path / "out"]
-    command += ["--threads", "1", "--micro-batch", "2", "--readers", "1"]
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    command += ["--validation", *files.validation, "--work", folder / "work", "--out", folder / "out"]
+    return [str(word) for word in [*command, "--threads", "1", "--micro-batch", "2", "--readers", "1"]]
+
+
+def test_processes_end_with_what_started_them(settings, files, tmp_path):
+    launcher = subprocess.Popen(in_two_processes(settings, files, tmp_path), stderr=subprocess.DEVNULL)
+    while not (tmp_path / "work" / "progress.safetensors").is_file():
+        assert launcher.poll() is None
+        time.sleep(0.02)
+    started = psutil.Process(launcher.pid).children(recursive=True)
+    assert len(started) >= 2
+    launcher.kill()
+    launcher.wait()
+    assert not psutil.wait_procs(started, timeout=30)[1]
+
+
+def test_two_processes_train_what_one_does(trained, settings, files, tmp_path):
+    done = subprocess.run(in_two_processes(settings, files, tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     both, alone = curve(tmp_path / "out"), curve(trained / "stage1")
     assert [(row["step"], row["task"]) for row in both] == [(row["step"], row["task"]) for row in alone]
@@ -354,6 +372,13 @@ def test_two_processes_train_what_one_does(trained, settings, files, tmp_path):
         assert next(values) == pytest.approx(next(values), rel=1e-4)
     assert json.loads((tmp_path / "out" / "training.json").read_text())[0]["devices"] == 2
     assert Path(os.devnull).is_char_device()  # where the second process had written its curves
+
+
+def test_a_training_takes_a_gpu_as_every_program_does(settings, files, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "pick_device", lambda device: asked.append(device) or "cpu")
+    train(stage_1(settings, epochs=1), files, work=tmp_path / "work", out=tmp_path / "out", start=None)
+    assert asked == ["auto"]
 
 
 def test_progress_of_another_run_is_refused_and_damaged_progress_made_anew(trained, settings, files, tmp_path, caplog):

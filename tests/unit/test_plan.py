@@ -381,7 +381,12 @@ def test_what_divides_the_work_of_a_training_does_not_change_it(raw):
     before = Plan(load_config(with_training(raw))).trainings
     raw["trained"]["mine"] |= {"gpus": 4}
     raw["trained"]["mine"]["stages"][1] |= {"micro_batch": 2, "gradient_checkpointing": True, "save_every": 7}
-    assert list(before) == list(Plan(load_config(raw)).trainings)
+    after = Plan(load_config(raw)).trainings
+    assert list(before) == list(after)
+    assert {" ".join(one.launcher()) for one in before.values()} == {"python"}
+    assert {" ".join(one.launcher()) for one in after.values()} == {
+        "python workflow/scripts/on_gpus.py 4 torchrun --standalone --nproc-per-node=4"
+    }
 
 
 def test_models_that_label_get_what_decides_no_label_beside_the_spec(raw):
@@ -413,7 +418,7 @@ def test_seconds_of_labels_are_those_of_labelling_and_of_the_scorer_that_stands_
     cells = Tables(plan).spec("mllm_ablation_demo")["cells"]
     [features] = [cell["features"] for cell in cells if cell["scorer"] == "demo_temporal"]
     labels, scores = (Path(file) for file in features)
-    assert labels.match("results/pseudo_labels/demo/pseudo_labels-*/[*]-of-2.parquet")
+    assert labels.match("results/pseudo_labels/demo/pseudo_labels-*/[*]-of-2.json")
     assert scores.match("results/scores/demo/clip-*/[*]-of-2.parquet")
 
 

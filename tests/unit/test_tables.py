@@ -791,15 +791,20 @@ def test_seconds_of_the_jobs_that_scored_and_selected(world, make, monkeypatch):
     assert (uniform["scoring_seconds"], uniform["selecting_seconds"]) == ("", "")  # none needed, and none on disk
 
 
+@pytest.mark.parametrize("summary", [False, True])
 @pytest.mark.parametrize(("device", "share"), [("NVIDIA H200", 1), ("cpu", 0), ("", 0), ("server", 0)])
-def test_seconds_of_a_gpu_are_those_of_files_that_name_one(world, make, monkeypatch, device, share):
+def test_seconds_of_a_gpu_are_those_of_files_that_name_one(world, make, monkeypatch, device, share, summary):
     monkeypatch.chdir(world.folder)
     world.spec["baseline"] = None
     cell = world.cell("AABB", "topk", "clip")
     cell["features"] = ["results/scores.parquet"]
     (world.folder / "results").mkdir()
     (world.folder / "benchmarks").mkdir()
-    write_scores("results/scores.parquet", [], {}, device)
+    if summary:  # of pseudo-labels
+        cell["features"] = ["results/scores.json"]
+        Path("results/scores.json").write_text(json.dumps({"device": device}))
+    else:
+        write_scores("results/scores.parquet", [], {}, device)
     (world.folder / "benchmarks" / "scores.tsv").write_text("s\n4.0\n")
     world.edit(cell["answers"][0], lambda questions: [one.update(device=device) for one in questions.values()])
     [timing] = make(world)[2]

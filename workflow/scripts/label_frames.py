@@ -67,7 +67,7 @@ def main() -> None:
 
     spans = {name: one.spans for name, one in evidence.items()}
     examples = [one.example(settings, spans.get(one.question.question_id, ())) for one in labels if not one.error]
-    write_examples(args.out, examples, args.spec, device_name(device))
+    write_examples(args.out, examples, args.spec)
     if args.as_scores:
         write_scores(args.as_scores, [one.scores() for one in labels], args.spec, device_name(device))
     made = {"spec": args.spec, "device": device_name(device), **summary(settings, labels)}

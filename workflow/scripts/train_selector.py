@@ -1,6 +1,7 @@
 """Train one stage of the M-LLM frame selector, or go on with a stage that was stopped.
 
-Stage 2 takes stage 1's folder as --initial. On several GPUs: accelerate launch workflow/scripts/train_selector.py ...
+Stage 2 takes stage 1's folder as --initial. On two GPUs: on_gpus.py 2 torchrun --standalone --nproc-per-node=2
+workflow/scripts/train_selector.py ...
 """
 
 from pathlib import Path

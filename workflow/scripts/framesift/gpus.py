@@ -1,4 +1,4 @@
-"""One GPU a job: the GPUs of a machine are lent out by file locks, so that two jobs never take the same one.
+"""GPUs of a machine are lent out by file locks, so that two jobs never take the same one.
 
 A lock is an ``flock`` on a file named after the GPU's UUID; the kernel takes it back when its process ends, however
 that happens. Numbers of GPUs are those of ``nvidia-smi``. Schedulers that give a job one GPU are believed.
@@ -13,8 +13,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from framesift.errors import InputError
 
@@ -26,53 +27,75 @@ LOCKS = "FRAMESIFT_GPU_LOCKS"
 #: Seconds between two looks at GPUs that are all taken.
 EVERY = 1.0
 
-_held: tuple[str, int, str | None] | None = None  # the GPU, the descriptor of its lock, VISIBLE as it was
+_held: tuple[str, list[int], str | None] | None = None  # the GPUs, descriptors of their locks, VISIBLE as it was
 
 
-def lease() -> str | None:
-    """Take the first free GPU for the rest of this process, and show CUDA no other; wait while all are taken.
+def lease(count: int = 1) -> str | None:
+    """Take free GPUs for the rest of this process, and show CUDA no other; wait while too few are free.
 
     To be called before anything initialises CUDA, which looks at ``CUDA_VISIBLE_DEVICES`` but once. Where that names
-    several GPUs, one of those is taken; where it names one or none, a scheduler or a user has decided.
+    more GPUs than are wanted, some of those are taken; where it names one or none, a scheduler or a user has decided.
+
+    Parameters
+    ----------
+    count : int
+        How many. They are taken all at once, so two processes never hold what the other waits for.
 
     Returns
     -------
     str or None
-        The GPU's UUID; None where there is nothing to choose from: the choice was made, or ``nvidia-smi`` lists none.
+        The UUIDs with commas between, as in ``CUDA_VISIBLE_DEVICES``; None where there is nothing to choose from: the
+        choice was made, or ``nvidia-smi`` lists none.
 
     Raises
     ------
     InputError
-        Where locks cannot be written.
+        Where locks cannot be written, or there are GPUs, but fewer than `count`.
     """
     global _held
     if _held:
         return _held[0]
-    gpus = [] if chosen() else visible_gpus()
+    gpus = [] if count == 1 and chosen() else visible_gpus()
     if not gpus:
         return None
+    if len(gpus) < count:
+        raise InputError(
+            "there are too few GPUs",
+            value=", ".join(gpus),
+            expected=f"{count} GPUs",
+            hint=f"ask for fewer (gpus), or let {VISIBLE} name more",
+        )
     folder = _folder()
     told = False
-    while not (taken := _first_free(gpus, folder)):
+    while not (taken := _free(gpus, folder, count)):
         if not told:
             holders = "; ".join(f"{gpu}: {_holder(folder, gpu)}" for gpu in gpus)
-            log.info("waiting for a GPU: %s taken (%s)", "the only one is" if len(gpus) == 1 else "all are", holders)
+            wanted = "a GPU" if count == 1 else f"{count} GPUs"
+            state = "the only one is" if len(gpus) == 1 else "all are" if count == 1 else "too many are"
+            log.info("waiting for %s: %s taken (%s)", wanted, state, holders)
             told = True
         time.sleep(EVERY * random.uniform(0.5, 1.0))
-    gpu, descriptor = taken
-    _held = gpu, descriptor, os.environ.get(VISIBLE)
-    os.environ[VISIBLE] = gpu
-    log.info("GPU %s", gpu)
-    return gpu
+    names = ",".join(taken)
+    _held = names, list(taken.values()), os.environ.get(VISIBLE)
+    os.environ[VISIBLE] = names
+    log.info("GPU %s", names)
+    return names
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Go on as another program, which has the GPUs that were taken until it ends."""
+    for descriptor in _held[1] if _held else ():
+        os.set_inheritable(descriptor, True)
+    os.execvp(command[0], [*command])
 
 
 def give_back() -> None:
-    """Let another process have the GPU, where one was taken; only for a process that has not initialised CUDA."""
+    """Let other processes have what was taken; only for a process that has not initialised CUDA."""
     global _held
     if _held:
-        _, descriptor, before = _held
+        _, descriptors, before = _held
         _held = None
-        os.close(descriptor)
+        _close(descriptors)
         if before is None:
             os.environ.pop(VISIBLE, None)
         else:
@@ -143,22 +166,37 @@ def _lock_file(folder: Path, gpu: str) -> Path:
     return folder / re.sub(r"[^A-Za-z0-9-]", "_", gpu)
 
 
-def _first_free(gpus: Sequence[str], folder: Path) -> tuple[str, int] | None:
-    """The first GPU whose lock could be had, and the lock's descriptor."""
+def _free(gpus: Sequence[str], folder: Path, count: int) -> dict[str, int]:
+    """The first `count` GPUs whose locks could be had, with the locks' descriptors; none where there are fewer."""
+    taken: dict[str, int] = {}
+    for gpu in gpus:
+        if len(taken) < count and (descriptor := _locked(_lock_file(folder, gpu))) is not None:
+            taken[gpu] = descriptor
+    if len(taken) == count:
+        return taken
+    _close(taken.values())
+    return {}
+
+
+def _locked(file: Path) -> int | None:
+    """The descriptor of a file that this process has locked; None where another has."""
     import fcntl
 
-    for gpu in gpus:
-        descriptor = os.open(_lock_file(folder, gpu), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            continue
-        os.truncate(descriptor, 0)
-        program = Path(sys.argv[0]).name
-        os.write(descriptor, f"process {os.getpid()}, {program}, since {time.strftime('%F %T')}".encode())
-        return gpu, descriptor
-    return None
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    os.truncate(descriptor, 0)
+    program = Path(sys.argv[0]).name
+    os.write(descriptor, f"process {os.getpid()}, {program}, since {time.strftime('%F %T')}".encode())
+    return descriptor
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _holder(folder: Path, gpu: str) -> str:
@@ -169,10 +207,10 @@ def _holder(folder: Path, gpu: str) -> str:
 
 
 def _forget() -> None:
-    """A forked child that outlived this process would keep the lock, though it cannot use the GPU."""
+    """A forked child that outlived this process would keep the locks, though it cannot use the GPUs."""
     global _held
     if _held:
-        os.close(_held[1])
+        _close(_held[1])
         _held = None
 
 

@@ -415,6 +415,7 @@ class Plan:
         return [word for name, files in given.items() for word in (f"--{name}", *files)]
 
     def shard_labels(self, dataset: str, labelled: str) -> list[str]:
+        """The files of labels; beside each lies one with what was made on what, as JSON."""
         return self._divided(f"results/pseudo_labels/{dataset}/{labelled}", ".parquet", self.dataset(dataset).shards)
 
     def scores_needed(self, dataset: str, selecting: Selecting) -> list[str]:

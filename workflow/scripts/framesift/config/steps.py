@@ -66,5 +66,7 @@ class Training:
 
     def launcher(self) -> list[str]:
         """What runs a stage: Python, or on several GPUs one process each."""
-        gpus = self.trained.gpus
-        return ["python"] if gpus == 1 else ["torchrun", "--standalone", f"--nproc-per-node={gpus}"]
+        gpus = str(self.trained.gpus)
+        if gpus == "1":
+            return ["python"]
+        return ["python", "workflow/scripts/on_gpus.py", gpus, "torchrun", "--standalone", f"--nproc-per-node={gpus}"]

@@ -233,7 +233,8 @@ class Tables:
         if isinstance(scorer, PseudoLabels):
             behind = [self.plan.scorers[scorer.stand_in]] if scorer.stand_in else []
             labels = self.plan.shard_labels(dataset, self.plan.scorer_id(scorer))
-            return [*labels, *(file for one in behind for file in self._scored(dataset, one))]
+            summaries = [str(Path(file).with_suffix(".json")) for file in labels]  # these say on what they were made
+            return [*summaries, *(file for one in behind for file in self._scored(dataset, one))]
         if isinstance(scorer, Encoder):
             return self.plan.shard_scores(dataset, self.plan.scorer_id(scorer))
         return [self.plan.scores(dataset, scorer)]

@@ -84,8 +84,8 @@ class Instruction(_Record):
 Record = TypeVar("Record", bound=_Record)
 
 
-def write_examples(path: str | Path, examples: Iterable[Example], spec: object, device: str = "") -> None:
-    """Write examples as parquet, sorted by question id; its metadata say the spec, and what the labels were made on."""
+def write_examples(path: str | Path, examples: Iterable[Example], spec: object) -> None:
+    """Write examples as parquet, sorted by question id; the spec of what made them goes into its metadata."""
     import pyarrow as pa
 
     columns = [
@@ -96,7 +96,7 @@ def write_examples(path: str | Path, examples: Iterable[Example], spec: object, 
         ("times", pa.list_(pa.float64())),
         ("spans", pa.list_(pa.list_(pa.float64()))),
     ]
-    _write(path, columns, examples, {"spec": canonical_json(spec), "device": device})
+    _write(path, columns, examples, spec)
 
 
 def write_instructions(path: str | Path, instructions: Iterable[Instruction], spec: object) -> None:
@@ -104,7 +104,7 @@ def write_instructions(path: str | Path, instructions: Iterable[Instruction], sp
     import pyarrow as pa
 
     names = ("question_id", "video_id", "prompt", "response")
-    _write(path, [(name, pa.string()) for name in names], instructions, {"spec": canonical_json(spec)})
+    _write(path, [(name, pa.string()) for name in names], instructions, spec)
 
 
 def read_examples(paths: Sequence[str | Path], n: int) -> list[Example]:
@@ -143,12 +143,12 @@ def files_of(paths: Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def _write(path: str | Path, columns: list, records: Iterable[_Record], metadata: dict[str, str]) -> None:
+def _write(path: str | Path, columns: list, records: Iterable[_Record], spec: object) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     rows = [record.model_dump() for record in sorted(records, key=lambda record: record.question_id)]
-    schema = pa.schema(columns, metadata=metadata)
+    schema = pa.schema(columns, metadata={"spec": canonical_json(spec)})
     with sealed(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 

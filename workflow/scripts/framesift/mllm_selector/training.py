@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ from framesift.mllm_selector.examples import Example, files_of, read_examples, r
 from framesift.mllm_selector.progress import Curves, Progress, curves_text
 from framesift.mllm_selector.settings import SelectorSettings, Stage, TrainingSpec
 from framesift.mllm_selector.validation import judge, means
-from framesift.models import device_name, model_digest
+from framesift.models import device_name, model_digest, pick_device
 from framesift.spec import spec_id, spec_of
 
 #: Steps between two lines of the log.
@@ -98,6 +100,10 @@ def train(
     from accelerate.utils import DistributedDataParallelKwargs
 
     stage = spec.stage
+    if "LOCAL_RANK" in os.environ:  # one of several processes, which share the GPUs that on_gpus.py took
+        Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    else:
+        device = pick_device(device)
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision="bf16" if stage.precision == "bfloat16" else "no",
@@ -316,6 +322,13 @@ def _data(
         if not group and kind != "validation":
             raise InputError("there are no records", field=kind)
     return Reader(settings, tokenizer, features), records, validation
+
+
+def _end_with(parent: int) -> None:
+    """What torchrun starts is in sessions of its own, and would go on where torchrun is killed."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
 
 
 def _versions() -> dict[str, str]:

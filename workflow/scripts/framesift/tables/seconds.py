@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from framesift.files import read_json
 from framesift.job_costs import benchmark_of, read_costs
 from framesift.scores import computed_on
 
@@ -30,9 +31,10 @@ def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | 
 
 
 def on_gpu(files: Sequence[str]) -> bool:
-    """Whether tables of scores say that a GPU computed them; files of another kind do not."""
-    tables = [file for file in _each(files) if file.endswith(".parquet") and Path(file).is_file()]
-    return any(is_gpu(computed_on(file)) for file in tables)
+    """Whether files of scores, or the summaries of labels, say that a GPU made them; embeddings do not say it."""
+    devices = {".parquet": computed_on, ".json": lambda file: read_json(file)["device"]}
+    there = [file for file in map(Path, _each(files)) if file.suffix in devices and file.is_file()]
+    return any(is_gpu(devices[file.suffix](file)) for file in there)
 
 
 def _each(files: Sequence[str]) -> list[str]:

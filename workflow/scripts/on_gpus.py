@@ -1,0 +1,31 @@
+"""Run a command with so many GPUs of this machine to itself: on_gpus.py 2 torchrun --nproc-per-node=2 ...
+
+It waits until they are free. A machine without nvidia-smi has nothing to choose from: there the command just runs.
+"""
+
+import argparse
+import logging
+
+from framesift import gpus
+from framesift.cli import parser, run
+from framesift.errors import InputError
+
+log = logging.getLogger("framesift")
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("count", type=int, help="how many GPUs, all at once")
+    options.add_argument("command", nargs=argparse.REMAINDER, help="what to run, with its options")
+    args = options.parse_args()
+    if args.count < 1 or not args.command:
+        options.error("a number of GPUs and a command are needed")
+    gpus.lease(args.count)
+    try:
+        gpus.become(args.command)
+    except FileNotFoundError:
+        raise InputError("there is no such program", value=args.command[0]) from None
+
+
+if __name__ == "__main__":
+    run(main)
