@@ -23,7 +23,7 @@ try:
     plan = Plan(load_config(config, workflow.configfiles))
 except InputError as error:
     raise WorkflowError(f"the configuration cannot be used\n  {error}") from None
-tables = Tables(plan)
+sources, tables = plan.sources, Tables(plan)
 
 
 wildcard_constraints:

@@ -14,7 +14,7 @@ rule download_dataset:
     resources:
         keep_archives=lambda wc: int(plan.dataset(wc.dataset).keep_archives),
     params:
-        spec=lambda wc: plan.spec(plan.sources.download_spec(wc.dataset)),
+        spec=lambda wc: plan.spec(sources.download_spec(wc.dataset)),
         code=lambda wc: plan.code("download_dataset.py", plan.dataset(wc.dataset)),
     message:
         "Looking for the files of {wildcards.dataset}; what is missing comes from the hub (progress: {log})"
@@ -25,7 +25,7 @@ rule download_dataset:
 
 rule convert_labels:
     input:
-        lambda wc: plan.sources.original_labels(wc.dataset),
+        lambda wc: sources.original_labels(wc.dataset),
     output:
         "results/labels/{dataset}.json",
     log:
@@ -38,7 +38,7 @@ rule convert_labels:
         spec=lambda wc: plan.spec(plan.convert_spec(wc.dataset)),
         code=lambda wc: plan.code("convert_labels.py", plan.dataset(wc.dataset)),
         labels=lambda wc: plan.dataset(wc.dataset).labels_file.as_posix(),
-        state=lambda wc: plan.sources.label_state(wc.dataset),
+        state=lambda wc: sources.label_state(wc.dataset),
     message:
         "Converting the labels of {wildcards.dataset}"
     shell:
@@ -50,7 +50,7 @@ rule convert_labels:
 rule index_videos:
     input:
         labels="results/labels/{dataset}.json",
-        videos=lambda wc: plan.sources.video_files(wc.dataset),
+        videos=lambda wc: sources.video_files(wc.dataset),
     output:
         "results/videos/{dataset}-{grid}.parquet",
     log:
@@ -66,7 +66,7 @@ rule index_videos:
     params:
         spec=lambda wc: plan.spec(plan.index_spec(wc.dataset)),
         code=lambda wc: plan.code("index_videos.py", plan.dataset(wc.dataset)),
-        state=lambda wc: plan.sources.video_state(wc.dataset),
+        state=lambda wc: sources.video_state(wc.dataset),
         folder=lambda wc: plan.dataset(wc.dataset).video_dir,
     message:
         "Probing the videos of {wildcards.dataset}"

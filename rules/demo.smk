@@ -11,11 +11,11 @@ rule make_demo_labels:
     benchmark:
         "benchmarks/{world}/labels.tsv"
     wildcard_constraints:
-        world="|".join(plan.sources.worlds),
+        world="|".join(sources.worlds),
     conda:
         "../envs/demo.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.sources.worlds[wc.world]),
+        spec=lambda wc: plan.spec(sources.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_labels.py"),
     message:
         "Writing the questions of the world {wildcards.world}"
@@ -26,17 +26,17 @@ rule make_demo_labels:
 
 rule make_demo_video:
     output:
-        plan.sources.demo_video("{world}", "{video}"),
+        sources.demo_video("{world}", "{video}"),
     log:
         "logs/{world}/videos/{video}.log",
     benchmark:
         "benchmarks/{world}/videos/{video}.tsv"
     wildcard_constraints:
-        world="|".join(plan.sources.worlds),
+        world="|".join(sources.worlds),
     conda:
         "../envs/demo.yaml"
     params:
-        spec=lambda wc: plan.spec(plan.sources.worlds[wc.world]),
+        spec=lambda wc: plan.spec(sources.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_video.py"),
     message:
         "Rendering {wildcards.video} of the world {wildcards.world}"
@@ -57,7 +57,7 @@ rule train_demo_model:
     resources:
         gpu=1,
     params:
-        spec=lambda wc: plan.spec(plan.sources.demo_training(wc.model)),
+        spec=lambda wc: plan.spec(sources.demo_training(wc.model)),
         code=lambda wc: plan.code("train_demo_model.py"),
     message:
         "Training the demo's {wildcards.model} to its validation target"

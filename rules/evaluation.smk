@@ -8,9 +8,9 @@ rule evaluate:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         selection="results/selections/{dataset}/{selecting}.json",
-        weights=lambda wc: plan.sources.weights(plan.answerers[wc.answerer].answerer),
+        weights=lambda wc: sources.weights(plan.answerers[wc.answerer].answerer),
         checkpoint=lambda wc: ancient(
-            plan.sources.checkpoint(plan.answerers[wc.answerer].answerer)
+            sources.checkpoint(plan.answerers[wc.answerer].answerer)
         ),
     output:
         "results/answers/{dataset}/{answerer}/{selecting}/{chunk}-of-{n}.json",
@@ -36,9 +36,7 @@ rule evaluate:
             plan.answerers[wc.answerer].answerer,
             plan.dataset(wc.dataset),
         ),
-        subtitles=lambda wc: plan.sources.subtitles(
-            wc.dataset, plan.answerers[wc.answerer]
-        ),
+        subtitles=lambda wc: sources.subtitles(wc.dataset, plan.answerers[wc.answerer]),
         # looking at `threads` keeps these from causing reruns: they change no answer
         connection=lambda wc, threads: plan.spec(
             plan.answerers[wc.answerer].answerer.connection()
@@ -61,7 +59,7 @@ rule evaluate:
 # A finished run of lmms-eval, whoever did it, as answers.
 rule import_run:
     input:
-        unpack(lambda wc: plan.sources.run_files(wc.run)),
+        unpack(lambda wc: sources.run_files(wc.run)),
         labels="results/labels/{dataset}.json",
     output:
         "results/answers/{dataset}/runs/{run}.json",

@@ -7,8 +7,8 @@ rule score_frames:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
-        weights=lambda wc: plan.sources.weights(plan.scorers[wc.scorer]),
-        checkpoint=lambda wc: ancient(plan.sources.checkpoint(plan.scorers[wc.scorer])),
+        weights=lambda wc: sources.weights(plan.scorers[wc.scorer]),
+        checkpoint=lambda wc: ancient(sources.checkpoint(plan.scorers[wc.scorer])),
     output:
         "results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet",
     log:
@@ -44,10 +44,8 @@ rule embed_frames:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
-        weights=lambda wc: plan.sources.weights(plan.encoders[wc.encoder]),
-        checkpoint=lambda wc: ancient(
-            plan.sources.checkpoint(plan.encoders[wc.encoder])
-        ),
+        weights=lambda wc: sources.weights(plan.encoders[wc.encoder]),
+        checkpoint=lambda wc: ancient(sources.checkpoint(plan.encoders[wc.encoder])),
     output:
         "results/embeddings/{dataset}/{encoder}/{shard}-of-{n}.safetensors",
     log:

@@ -36,12 +36,8 @@ rule import_selection:
     input:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
-        original=lambda wc: plan.sources.imported(plan.selectings[wc.imported])[
-            "original"
-        ],
-        selection=lambda wc: plan.sources.imported(plan.selectings[wc.imported])[
-            "selection"
-        ],
+        original=lambda wc: sources.imported(plan.selectings[wc.imported])["original"],
+        selection=lambda wc: sources.imported(plan.selectings[wc.imported])["selection"],
     output:
         "results/selections/{dataset}/{imported}.json",
     log:

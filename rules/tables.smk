@@ -6,7 +6,7 @@ rule measure_selections:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
         videos=lambda wc: plan.videos(plan.table(wc.table).dataset),
-        evidence=lambda wc: plan.sources.evidence(plan.table(wc.table).dataset),
+        evidence=lambda wc: sources.evidence(plan.table(wc.table).dataset),
         embeddings=lambda wc: tables.measured_embeddings(wc.table),
         selections=lambda wc: [
             cell["selection"] for cell in tables.measure_spec(wc.table)["selections"]
@@ -36,7 +36,7 @@ rule make_table:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
         videos=lambda wc: tables.videos_of(wc.table),
-        evidence=lambda wc: plan.sources.evidence(plan.table(wc.table).dataset),
+        evidence=lambda wc: sources.evidence(plan.table(wc.table).dataset),
         selections=lambda wc: [
             cell["selection"]
             for cell in tables.spec(wc.table)["cells"]

@@ -9,17 +9,17 @@ rule label_frames:
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
         scores=lambda wc: plan.stand_in_scores(wc.dataset, plan.scorers[wc.labelled]),
-        evidence=lambda wc: plan.sources.evidence(wc.dataset),
+        evidence=lambda wc: sources.evidence(wc.dataset),
         weights=lambda wc: [
             file
             for one in plan.scorers[wc.labelled].labellers()
-            for file in plan.sources.weights(one)
+            for file in sources.weights(one)
         ],
         checkpoints=lambda wc: ancient(
             [
                 file
                 for one in plan.scorers[wc.labelled].labellers()
-                for file in plan.sources.checkpoint(one)
+                for file in sources.checkpoint(one)
             ]
         ),
     output:
