@@ -216,7 +216,9 @@ def test_who_waits_for_several_holds_none(machine, tmp_path):
     wait_for(tmp_path / "first.held")
     both = on_gpus(2, "print(os.environ['CUDA_VISIBLE_DEVICES'])")
     assert both.stderr is not None
-    assert both.stderr.readline().startswith(f"waiting for 2 GPUs: too many are taken (GPU-aaaa-1: process {first.pid}")
+    waiting = both.stderr.readline()
+    assert waiting.startswith(f"waiting for 2 GPUs: too many are taken (GPU-aaaa-1: process {first.pid}, -c, since ")
+    assert "GPU-bbbb-2" not in waiting
     assert gpus.lease() == "GPU-bbbb-2"
     gpus.give_back()
     first.kill()
@@ -238,7 +240,7 @@ def test_a_command_has_its_gpus_until_it_ends(machine):
     both = on_gpus(2, "print(os.getpid(), flush=True); time.sleep(60)")
     assert both.stdout is not None
     assert int(both.stdout.readline()) == both.pid
-    assert gpus._free(["GPU-aaaa-1", "GPU-bbbb-2"], gpus._folder(), 1) == {}
+    assert gpus._lock(["GPU-aaaa-1", "GPU-bbbb-2"], gpus._folder(), 1) == {}
     both.kill()
     both.wait()
     assert gpus.lease(2) == "GPU-aaaa-1,GPU-bbbb-2"

@@ -67,14 +67,19 @@ def lease(count: int = 1) -> str | None:
         )
     folder = _folder()
     told = False
-    while not (taken := _free(gpus, folder, count)):
+    while len(taken := _lock(gpus, folder, count)) < count:
+        _close(taken.values())
         if not told:
-            holders = "; ".join(f"{gpu}: {_holder(folder, gpu)}" for gpu in gpus)
+            holders = "; ".join(f"{gpu}: {_holder(folder, gpu)}" for gpu in gpus if gpu not in taken)
             wanted = "a GPU" if count == 1 else f"{count} GPUs"
-            state = "the only one is" if len(gpus) == 1 else "all are" if count == 1 else "too many are"
+            state = "the only one is" if len(gpus) == 1 else "too many are" if taken else "all are"
             log.info("waiting for %s: %s taken (%s)", wanted, state, holders)
             told = True
         time.sleep(EVERY * random.uniform(0.5, 1.0))
+    for descriptor in taken.values():
+        os.truncate(descriptor, 0)
+        program = Path(sys.argv[0]).name
+        os.write(descriptor, f"process {os.getpid()}, {program}, since {time.strftime('%F %T')}".encode())
     names = ",".join(taken)
     _held = names, list(taken.values()), os.environ.get(VISIBLE)
     os.environ[VISIBLE] = names
@@ -166,32 +171,21 @@ def _lock_file(folder: Path, gpu: str) -> Path:
     return folder / re.sub(r"[^A-Za-z0-9-]", "_", gpu)
 
 
-def _free(gpus: Sequence[str], folder: Path, count: int) -> dict[str, int]:
-    """The first `count` GPUs whose locks could be had, with the locks' descriptors; none where there are fewer."""
-    taken: dict[str, int] = {}
-    for gpu in gpus:
-        if len(taken) < count and (descriptor := _locked(_lock_file(folder, gpu))) is not None:
-            taken[gpu] = descriptor
-    if len(taken) == count:
-        return taken
-    _close(taken.values())
-    return {}
-
-
-def _locked(file: Path) -> int | None:
-    """The descriptor of a file that this process has locked; None where another has."""
+def _lock(gpus: Sequence[str], folder: Path, count: int) -> dict[str, int]:
+    """The first GPUs that nobody has, at most `count`, with the descriptors of their locks."""
     import fcntl
 
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    os.truncate(descriptor, 0)
-    program = Path(sys.argv[0]).name
-    os.write(descriptor, f"process {os.getpid()}, {program}, since {time.strftime('%F %T')}".encode())
-    return descriptor
+    taken: dict[str, int] = {}
+    for gpu in gpus:
+        if len(taken) == count:
+            break
+        descriptor = os.open(_lock_file(folder, gpu), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            taken[gpu] = descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+    return taken
 
 
 def _close(descriptors: Iterable[int]) -> None:
