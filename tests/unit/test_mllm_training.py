@@ -22,7 +22,7 @@ import tiny_mllm
 from framesift.code import SCRIPTS
 from framesift.errors import InputError
 from framesift.mllm_selector import training
-from framesift.mllm_selector.batches import MicroBatches, Reader, VideoFeatures, drawn, rounds
+from framesift.mllm_selector.batches import Draws, MicroBatches, Reader, VideoFeatures, rounds
 from framesift.mllm_selector.checkpoint import from_pretrained, new_selector
 from framesift.mllm_selector.examples import (
     Example,
@@ -168,24 +168,24 @@ def alone(size):
 
 
 def test_every_record_is_drawn_once_a_pass_and_any_batch_alone_is_the_same():
-    first = [drawn(alone(20), 4, (7, 1), number) for number in range(10)]
+    first = [Draws(alone(20), 4, (7, 1))[number] for number in range(10)]
     assert (
         Counter(np.concatenate(first[:5]).tolist()) == Counter(range(20)) == Counter(np.concatenate(first[5:]).tolist())
     )
     assert np.concatenate(first[:5]).tolist() != np.concatenate(first[5:]).tolist()
-    assert [drawn(alone(20), 4, (7, 1), number).tolist() for number in (7, 3)] == [first[7].tolist(), first[3].tolist()]
-    assert drawn(alone(20), 4, (8, 1), 0).tolist() != first[0].tolist()
-    short = [drawn(alone(5), 4, (0,), number) for number in range(2)]
+    assert [Draws(alone(20), 4, (7, 1))[number].tolist() for number in (7, 3)] == [first[7].tolist(), first[3].tolist()]
+    assert Draws(alone(20), 4, (8, 1))[0].tolist() != first[0].tolist()
+    short = [Draws(alone(5), 4, (0,))[number] for number in range(2)]
     assert [len(batch) for batch in short] == [4, 4]
     assert set(np.concatenate(short).tolist()) == set(range(5))
-    assert drawn(alone(3), 8, (0,), 0).tolist().count(0) >= 2
+    assert Draws(alone(3), 8, (0,))[0].tolist().count(0) >= 2
     assert rounds(5, 4) == 2
 
 
 def test_examples_of_a_video_are_drawn_together_on_request(settings, world):
     reader = Reader(settings, None, VideoFeatures([world.features]))
     stage = FirstStage(tasks=("importance",), batch_size=4, by_video=True)
-    groups = MicroBatches(reader, {"importance": world.examples}, stage).groups["importance"]
+    groups = MicroBatches(reader, {"importance": world.examples}, stage).draws["importance"].groups
     numbers = np.concatenate(groups).tolist()
     assert sorted(numbers) == list(range(len(world.examples)))
     videos = [world.examples[number].video_id for number in numbers]

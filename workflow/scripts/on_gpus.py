@@ -4,13 +4,10 @@ It waits until they are free. A machine without nvidia-smi has nothing to choose
 """
 
 import argparse
-import logging
 
 from framesift import gpus
 from framesift.cli import parser, run
 from framesift.errors import InputError
-
-log = logging.getLogger("framesift")
 
 
 def main() -> None:

@@ -76,10 +76,10 @@ def lease(count: int = 1) -> str | None:
             log.info("waiting for %s: %s taken (%s)", wanted, state, holders)
             told = True
         time.sleep(EVERY * random.uniform(0.5, 1.0))
+    holder = f"process {os.getpid()}, {Path(sys.argv[0]).name}, since {time.strftime('%F %T')}".encode()
     for descriptor in taken.values():
         os.truncate(descriptor, 0)
-        program = Path(sys.argv[0]).name
-        os.write(descriptor, f"process {os.getpid()}, {program}, since {time.strftime('%F %T')}".encode())
+        os.write(descriptor, holder)
     names = ",".join(taken)
     _held = names, list(taken.values()), os.environ.get(VISIBLE)
     os.environ[VISIBLE] = names

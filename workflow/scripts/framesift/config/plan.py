@@ -375,7 +375,7 @@ class Plan:
 
     def stand_in_scores(self, dataset: str, scorer: PseudoLabels) -> list[str]:
         """The scores that stand in for the verdicts of a VLM, where some do."""
-        return [f"results/scores/{dataset}/{scorer.stand_in}.parquet"] if scorer.stand_in else []
+        return [self.scores(dataset, self.scorers[scorer.stand_in])] if scorer.stand_in else []
 
     def selector(self, training: Training) -> str:
         """The folder of a selector that is trained."""

@@ -134,24 +134,22 @@ class Reader:
 
     def _frames(self, records: Sequence[Example | Instruction]) -> tuple[Tensor, Tensor]:
         """The frames of each video once, and which of the videos each record is about."""
-        videos: dict[str, Tensor] = {}
+        videos = {video: self.features[video] for video in dict.fromkeys(record.video_id for record in records)}
         for record in records:
-            features = self._of(record)
-            videos.setdefault(record.video_id, in_slots(features, self.settings.n))
+            self._check(record, len(videos[record.video_id]))
         places = {video: place for place, video in enumerate(videos)}
-        return torch.stack([*videos.values()]), torch.tensor([places[record.video_id] for record in records])
+        frames = torch.stack([in_slots(features, self.settings.n) for features in videos.values()])
+        return frames, torch.tensor([places[record.video_id] for record in records])
 
-    def _of(self, record: Example | Instruction) -> np.ndarray:
-        features = self.features[record.video_id]
-        expected = len(set(record.frames)) if isinstance(record, Example) else min(len(features), self.settings.n)
-        if len(features) != expected:
+    def _check(self, record: Example | Instruction, embedded: int) -> None:
+        expected = len(set(record.frames)) if isinstance(record, Example) else min(embedded, self.settings.n)
+        if embedded != expected:
             raise InputError(
                 "the frames of an example are not those that were embedded",
                 field=f"question {record.question_id}",
-                value=f"{expected} frames, {len(features)} embedded",
+                value=f"{expected} frames, {embedded} embedded",
                 hint="label and embed with the same candidates and the same number of frames",
             )
-        return features
 
 
 def rounds(size: int, batch: int) -> int:
@@ -159,16 +157,25 @@ def rounds(size: int, batch: int) -> int:
     return -(-size // batch)
 
 
-def drawn(groups: Sequence[np.ndarray], batch: int, seed: Sequence[int], number: int) -> np.ndarray:
-    """The records of batch `number` (from 0, over all passes): a function of its arguments alone.
+class Draws:
+    """Batches of records by number (from 0, over all passes): each a function of the arguments and its number alone.
 
-    Each pass has an order of groups of its own; where its last batch is short, it is filled from the beginning of that
-    order.
+    Each pass has an order of groups of its own, kept until a batch of another pass is asked for. Where its last batch
+    is short, it is filled from the beginning of that order.
     """
-    size = sum(map(len, groups))
-    epoch, place = divmod(number, rounds(size, batch))
-    order = np.concatenate([groups[i] for i in np.random.default_rng([*seed, epoch]).permutation(len(groups))])
-    return np.resize(order, rounds(size, batch) * batch)[place * batch : (place + 1) * batch]
+
+    def __init__(self, groups: Sequence[np.ndarray], batch: int, seed: Sequence[int]) -> None:
+        self.groups, self.batch, self.seed = groups, batch, seed
+        self.rounds = rounds(sum(map(len, groups)), batch)
+        self._order: tuple[int, np.ndarray] = -1, np.empty(0)
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        epoch, place = divmod(number, self.rounds)
+        if self._order[0] != epoch:
+            groups = np.random.default_rng([*self.seed, epoch]).permutation(len(self.groups))
+            order = np.concatenate([self.groups[i] for i in groups])
+            self._order = epoch, np.resize(order, self.rounds * self.batch)
+        return self._order[1][place * self.batch : (place + 1) * self.batch]
 
 
 class MicroBatches(torch.utils.data.Dataset[Batch]):
@@ -197,8 +204,11 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
                 value=stage.batch_size,
                 expected=f"a multiple of {world} x {stage.micro_batch}",
             )
-        self.world, self.parts = world, share // self.micro
-        self.groups = {task: _groups(of_task, stage.by_video) for task, of_task in records.items()}
+        self.parts = share // self.micro
+        self.draws = {
+            task: Draws(_groups(records[task], stage.by_video), stage.batch_size, self._seed(task))
+            for task in stage.tasks
+        }
         self.epoch_steps = len(stage.tasks) * rounds(len(records["importance"]), stage.batch_size)
         self.steps = min(stage.epochs * self.epoch_steps, stage.max_steps or 2**62)
 
@@ -209,15 +219,17 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         """Tasks take turns step by step."""
         return self.stage.tasks[step % len(self.stage.tasks)]
 
+    def _seed(self, task: Task) -> tuple[int, int, int]:
+        return self.stage.seed, self.stage.stage, self.stage.tasks.index(task)
+
     def __getitem__(self, number: int) -> Batch:
         step, part = divmod(number, self.parts)
         task, records = self.task(step), self.records[self.task(step)]
-        seed = (self.stage.seed, self.stage.stage, self.stage.tasks.index(task))
-        chosen = drawn(self.groups[task], self.stage.batch_size, seed, step // len(self.stage.tasks))
+        chosen = self.draws[task][step // len(self.stage.tasks)]
         mine = chosen[(self.rank * self.parts + part) * self.micro :][: self.micro]
         if task == "instruction":
             return self.reader.instruction([records[i] for i in mine])
-        shifts = np.random.default_rng([*seed, number, self.rank]) if self.stage.shift else None
+        shifts = np.random.default_rng([*self._seed(task), number, self.rank]) if self.stage.shift else None
         return self.reader.importance([records[i] for i in mine], shifts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -144,13 +144,16 @@ class Labelling:
             errors |= self._look(usable, questions)
         usable = [video for video in usable if video.video_id not in errors]
         read = self._read(usable, questions) if self.settings.captions else {}
-        return [
-            Labels(question, video, error=errors[video.video_id])
-            if video.video_id in errors
-            else self._labels(question, video, read.get(question.question_id))
-            for video in videos
-            for question in questions[video.video_id]
-        ]
+        spatial = looks and self.settings.spatial
+        labels = []
+        for video in videos:
+            asked_of = questions[video.video_id]
+            if video.video_id in errors:
+                labels += [Labels(question, video, error=errors[video.video_id]) for question in asked_of]
+                continue
+            with closing(self._records(self.settings.vlm, video)) if spatial else nullcontext() as seen:
+                labels += [self._labels(question, video, seen, read.get(question.question_id)) for question in asked_of]
+        return labels
 
     def _look(self, videos: Sequence[Video], questions: Questions) -> dict[str, str]:
         assert not isinstance(self.settings.vlm, ScorerStandIn)
@@ -175,13 +178,13 @@ class Labelling:
             log.info("captions were read: %s", ", ".join(f"{name} {n}" for name, n in sorted(took.items())))
         return read
 
-    def _labels(self, question: Question, video: Video, read: Read | None) -> Labels:
+    def _labels(self, question: Question, video: Video, seen: Records | None, read: Read | None) -> Labels:
         settings = self.settings
         m = combine.labelled_positions(len(video.frames), settings.n, settings.n_label)
         spatial = temporal = None
         undecided = 0
         if settings.spatial:
-            values = self._spatial(question, video, m)
+            values = self._spatial(question, video, seen, m)
             if isinstance(values, str):
                 return Labels(question, video, error=values)
             undecided = int((~np.isfinite(values)).sum())
@@ -199,11 +202,12 @@ class Labelling:
         importance = combine.average(spatial, temporal, settings.weight)
         return Labels(question, video, None, m, importance, undecided, read)
 
-    def _spatial(self, question: Question, video: Video, positions: np.ndarray) -> np.ndarray | str:
+    def _spatial(
+        self, question: Question, video: Video, seen: Records | None, positions: np.ndarray
+    ) -> np.ndarray | str:
         """What is to be scaled to spatial labels; or why there is nothing."""
-        if not isinstance(self.settings.vlm, ScorerStandIn):
-            with closing(self._records(self.settings.vlm, video)) as records:
-                return self.looking.spatial(records, video, question)
+        if seen is not None:
+            return self.looking.spatial(seen, video, question)
         found = self.scores.get(question.question_id)
         if found is None or (found.error is None and found.frames != video.frames):
             raise InputError(

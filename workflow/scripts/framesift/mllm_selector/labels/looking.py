@@ -121,17 +121,14 @@ class Looking:
         """Frames of which something is not known, some of a video at a time."""
         for video in videos:
             frames = self.frames(video)
-            for start in range(0, len(frames), TOGETHER):
-                if video.video_id in errors:
-                    break
-                with closing(self.records_of(video)) as records:
-                    lacking = [
-                        frame
-                        for frame in frames[start : start + TOGETHER]
-                        if self._lacks(records, frame, questions[video.video_id])
-                    ]
-                if lacking:
-                    yield (video, lacking), _to_decode(video, lacking)
+            with closing(self.records_of(video)) as records:
+                for start in range(0, len(frames), TOGETHER):
+                    if video.video_id in errors:
+                        break
+                    some = frames[start : start + TOGETHER]
+                    lacking = [frame for frame in some if self._lacks(records, frame, questions[video.video_id])]
+                    if lacking:
+                        yield (video, lacking), _to_decode(video, lacking)
 
     def _lacks(self, records: Records, frame: int, questions: Sequence[Question]) -> bool:
         if self.settings.captions and records.get(self.caption(frame)) is None:
