@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from framesift.cli import add_compute_options, parser, run
-from framesift.errors import InputError
+from framesift.errors import invalid
 from framesift.mllm_selector.settings import TrainingSpec
 
 
@@ -30,9 +30,7 @@ def main() -> None:
     try:
         spec = TrainingSpec.model_validate(args.spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], field=f"--spec: {field}", value=first["input"]) from None
+        raise invalid(error, "--spec") from None
     if args.micro_batch:
         stage = spec.stage.model_copy(update={"micro_batch": args.micro_batch})
         spec = spec.model_copy(update={"stage": stage})

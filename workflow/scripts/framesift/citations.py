@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framesift.errors import InputError, did_you_mean
+from framesift.errors import InputError, did_you_mean, invalid
 
 REFERENCES = Path(__file__).resolve().parents[3] / "config" / "references.bib"
 
@@ -440,9 +440,7 @@ def methods_text(spec: Mapping[str, Any]) -> str:
     try:
         setup = Setup.model_validate(spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], field=f"setup: {field}", value=first["input"]) from None
+        raise invalid(error, "setup") from None
     return " ".join(
         sentence
         for part in (_data, _methods, _models, _asking, _judging, _statistics, _tools)

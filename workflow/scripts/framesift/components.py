@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framesift.errors import InputError, did_you_mean
+from framesift.errors import InputError, did_you_mean, invalid
 from framesift.spec import not_in_spec, spec_of
 
 FAMILIES = ("datasets", "encoders", "scorers", "selectors", "answerers")
@@ -83,6 +83,4 @@ def build(family: str, spec: dict[str, Any]) -> Any:
     try:
         return cls.model_validate(spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], field=f"{family} {spec['kind']}: {field}", value=first["input"]) from None
+        raise invalid(error, f"{family} {spec['kind']}") from None

@@ -6,7 +6,10 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class InputError(Exception):
@@ -84,6 +87,13 @@ def _harmless(message: str) -> str:
 
 class VideoError(Exception):
     """One video cannot be used. It costs its own questions, never the run."""
+
+
+def invalid(error: ValidationError, where: str) -> InputError:
+    """The first thing that pydantic refuses in what stands at `where`."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return InputError(first["msg"], field=f"{where}: {place}", value=first["input"])
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framesift.answers import Answer, union_of_chunks
-from framesift.errors import InputError, did_you_mean
+from framesift.errors import InputError, did_you_mean, invalid
 from framesift.judged import JudgedCell
 from framesift.metrics.evidence import evidence_recall
 from framesift.protocols import Showing, UniformArm, differ
@@ -102,9 +102,7 @@ def read_table_spec(spec: Mapping[str, Any]) -> TableSpec:
     try:
         table = TableSpec.model_validate(spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], field=f"--spec: {field}", value=first["input"]) from None
+        raise invalid(error, "--spec") from None
     seen = set()
     for cell in table.cells:
         if cell.identity in seen:

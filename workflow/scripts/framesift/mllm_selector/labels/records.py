@@ -119,6 +119,6 @@ def folder_of(cache: Path, model: LocalModel | ServedModel) -> Path:
 
 
 def _record(said: Said) -> dict[str, Any]:
-    # half of a pair of surrogates, which a server may send, cannot be written as UTF-8
+    # no tokenizer takes half of a pair of surrogates, which a server may send
     text = said.text.encode("utf-8", "replace").decode()
     return {"text": text, "log_true": said.log_true, "log_false": said.log_false, "usage": dict(said.usage)}
