@@ -37,15 +37,15 @@ lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; witho
 llava: $(LLAVA_VENV)/llava.done     ## LLaVA-NeXT in an environment of its own; without it its tests are skipped
 
 lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy
-	$(BIN)/ruff check workflow tests
-	$(BIN)/ruff format --check workflow tests
+	$(BIN)/ruff check workflow tests tools
+	$(BIN)/ruff format --check workflow tests tools
 	$(BIN)/snakefmt --check Snakefile rules
 	$(SNAKEMAKE) --lint
 	$(BIN)/mypy
 
 format: $(VENV)/test.done    ## ruff and snakefmt, writing
-	$(BIN)/ruff check --fix workflow tests
-	$(BIN)/ruff format workflow tests
+	$(BIN)/ruff check --fix workflow tests tools
+	$(BIN)/ruff format workflow tests tools
 	$(BIN)/snakefmt Snakefile rules
 
 docs: $(VENV)/test.done      ## the configuration's schema and key table, from the models
@@ -63,19 +63,19 @@ demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them in
 	cp -R results/demo_models/. resources/demo/
 
 bench-extract: $(VENV)/demo.done   ## what scoring costs, against the way of AKS's release (some 10 minutes)
-	$(BIN)/python workflow/scripts/bench_extract.py
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_extract.py
 
 bench-evaluate: $(VENV)/demo.done  ## what asking costs beside the model
-	$(BIN)/python workflow/scripts/bench_evaluate.py
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_evaluate.py
 
 bench-select: $(VENV)/demo.done    ## what choosing frames costs, for every method
-	$(BIN)/python workflow/scripts/bench_select.py
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_select.py
 
 bench-retake: $(VENV)/demo.done    ## what compression in the network costs and saves, on this machine's CPU
-	$(BIN)/python workflow/scripts/bench_retake.py
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_retake.py
 
 bench-plan: $(VENV)/demo.done      ## what planning costs, for 900 and for 100,000 videos
-	$(BIN)/python workflow/scripts/bench_plan.py
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_plan.py
 
 envs-check: $(VENV)/test.done    ## build every file of envs/ from nothing, and make the demo in them
 	ENVS_CHECK=1 $(BIN)/python -m pytest tests/unit/test_envs.py tests/endtoend/test_conda.py
@@ -84,7 +84,7 @@ slurm-check: $(VENV)/test.done   ## the whole demo on a SLURM of three virtual n
 	SLURM_CHECK=1 $(BIN)/python -m pytest -s tests/endtoend/test_slurm.py
 
 gpu-check: $(VENV)/demo.done     ## what only a GPU can show (docs/gpus.md); DEVICE=cpu goes through it without one
-	$(BIN)/python workflow/scripts/gpu_check.py --device $(DEVICE)
+	PYTHONPATH=workflow/scripts $(BIN)/python tools/gpu_check.py --device $(DEVICE)
 
 chaos: $(VENV)/test.done     ## kill, fill, cut and flip everything, and compare (docs/survival.md)
 	PYTHONPATH=workflow/scripts:tests/support $(BIN)/python tests/chaos/run.py --seed $(SEED)

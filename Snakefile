@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
-from framesift.errors import InputError
+from framesift.core.errors import InputError
 
 
 configfile: "config/config.yaml"

@@ -6,7 +6,7 @@ rule compare_published:
         table="results/tables/{table}.csv",
         groups="results/tables/{table}_groups.csv",
         published=tables.published,
-        references="config/references.bib",
+        references=tables.references,
     output:
         "results/published/{table}.csv",
     log:
@@ -30,7 +30,7 @@ rule write_methods:
     input:
         labels=lambda wc: plan.labels(plan.table(wc.table).dataset),
         answers=lambda wc: tables.answers_of(wc.table),
-        references="config/references.bib",
+        references=tables.references,
     output:
         text="results/methods/{table}.tex",
         bib="results/methods/{table}.bib",

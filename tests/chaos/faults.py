@@ -16,7 +16,7 @@ from random import Random
 from world import Finished, World
 
 from benchmarks import zipped
-from framesift.seals import seal_of
+from framesift.storage.checksums import seal_of
 from local_hub import Fault as HubFault
 from local_hub import LocalHub
 from tiny import TABLE, VIDEOS

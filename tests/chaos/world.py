@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from framesift.journal import record_of
-from framesift.seals import is_intact
-from framesift.tensors import read_tensors
+from framesift.storage.checksums import is_intact
+from framesift.storage.journal import record_of
+from framesift.storage.tensors import read_tensors
 from project import Project
 from tiny import TABLE, config, make_dataset
 

@@ -8,11 +8,11 @@ from fractions import Fraction
 import pytest
 
 from barcode import write_video
-from framesift.answers import read_answers
+from framesift.answering.answer_file import read_answers
 from framesift.config.models import Config
 from framesift.config.plan import Plan
-from framesift.selection import read_selection
-from framesift.videos import read_videos
+from framesift.selection.select_frames import read_selection
+from framesift.video.table import read_videos
 from project import ROOT, Project
 from tiny import TABLE, config
 

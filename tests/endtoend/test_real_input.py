@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from framesift.answers import read_answers
-from framesift.labels import read_records
-from framesift.videos import read_videos
+from framesift.answering.answer_file import read_answers
+from framesift.data.labels import read_records
+from framesift.video.table import read_videos
 from project import ROOT, Project
 
 DATA = ROOT.parent / "shared" / "data"

@@ -7,8 +7,8 @@ import pytest
 
 import barcode
 from chat_server import ChatServer, completion, indices, pictures
-from framesift.answers import read_answers
-from framesift.files import read_json, write_json
+from framesift.answering.answer_file import read_answers
+from framesift.storage.files import read_json, write_json
 from project import Project
 
 TABLE = "results/tables/open.csv"

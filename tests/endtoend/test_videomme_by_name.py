@@ -10,8 +10,8 @@ import tiny_llava
 import tiny_llava_next_video
 import tiny_pllava
 import tiny_qwen
-from framesift.answers import read_answers
-from framesift.selection import read_selection
+from framesift.answering.answer_file import read_answers
+from framesift.selection.select_frames import read_selection
 from project import Project
 from tiny import make_dataset
 

@@ -7,12 +7,12 @@ import zipfile
 
 import pytest
 
-import framesift.archives
-from framesift.archives import LARGEST_RATIO, LONGEST_HEADER, SMALL, Archive, Damaged, Member, read_index
-from framesift.datasets import VIDEO_SUFFIXES
-from framesift.download import Wanted
-from framesift.errors import InputError
-from framesift.hub import Repo
+import framesift.remote.archives
+from framesift.core.errors import InputError
+from framesift.data.benchmarks import VIDEO_SUFFIXES
+from framesift.data.download import MissingFiles
+from framesift.remote.archives import LARGEST_RATIO, LONGEST_HEADER, SMALL, Archive, Damaged, Member, read_index
+from framesift.remote.hub import Repo
 
 ESCAPES = ("../../evil.mp4", "/etc/evil.mp4", "a/../../evil.mp4", "..\\..\\evil.mp4", "C:\\evil.mp4", "evil.mp4\0.txt")
 
@@ -54,7 +54,9 @@ def test_a_member_goes_where_it_is_wanted_whatever_it_is_called(form, name, tmp_
     [member] = read_index(stream, f"x.{form}")
     Archive(stream, f"x.{form}").extract(member, tmp_path / "in" / "target.mp4")
     assert everything(tmp_path) == ["in/target.mp4"]
-    target = Wanted(frozenset({"evil", member.stem}), VIDEO_SUFFIXES, ("*",), tmp_path / "videos").target(member.name)
+    target = MissingFiles(frozenset({"evil", member.stem}), VIDEO_SUFFIXES, ("*",), tmp_path / "videos").target(
+        member.name
+    )
     assert target is None or target.parent == tmp_path / "videos"
 
 
@@ -151,7 +153,7 @@ def test_a_full_disk_is_no_damage_of_the_archive(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(framesift.archives, "_copy", full)
+    monkeypatch.setattr(framesift.remote.archives, "_copy", full)
     stream = zipped(("a.mp4", b"x"))
     [member] = read_index(stream, "x.zip")
     with pytest.raises(OSError, match="No space left"):

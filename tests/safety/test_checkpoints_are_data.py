@@ -18,12 +18,12 @@ import tiny_mllm
 import tiny_pllava
 import tiny_qwen
 import tiny_scorers
-from framesift.components import build, kinds
-from framesift.errors import InputError
-from framesift.no_code import no_code
-from framesift.scorers._localizer import load_localizer
-from framesift.scorers.blip_itm_lavis import _read
-from framesift.scorers.mllm_selector import _eyes
+from framesift.checkpoints.no_remote_code import no_code
+from framesift.core.components import build, kinds
+from framesift.core.errors import InputError
+from framesift.scoring.scorers._localizer import load_localizer
+from framesift.scoring.scorers.blip_itm_lavis import _read
+from framesift.scoring.scorers.mllm_selector import _eyes
 from project import ROOT
 
 ANSWERERS = {
@@ -114,9 +114,9 @@ def test_python_files_of_a_checkpoint_never_run(kind, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("trained", ["none", "lora"])
 def test_python_files_beside_a_selector_and_its_models_never_run(trained, tmp_path, monkeypatch):
-    from framesift.mllm_selector.checkpoint import new_selector, save_pretrained
-    from framesift.mllm_selector.settings import SecondStage
-    from framesift.mllm_selector.training import prepare
+    from framesift.scoring.mllm_selector.checkpoint import new_selector, save_pretrained
+    from framesift.scoring.mllm_selector.settings import SecondStage
+    from framesift.training.train_selector import prepare
 
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     folder, marker = tmp_path / "selector", tmp_path / "pwned"
@@ -144,8 +144,8 @@ def test_python_files_beside_a_selector_and_its_models_never_run(trained, tmp_pa
 
 @pytest.mark.parametrize("sees", [True, False])
 def test_python_files_of_a_model_that_labels_never_run(sees, tmp_path, monkeypatch):
-    from framesift.mllm_selector.labels.local import Local
-    from framesift.mllm_selector.labels.settings import LocalModel
+    from framesift.scoring.mllm_selector.label_settings import LocalModel
+    from framesift.training.labels.local import Local
 
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     folder, marker = tmp_path / "model", tmp_path / "pwned"
@@ -276,7 +276,7 @@ def test_only_tensors_are_read_by_numpy_and_nothing_by_pickle():
 
 OLDER = """
 import pathlib, sys
-from framesift.no_code import no_code
+from framesift.checkpoints.no_remote_code import no_code
 from transformers import AutoConfig, AutoTokenizer
 with no_code():
     for cls in (AutoConfig, AutoTokenizer):

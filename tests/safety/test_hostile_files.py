@@ -9,19 +9,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import framesift.parquet
-import framesift.strict
-from framesift.chat_api import ChatApi
+import framesift.storage.parquet
+import framesift.storage.untrusted
 from framesift.config.load import load_config, read_config
-from framesift.datasets import VideoFolder
-from framesift.errors import InputError
-from framesift.files import read_csv, read_json
-from framesift.labels import read_records
-from framesift.parsing import without_reasoning
-from framesift.runs import read_run
-from framesift.scores import read_scores
-from framesift.strict import check_plain, parse_json, read_bytes
-from framesift.subtitles import Line, offset_of, read_subtitles
+from framesift.core.errors import InputError
+from framesift.data.benchmarks import VideoFolder
+from framesift.data.labels import read_records
+from framesift.data.subtitles import Line, offset_of, read_subtitles
+from framesift.judging.imported_runs import read_run
+from framesift.judging.option_parser import without_reasoning
+from framesift.remote.chat_api import ChatApi
+from framesift.scoring.score_table import read_scores
+from framesift.storage.files import read_csv, read_json
+from framesift.storage.untrusted import check_plain, parse_json, read_bytes
 from fuzz_targets import LISTS, QUESTIONS, RECORDS, REPLY, SAMPLES, TARGETS, attempt
 from hostile import nested
 
@@ -123,7 +123,7 @@ def test_small_files_that_unpack_to_large_ones_are_refused_unread(tmp_path, monk
     packed.write_bytes(gzip.compress(b" " * 2_000_000))
     with pytest.raises(InputError, match=r"too large to be read(.|\n)*1,000,000 bytes, unpacked"):
         read_bytes(packed, 1_000_000)
-    monkeypatch.setattr(framesift.parquet, "MOST_ROWS", 1000)
+    monkeypatch.setattr(framesift.storage.parquet, "MOST_ROWS", 1000)
     path = tmp_path / "labels.parquet"
     pq.write_table(pa.table({"x": pa.array([1] * 1_000_000)}), path)
     assert path.stat().st_size < 10_000
@@ -176,7 +176,7 @@ def test_a_server_is_asked_by_http_and_by_nothing_else(base_url):
 def test_a_server_cannot_send_the_key_elsewhere(monkeypatch):
     import httpx
 
-    from framesift.chat_api import ChatClient
+    from framesift.remote.chat_api import ChatClient
 
     monkeypatch.setenv("SOME_KEY", "secret")
     asked = []
@@ -242,7 +242,7 @@ def test_what_is_plain_and_what_is_json():
     for text in ("[1,]", "Infinity", '{"a": 1, "a": 1}', b"\xff", '"\\udc00"'):
         with pytest.raises(ValueError, match=r"."):
             parse_json(text)
-    assert framesift.strict.DEEPEST == 64
+    assert framesift.storage.untrusted.DEEPEST == 64
 
 
 def test_names_of_the_configuration_stay_file_names():

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from framesift.answers import read_answers, write_answers
-from framesift.tables.display import read_table
-from framesift.tables.written import escape_latex
+from framesift.answering.answer_file import read_answers, write_answers
+from framesift.tables.markdown_latex import escape_latex
+from framesift.tables.terminal import read_table
 from report_world import HOSTILE, World
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

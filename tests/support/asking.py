@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from PIL import Image
 
 import barcode
-from framesift.answerers import Answerer, Asked
-from framesift.lmms_task import Frames
+from framesift.answering.answerers import Answerer, AnswerRequest
+from framesift.answering.lmms.task import Frames
 
 
 def frames_of(indices: Sequence[int], fps: float = 10.0, n_frames: int = 300, size=(160, 120)) -> Frames:
@@ -20,8 +20,10 @@ def frames_of(indices: Sequence[int], fps: float = 10.0, n_frames: int = 300, si
     return frames
 
 
-def asked(answerer: Answerer, frames: Frames, text: str = "What is seen?\nA. this\nB. that", tokens: int = 4) -> Asked:
-    """The question as `framesift.answering` puts it."""
+def asked(
+    answerer: Answerer, frames: Frames, text: str = "What is seen?\nA. this\nB. that", tokens: int = 4
+) -> AnswerRequest:
+    """The question as `framesift.answering.asker` puts it."""
     from lmms_eval.api.instance import Instance
 
     messages = [{"role": "user", "content": [{"type": "video", "url": frames}, {"type": "text", "text": text}]}]
@@ -35,7 +37,7 @@ def asked(answerer: Answerer, frames: Frames, text: str = "What is seen?\nA. thi
         metadata={"task": "task", "doc_id": 0, "repeats": 1},
     )
     documents = {"task": {"test": [{"framesift_id": "question"}]}}
-    return Asked(frames, text, messages if answerer.chat else None, dict(generation), request, documents)
+    return AnswerRequest(frames, text, messages if answerer.chat else None, dict(generation), request, documents)
 
 
 def spy(monkeypatch) -> list[dict]:

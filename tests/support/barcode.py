@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from framesift.video.grid import CandidateGrid
-from framesift.videos import Video, describe_video
+from framesift.video.table import Video, describe_video
 
 H264 = {"crf": "18", "preset": "ultrafast", "threads": "1", "g": "30", "bf": "2"}
 

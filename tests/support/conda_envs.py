@@ -14,8 +14,8 @@ from pathlib import Path
 
 import yaml
 
-from framesift.code import SCRIPTS, import_closure
-from framesift.components import FAMILIES, implementation, kinds
+from framesift.core.code_digest import SCRIPTS, import_closure
+from framesift.core.components import FAMILIES, implementation, kinds
 from project import ROOT
 
 ENVS = ROOT / "envs"
@@ -25,20 +25,20 @@ LINE = "# what these need"
 
 #: Imports that stand in code which no program of the environment calls, or only with what it lacks.
 _FETCHED = "a checkpoint is fetched in data.yaml's environment; elsewhere it is only looked for"
-_TRAINED = "framesift.models also loads checkpoints; those of the demo are trained"
+_TRAINED = "framesift.checkpoints.component also loads checkpoints; those of the demo are trained"
 NEVER_CALLED = {
-    "torch": {"data": "framesift.models also loads checkpoints; downloading one does not"},
+    "torch": {"data": "framesift.checkpoints.component also loads checkpoints; downloading one does not"},
     "transformers": {"data": "as torch"},
     "safetensors": {
-        "data": "framesift.selection also reads embeddings; released selections have none",
+        "data": "framesift.selection.select_frames also reads embeddings; released selections have none",
     },
     "peft": {"demo": "the demo's selector has no adapters"},
     "PIL": {"demo": "frames are rendered as arrays"},
     "huggingface_hub": {"demo": _TRAINED},
     "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
     "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
-    "av": {"select": "framesift.videos also probes videos; selecting reads the table of them"},
-    "pebble": dict.fromkeys(("features", "lavis"), "framesift.parallel is imported for how often a job is tried"),
+    "av": {"select": "framesift.video.table also probes videos; selecting reads the table of them"},
+    "pebble": dict.fromkeys(("features", "lavis"), "framesift.video.workers is imported for how often a job is tried"),
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),
     "flash_attn": dict.fromkeys(
         ("evaluate", "llava"), "`attn_implementation: flash_attention_2` is for those who have it"
@@ -144,7 +144,7 @@ def envs_of(family: str) -> set[str]:
 def roots(rule: Rule, env: str) -> list[str]:
     """A rule's program and the components that it can make in an environment."""
     components = [
-        f"framesift.{family}.{kind}"
+        f"{FAMILIES[family]}.{kind}"
         for family in sorted(families(rule.program))
         for kind in kinds(family)
         if env_of(family, kind) == env or not envs_of(family)

@@ -18,8 +18,8 @@ from typing import Any
 
 import yaml
 
-from framesift import code
-from framesift.provenance import today
+from framesift.core import code_digest as code
+from framesift.provenance import snakemake_dag as today
 from project import Project
 
 

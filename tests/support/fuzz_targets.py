@@ -25,36 +25,37 @@ import pyarrow.parquet as pq
 import yaml
 from hypothesis import strategies as st
 
-from framesift.aks_scores import from_lists
-from framesift.answers import read_answers
-from framesift.archives import Archive, read_index
-from framesift.chat_api import ChatApi, ChatClient
-from framesift.components import build, kinds
+from framesift.answering.answer_file import read_answers
 from framesift.config.load import load_config, read_config
-from framesift.datasets import reader_of
-from framesift.embeddings import Embeddings, write_embeddings
-from framesift.errors import InputError
-from framesift.evidence import read_evidence
-from framesift.files import write_json
-from framesift.journal import Journal, line_of
-from framesift.judged import read_judged
-from framesift.labels import convert
-from framesift.parsing import parse_letter
-from framesift.positional import select_lists
-from framesift.questions import Question, read_questions
-from framesift.released_selections import (
+from framesift.core.components import build, kinds
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json
+from framesift.data.benchmarks import reader_of
+from framesift.data.evidence import read_evidence
+from framesift.data.labels import convert
+from framesift.data.questions import Question, read_questions
+from framesift.data.subtitles import block_of, cut, offset_of, read_subtitles
+from framesift.interop.aks_lists import select_lists
+from framesift.interop.aks_scores import from_lists
+from framesift.interop.selections import (
     from_aks,
     from_kfs_bench,
     from_wfs_sb,
     selection_of_frames,
     selection_of_times,
 )
-from framesift.runs import read_run, run_facts
-from framesift.scores import QuestionScores, computed_on, read_scores, write_scores
-from framesift.selection import read_selection, write_selection
-from framesift.spec import canonical_json, read_spec
-from framesift.subtitles import block_of, cut, offset_of, read_subtitles
-from framesift.videos import Video, read_videos, write_videos
+from framesift.judging.imported_runs import read_run, run_facts
+from framesift.judging.option_parser import parse_letter
+from framesift.judging.verdict_file import read_judged
+from framesift.program.read_spec import read_spec
+from framesift.remote.archives import Archive, read_index
+from framesift.remote.chat_api import ChatApi, ChatClient
+from framesift.scoring.embedding_table import Embeddings, write_embeddings
+from framesift.scoring.score_table import QuestionScores, computed_on, read_scores, write_scores
+from framesift.selection.select_frames import read_selection, write_selection
+from framesift.storage.files import write_json
+from framesift.storage.journal import Journal, line_of
+from framesift.video.table import Video, read_videos, write_videos
 from hostile import as_json, damaged, json_files, mutated
 from project import ROOT
 

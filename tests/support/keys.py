@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from framesift.components import FAMILIES, implementation, kinds
 from framesift.config.models import Config
+from framesift.core.components import FAMILIES, implementation, kinds
 
 
 class Key(typing.NamedTuple):

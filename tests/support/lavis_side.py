@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from framesift.components import build
+from framesift.core.components import build
 
 
 def by_scorer(made, loaded, images, texts):

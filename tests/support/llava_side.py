@@ -17,7 +17,7 @@ from pathlib import Path
 
 import asking
 import barcode
-from framesift.components import build
+from framesift.core.components import build
 
 #: What may be wrong with a checkpoint: changes of config.json, and the beginning of the names of missing weights.
 DAMAGES = {

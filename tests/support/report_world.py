@@ -12,14 +12,14 @@ import numpy as np
 import make_figures
 import make_report
 import make_table
-from framesift.answers import Answer, write_answers
-from framesift.files import file_digest, write_json
-from framesift.judged import JudgedCell, Verdict, write_judged
+from framesift.answering.answer_file import Answer, write_answers
+from framesift.judging.verdict_file import JudgedCell, Verdict, write_judged
 from framesift.report.inputs import read_inputs
-from framesift.scores import QuestionScores, write_scores
-from framesift.selection import Selected, write_selection
+from framesift.scoring.score_table import QuestionScores, write_scores
+from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.files import file_digest, write_json
 from framesift.video.index import index_video
-from framesift.videos import Video, write_videos
+from framesift.video.table import Video, write_videos
 
 HOSTILE = """</script><script>window.bad=1</script><img src=x onerror="window.bad=1">"'`${window.bad=1}&amp;<!--"""
 

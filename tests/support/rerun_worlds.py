@@ -14,11 +14,11 @@ from typing import Any
 import yaml
 
 from forecast import Job, graph, reruns
-from framesift.components import implementation
+from framesift.answering.retake.settings import Retake
 from framesift.config.load import read_config
-from framesift.errors import InputError
-from framesift.retake.settings import Retake
-from framesift.spec import canonical_json
+from framesift.core.components import implementation
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json
 from keys import Key, other_values
 from project import Project
 

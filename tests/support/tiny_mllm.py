@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 import tiny_scorers
-from framesift.embeddings import write_embeddings
-from framesift.mllm_selector.examples import Example, Instruction
-from framesift.mllm_selector.sampling import first_shown, slots
-from framesift.mllm_selector.settings import SelectorSettings
-from framesift.spec import spec_of
-from framesift.tensors import write_tensors
+from framesift.core.spec import spec_of
+from framesift.scoring.embedding_table import write_embeddings
+from framesift.scoring.mllm_selector.examples import Example, Instruction
+from framesift.scoring.mllm_selector.sampling import first_shown, slots
+from framesift.scoring.mllm_selector.settings import SelectorSettings
+from framesift.storage.tensors import write_tensors
 
 N, POOL, WIDTH = 8, 2, 32
 COLOURS = ["red", "blue", "star", "circle"]

@@ -78,7 +78,7 @@ def world(kind: str, dtype: torch.dtype = torch.float64, steps: int = 12, seed: 
 
 
 def _qwen(kind: str, text: dict[str, Any]) -> Any:
-    from framesift.mrope import use_paper_positions
+    from framesift.answering.answerers._mrope import use_paper_positions
 
     text = text | {"rope_parameters": {**YARN, "rope_theta": 1e4, "mrope_section": [2, 3, 3]}}
     tokens = {

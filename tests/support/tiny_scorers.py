@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framesift.components import build
+from framesift.core.components import build
 
 SIDE, PATCH = 32, 16
 WORDS = [

@@ -17,7 +17,8 @@ def one_thread():
 @pytest.fixture
 def decoded(monkeypatch):
     """The tasks of all videos that are decoded for scorers, as they begin."""
-    from framesift import decoding, scoring
+    from framesift.scoring import score_videos as scoring
+    from framesift.video import stream as decoding
 
     seen = []
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from framesift.components import build
-from framesift.selectors import Candidates, choose, spread
-from framesift.selectors.adaptive import WHOLE, runs
+from framesift.core.components import build
+from framesift.selection.selectors import Candidates, choose, spread
+from framesift.selection.selectors.adaptive import WHOLE, runs
 
 N = 400
 

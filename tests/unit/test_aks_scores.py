@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks import REPOSITORIES
-from framesift import aks_release
-from framesift.errors import InputError
-from framesift.scores import QuestionScores, read_scores, write_scores
-from framesift.videos import Video
+from framesift.core.errors import InputError
+from framesift.interop import aks_release
+from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
+from framesift.video.table import Video
 from tiny import program
 
 
@@ -83,8 +83,8 @@ def test_only_some_questions_are_wanted(folder):
     ],
 )
 def test_files_that_do_not_fit(folder, scores, frames, message):
-    from framesift.aks_scores import from_lists
-    from framesift.questions import read_questions
+    from framesift.data.questions import read_questions
+    from framesift.interop.aks_scores import from_lists
 
     (folder / "scores.json").write_text(json.dumps(scores))
     (folder / "frames.json").write_text(json.dumps(frames))

@@ -6,11 +6,11 @@ import sys
 import pytest
 
 import tiny_llava
-from framesift.answerers import LocalAnswerer
-from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
-from framesift.code import SCRIPTS
-from framesift.components import build, implementation, kinds
-from framesift.errors import InputError
+from framesift.answering.answerers import LocalAnswerer
+from framesift.answering.answerers.llava_onevision_hf import LlavaOnevisionHf
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.components import build, implementation, kinds
+from framesift.core.errors import InputError
 from local_hub import LocalHub, as_the_hub
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

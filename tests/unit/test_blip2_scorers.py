@@ -6,10 +6,10 @@ import torch
 from transformers import BitImageProcessorPil, BlipImageProcessorPil
 
 import tiny_scorers
-from framesift.components import FAMILIES, build, kinds
-from framesift.errors import InputError
-from framesift.questions import Question
-from framesift.video_cache import VideoCache
+from framesift.core.components import FAMILIES, build, kinds
+from framesift.core.errors import InputError
+from framesift.data.questions import Question
+from framesift.scoring.cache import VideoCache
 from tiny_scorers import by_pillow, features_of, random_images, scored, scorer
 
 TEXTS = ["What digit is on the red star?", "who is on a blue circle", "red"]

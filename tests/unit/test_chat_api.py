@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from chat_server import DROPPED, ChatServer, Said, completion, in_turn, refusal
-from framesift import chat_api
-from framesift.chat_api import OPENAI, ChatApi, ChatClient
-from framesift.errors import InputError
+from framesift.core.errors import InputError
+from framesift.remote import chat_api
+from framesift.remote.chat_api import OPENAI, ChatApi, ChatClient
 
 KEY = "sk-secret-0123456789"
 ASK = [{"role": "user", "content": "What is seen?"}]

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from framesift import checkpoints, code, models
-from framesift.checkpoint_files import small_files, weight_files
-from framesift.checkpoints import Pinned, download_checkpoint, find, find_or_fetch, manifest_path
-from framesift.errors import InputError
-from framesift.scorers.clip import Clip
+from framesift.checkpoints import component as models
+from framesift.checkpoints import fetch as checkpoints
+from framesift.checkpoints.fetch import Pinned, download_checkpoint, find, find_or_fetch, manifest_path
+from framesift.checkpoints.files import small_files, weight_files
+from framesift.core import code_digest as code
+from framesift.core.errors import InputError
+from framesift.scoring.scorers.clip import Clip
 from local_hub import GRANTED, Fault, LocalHub, as_the_hub
 from tiny_scorers import write_clip
 
@@ -578,7 +580,7 @@ def test_a_folder_that_is_not_there_is_an_input_error(tmp_path):
 
 def test_how_files_are_fetched_is_no_part_of_the_code_of_scores_and_answers():
     for program in ("score_frames.py", "embed_frames.py", "evaluate_selection.py"):
-        names = {path.name for path in code.import_closure([program, "framesift.scorers.clip"])}
+        names = {path.name for path in code.import_closure([program, "framesift.scoring.scorers.clip"])}
         assert "models.py" in names
         assert not names & {"checkpoints.py", "checkpoint_files.py", "hub.py", "progress.py"}
 

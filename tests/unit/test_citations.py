@@ -5,8 +5,11 @@ import re
 import pytest
 import yaml
 
-from framesift import citations
-from framesift.citations import (
+from framesift.config.load import load_config, read_config
+from framesift.core.components import FAMILIES, kinds
+from framesift.core.errors import InputError
+from framesift.papers import citations
+from framesift.papers.citations import (
     WORKS,
     bibtex,
     keys_in,
@@ -17,9 +20,6 @@ from framesift.citations import (
     setup_of,
     work_of,
 )
-from framesift.components import FAMILIES, kinds
-from framesift.config.load import load_config, read_config
-from framesift.errors import InputError
 
 #: Kinds that are nobody's invention, or whose source is told by a parameter.
 NEEDS_NONE = {
@@ -58,7 +58,7 @@ def test_every_key_is_in_the_references():
 
 def test_arxiv_numbers_in_docstrings_are_those_of_the_entries():
     """A selector that names an arXiv number cites an entry that has it."""
-    from framesift.components import implementation
+    from framesift.core.components import implementation
 
     entries = read_bibliography()
     for kind in kinds("selectors"):

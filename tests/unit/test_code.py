@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from framesift import code
+from framesift.core import code_digest as code
 
 
 @pytest.fixture
@@ -29,18 +29,18 @@ def library(tmp_path, monkeypatch):
     return edit
 
 
-SELECT = ("select_frames.py", "framesift.selectors.aks")
+SELECT = ("select_frames.py", "framesift.selection.selectors.aks")
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("framesift/selectors/aks.py", "# start, end, quota, depth", "# other words"),
-        ("framesift/selectors/aks.py", '"""Judge and split', '"""Judge, then split'),
-        ("framesift/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
-        ("framesift/selectors/aks.py", "level >= depth or", "level  >=  depth  or"),
-        ("framesift/selectors/topk.py", ", budget)", ", budget + 0)"),
-        ("framesift/scorers/clip.py", "truncation=True", "truncation=False"),
+        ("framesift/selection/selectors/aks.py", "# start, end, quota, depth", "# other words"),
+        ("framesift/selection/selectors/aks.py", '"""Judge and split', '"""Judge, then split'),
+        ("framesift/selection/selectors/aks.py", 'description="Threshold', 'description="The threshold'),
+        ("framesift/selection/selectors/aks.py", "level >= depth or", "level  >=  depth  or"),
+        ("framesift/selection/selectors/topk.py", ", budget)", ", budget + 0)"),
+        ("framesift/scoring/scorers/clip.py", "truncation=True", "truncation=False"),
         ("evaluate_selection.py", "import", "import"),
     ],
 )
@@ -53,9 +53,9 @@ def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("framesift/selectors/aks.py", "level >= depth or", "level > depth or"),
-        ("framesift/selectors/aks.py", "default=0.8", "default=0.9"),
-        ("framesift/selectors/__init__.py", "n <= budget", "n < budget"),
+        ("framesift/selection/selectors/aks.py", "level >= depth or", "level > depth or"),
+        ("framesift/selection/selectors/aks.py", "default=0.8", "default=0.9"),
+        ("framesift/selection/selectors/__init__.py", "n <= budget", "n < budget"),
         ("framesift/video/grid.py", "max(1, int(index.fps))", "int(index.fps)"),
         ("select_frames.py", 'spec.get("seed", 0)', 'spec.get("seed", 1)'),
     ],

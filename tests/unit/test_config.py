@@ -8,7 +8,7 @@ import yaml
 
 from framesift.config.document import schema, with_key_tables
 from framesift.config.load import load_config, read_config
-from framesift.errors import InputError
+from framesift.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "config" / "config.yaml"

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framesift.components import build, kinds
-from framesift.datasets import VideoFolder
-from framesift.errors import InputError, VideoError
-from framesift.labels import convert, originals, read_records
-from framesift.questions import Question
+from framesift.core.components import build, kinds
+from framesift.core.errors import InputError, VideoError
+from framesift.data.benchmarks import VideoFolder
+from framesift.data.labels import convert, originals, read_records
+from framesift.data.questions import Question
 from tiny import program
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from barcode import write_video
-from framesift.errors import InputError, VideoError
+from framesift.core.errors import InputError, VideoError
 from framesift.video.decoders import check_decoder, read_candidates
 from framesift.video.grid import CandidateGrid
-from framesift.videos import Video, describe_video
+from framesift.video.table import Video, describe_video
 
 OPTIONS = {"crf": "20", "g": "50", "bf": "3", "threads": "1"}
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from barcode import write_video
-from framesift import decoding
-from framesift.decoding import Task, decode_all
-from framesift.errors import InputError, VideoError
-from framesift.pictures import Pictures
+from framesift.core.errors import InputError, VideoError
+from framesift.video import stream as decoding
 from framesift.video.grid import CandidateGrid
+from framesift.video.pictures import Pictures
 from framesift.video.reader import read_frames
-from framesift.videos import describe_video
+from framesift.video.stream import Task, decode_all
+from framesift.video.table import describe_video
 from misbehaving import Form
 
 PLAIN = Pictures(None, (24, 32), None, 3, 1.0, (0.0,) * 3, (1.0,) * 3)
@@ -171,9 +171,9 @@ def test_nothing_is_left_when_the_consumer_stops(videos, tmp_path):
 def test_a_decoder_that_hangs_ends_with_the_process_that_was_killed(videos, tmp_path):
     program = f"""
 from pathlib import Path
-from framesift.decoding import Task, decode_all
+from framesift.video.stream import Task, decode_all
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video
+from framesift.video.table import describe_video
 from misbehaving import Form
 
 if __name__ == "__main__":

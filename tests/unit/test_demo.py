@@ -6,9 +6,9 @@ from importlib import import_module
 
 import pytest
 
+from demo_models.training import TargetNotReached
 from framesift.demo.config import DemoTraining, DemoWorld, video_ids
 from framesift.demo.questions import COLUMNS, make_questions
-from framesift.demo.training import TargetNotReached
 from framesift.demo.world import plan_video
 from project import ROOT
 
@@ -73,9 +73,9 @@ def test_evidence_lies_in_the_video_and_shows_the_answer(questions):
 def test_training_starts_to_learn(model, monkeypatch, capsys, tmp_path):
     """A few steps: the loss falls, the target is missed, and then nothing is written."""
     for module in ("vision", "train_clip", "train_blip", "vlm_language"):
-        monkeypatch.setattr(import_module(f"framesift.demo.{module}"), "CHECK_EVERY", 20)
+        monkeypatch.setattr(import_module(f"demo_models.{module}"), "CHECK_EVERY", 20)
     spec = DemoTraining(frames_per_combination=1, empty_frames=200, validation_frames=400, max_steps=60)
-    train = getattr(import_module(f"framesift.demo.train_{model}"), f"train_{model}")
+    train = getattr(import_module(f"demo_models.train_{model}"), f"train_{model}")
     with pytest.raises(TargetNotReached, match=f"{model}: .* expected at least"):
         train(spec, tmp_path / model)
     losses = [float(loss) for loss in re.findall(r"vision step \d+ loss ([\d.]+)", capsys.readouterr().out)]

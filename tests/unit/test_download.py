@@ -8,12 +8,12 @@ import zipfile
 import pytest
 
 from benchmarks import REPOSITORIES, parquet, tarred, video, zipped
-from framesift import download as download_module
-from framesift.components import build
-from framesift.download import download_dataset
-from framesift.errors import InputError
-from framesift.labels import convert
-from framesift.questions import Question
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data import download as download_module
+from framesift.data.download import download_dataset
+from framesift.data.labels import convert
+from framesift.data.questions import Question
 from local_hub import GRANTED, Fault, LocalHub, as_the_hub
 
 REPO = "someone/benchmark"

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from conda_envs import ENVS, NAMES, NEVER_CALLED, EnvFile, distribution, envs_of, rules, third_party
-from framesift.components import FAMILIES
+from framesift.core.components import FAMILIES
 from project import ROOT
 
 sys.path.insert(0, str(ENVS))

@@ -16,25 +16,25 @@ import pytest
 
 import barcode
 import tiny_llava
-from framesift import answering
-from framesift.answerers import Given, LocalAnswerer, Reply
-from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
-from framesift.answering import Asker, Put
-from framesift.answers import Answer, read_answers
-from framesift.code import SCRIPTS
-from framesift.datasets.videomme import VideoMME
-from framesift.errors import InputError
-from framesift.evaluation import chunk_of, wanted_frames
-from framesift.files import read_json, write_json
-from framesift.journal import Journal
-from framesift.labels import convert
-from framesift.lmms_task import Frames, frames_only
-from framesift.prefetch import Wanted
-from framesift.protocols import Showing
-from framesift.questions import Question
-from framesift.selection import Selected, write_selection
+from framesift.answering import asker as answering
+from framesift.answering.answer_file import Answer, read_answers
+from framesift.answering.answerers import Given, LocalAnswerer, Reply
+from framesift.answering.answerers.llava_onevision_hf import LlavaOnevisionHf
+from framesift.answering.asker import Asker, LmmsRequest
+from framesift.answering.evaluate import chunk_of, wanted_frames
+from framesift.answering.lmms.task import Frames, frames_only
+from framesift.answering.protocols import Presentation
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError
+from framesift.data.benchmarks.videomme import VideoMME
+from framesift.data.labels import convert
+from framesift.data.questions import Question
+from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.files import read_json, write_json
+from framesift.storage.journal import Journal
 from framesift.video.grid import CandidateGrid
-from framesift.videos import Video, describe_video, write_videos
+from framesift.video.prefetch import FrameRequest
+from framesift.video.table import Video, describe_video, write_videos
 
 #: Video and positions among its candidates, by question: even, odd, one, all.
 CHOSEN = {
@@ -334,7 +334,7 @@ VIDEO = Video("v", "v.mp4", n_frames=11, frames=[0, 10], stamps=[0, 100], times=
 )
 def test_a_selection_that_does_not_belong_is_refused(selection, message):
     with pytest.raises(InputError, match=message):
-        wanted_frames([QUESTION], selection, {"v": VIDEO}, Showing())
+        wanted_frames([QUESTION], selection, {"v": VIDEO}, Presentation())
 
 
 def test_a_column_that_the_task_reads_is_asked_for_before_the_model_is(world, job, tmp_path, monkeypatch):
@@ -389,7 +389,7 @@ class Request:
 @pytest.mark.parametrize("skips", [0, 1])
 def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
     video = world.videos["ten_fps"]
-    wanted = Wanted(
+    wanted = FrameRequest(
         path=video.path, digest=video.digest, fps=10.0, n_frames=120, keyframes=video.keyframes,
         frames=video.frames[:2], times=video.times[:2], stamps=video.stamps[:2],
     )  # fmt: skip
@@ -397,7 +397,7 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
     request = Request("which?", {"max_new_tokens": 16}, frames_only, 0, "task", "test")
 
     def ask():
-        put = Put(request, {"task": {"test": [{"framesift_id": "q"}]}}, chat=False)
+        put = LmmsRequest(request, {"task": {"test": [{"framesift_id": "q"}]}}, chat=False)
         return asker.ask([put], {"q": wanted})["q"].text
 
     if skips:
@@ -438,11 +438,11 @@ def test_several_questions_at_a_time(world, tmp_path, fails):
     wanted, put = {}, []
     documents = {"task": {"test": [{"framesift_id": f"q{k}"} for k in range(12)]}}
     for k in range(12):
-        wanted[f"q{k}"] = Wanted(
+        wanted[f"q{k}"] = FrameRequest(
             path=video.path, digest=video.digest, fps=10.0, n_frames=120, keyframes=video.keyframes,
             frames=video.frames[k : k + 1], times=video.times[k : k + 1], stamps=video.stamps[k : k + 1],
         )  # fmt: skip
-        put.append(Put(Request("?", {}, frames_only, k, "task", "test"), documents, chat=False))
+        put.append(LmmsRequest(Request("?", {}, frames_only, k, "task", "test"), documents, chat=False))
     asker = Asker(Crowd(model=str(world.folder / "model"), fails=fails), tmp_path, "job", "cpu")
     if not fails:
         responses = asker.ask(put, wanted)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import gpu_check
-from framesift.code import SCRIPTS
-from framesift.scoring import Model
-from gpu_check import Finding, World
+from framesift.scoring.score_videos import LoadedEncoder
+from gpu_check import CheckWorld, Finding
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -64,7 +63,7 @@ def test_the_checks_agree_on_a_machine_without_a_gpu(program):
 
 def test_without_a_gpu_it_says_so_and_does_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, str(SCRIPTS / "gpu_check.py"), "--folder", str(tmp_path / "out")],
+        [sys.executable, gpu_check.__file__, "--folder", str(tmp_path / "out")],
         capture_output=True, text=True, env={"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 2
@@ -107,26 +106,26 @@ def test_agreement_of_scores_that_differ():
 
 
 def test_a_network_whose_scores_change_with_its_precision_disagrees(world, monkeypatch):
-    see = Model._see
+    see = LoadedEncoder._see
 
     def noisy(self, images, texts):
         seen = see(self, images, texts)
         return seen if self.encoder.dtype != "bfloat16" else np.ascontiguousarray(seen[:, ::-1])
 
-    monkeypatch.setattr(Model, "_see", noisy)
-    only = World(**vars(world) | {"networks": {"demo clip": world.networks["demo clip"]}})
+    monkeypatch.setattr(LoadedEncoder, "_see", noisy)
+    only = CheckWorld(**vars(world) | {"networks": {"demo clip": world.networks["demo clip"]}})
     assert [finding.agrees for finding in gpu_check.precision(only)] == [True, False]
 
 
 def test_scores_that_depend_on_the_number_of_decoders_disagree(world, monkeypatch):
-    see, rng = Model._see, np.random.default_rng(0)
-    monkeypatch.setattr(Model, "_see", lambda self, *given: see(self, *given) + rng.random(dtype=np.float32))
-    twice = World(**vars(world) | {"workers": [1, 1]})
+    see, rng = LoadedEncoder._see, np.random.default_rng(0)
+    monkeypatch.setattr(LoadedEncoder, "_see", lambda self, *given: see(self, *given) + rng.random(dtype=np.float32))
+    twice = CheckWorld(**vars(world) | {"workers": [1, 1]})
     assert [finding.agrees for finding in gpu_check.feeding(twice)] == [True, False]
 
 
 def test_a_batch_that_was_not_halved_disagrees(world, monkeypatch):
-    monkeypatch.setattr(gpu_check.Cramped, "_see", Model._see)
+    monkeypatch.setattr(gpu_check.Cramped, "_see", LoadedEncoder._see)
     assert gpu_check.too_large_a_batch(world).agrees is False
 
 
@@ -149,6 +148,6 @@ def test_a_gpu_that_is_lent_twice_disagrees(world, monkeypatch):
 def test_a_benchmark_that_fails_disagrees(world, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     options = Namespace(**vars(world.options) | {"pairs": 1, "seconds": 1})
-    [finding] = gpu_check.speed(World(**vars(world) | {"device": "cuda", "folder": tmp_path, "options": options}))
+    [finding] = gpu_check.speed(CheckWorld(**vars(world) | {"device": "cuda", "folder": tmp_path, "options": options}))
     assert finding.agrees is False
     assert "torch finds no GPU that it can use" in finding.figures["failed"]

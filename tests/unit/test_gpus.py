@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from framesift import gpus, models
-from framesift.code import SCRIPTS
-from framesift.errors import InputError
+from framesift.checkpoints import component as models
+from framesift.checkpoints import gpu_lease as gpus
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError
 
 ROOT = SCRIPTS.parents[1]
 TWO = ["GPU 0: Fake (UUID: GPU-aaaa-1)", "GPU 1: Fake (UUID: GPU-bbbb-2)"]
@@ -27,7 +28,7 @@ DIVIDED = [
 HOLD = """
 import logging, os, sys, time
 from pathlib import Path
-from framesift import gpus
+from framesift.checkpoints import gpu_lease as gpus
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 gpus.EVERY = 0.05
 gpus.lease()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from framesift.job_costs import benchmark_of, read_costs
+from framesift.program.job_costs import benchmark_of, read_costs
 
 HEADER = "s\th:m:s\tmax_rss\tmean_load\tcpu_time\n"
 

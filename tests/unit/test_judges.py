@@ -6,10 +6,11 @@ import threading
 import pytest
 
 from chat_server import ChatServer, completion, in_turn, refusal
-from framesift import chat_api, judges
-from framesift.errors import InputError
-from framesift.journal import Journal
-from framesift.judges import PROMPT, Judge, OpenAnswer, Verdict, judge, read_reply
+from framesift.core.errors import InputError
+from framesift.judging import by_llm as judges
+from framesift.judging.by_llm import PROMPT, Judge, JudgeVerdict, OpenAnswer, judge, read_reply
+from framesift.remote import chat_api
+from framesift.storage.journal import Journal
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +133,7 @@ def test_an_answer_whose_verdict_cannot_be_read_is_not_judged(journal, reply):
 def test_an_answer_without_a_word_is_wrong_and_nobody_is_asked(journal):
     with ChatServer(by_rule) as server:
         verdicts = judge(judge_at(server), [open_answer(1, " \n")], journal)
-    assert verdicts == {"q1": Verdict(False, 0.0, "there is no answer")}
+    assert verdicts == {"q1": JudgeVerdict(False, 0.0, "there is no answer")}
     assert not server.heard
 
 

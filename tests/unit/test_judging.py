@@ -12,13 +12,13 @@ from types import ModuleType
 import pytest
 
 from benchmarks import REPOSITORIES
-from framesift.code import SCRIPTS
-from framesift.components import build, kinds
-from framesift.datasets.egoschema import submission
-from framesift.files import write_json
-from framesift.judging import judge_letters, judge_samples
-from framesift.labels import convert
-from framesift.questions import Question
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.components import build, kinds
+from framesift.data.benchmarks.egoschema import submission
+from framesift.data.labels import convert
+from framesift.data.questions import Question
+from framesift.judging.by_task import judge_letters, judge_samples
+from framesift.storage.files import write_json
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
@@ -210,7 +210,7 @@ def test_the_answers_that_a_benchmark_keeps(judged):
 
 
 def test_what_its_server_is_sent_is_what_lmms_eval_would_send(judged):
-    from framesift.tasks import read_task
+    from framesift.answering.lmms.tasks import read_task
 
     process = read_task("egoschema/egoschema.yaml")["process_results"]
     theirs = {}
@@ -236,7 +236,7 @@ def test_open_answers_wait_for_a_judge(tmp_path):
 
 def test_wups_needs_what_may_not_be_installed(judged, caplog, monkeypatch):
     """NExT-OE's metric needs pywsd and WordNet; of counting questions only the former."""
-    from framesift import tasks
+    from framesift.answering.lmms import tasks
 
     monkeypatch.setitem(sys.modules, "pywsd", None)
     tasks.read_task.cache_clear()
@@ -311,8 +311,8 @@ def test_our_verdicts_need_no_lmms_eval(tmp_path):
     """Nor torch, nor anything else that takes seconds to import."""
     program = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from framesift.judging import judge_letters\n"
-        "from framesift.questions import Question\n"
+        "from framesift.judging.by_task import judge_letters\n"
+        "from framesift.data.questions import Question\n"
         "question = Question(question_id='q', video_id='v', question='?', options=('a', 'b'), answer='B')\n"
         "assert judge_letters([question], {'q': '(B)'})['q'].correct\n"
         "assert not {'lmms_eval', 'torch', 'transformers', 'datasets', 'pyarrow', 'nltk'} & set(sys.modules)\n"
@@ -352,7 +352,7 @@ def test_a_real_run_of_lmms_eval_is_judged_as_it_was(run, tmp_path):
 @needs_data
 def test_real_prompts_are_ours_to_the_letter():
     """What the same run sent, with the prompt that lmms-eval has for LLaVA-Video."""
-    from framesift.tasks import text_of
+    from framesift.answering.lmms.tasks import text_of
 
     dataset = build("datasets", {"kind": "videomme"})
     records = {record["question_id"]: record for record in convert(dataset, DATA / "videomme/videomme.json.gz")}

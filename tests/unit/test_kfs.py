@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framesift.errors import InputError
-from framesift.metrics.kfs import kfs, kfs_means, scenes_of
+from framesift.core.errors import InputError
+from framesift.data.scenes import scenes_of
+from framesift.measures.kfs import kfs, kfs_means
 
 GOLDEN = json.loads(gzip.decompress((Path(__file__).parents[1] / "golden" / "kfs_metrics_golden.json.gz").read_bytes()))
 COLUMNS = ("id", "segment_id", "scene_id", "start", "end")

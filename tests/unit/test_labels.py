@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.labels import convert, originals, read_records
-from framesift.questions import read_questions
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.labels import convert, originals, read_records
+from framesift.data.questions import read_questions
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videomme"
 

@@ -14,14 +14,14 @@ import torch
 
 import lavis_weights
 from barcode import write_video
-from framesift.code import SCRIPTS
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.questions import Question
-from framesift.scorers._captions import cleaned
-from framesift.scores import read_scores
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.questions import Question
+from framesift.scoring.score_table import read_scores
+from framesift.scoring.scorers._captions import cleaned
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video, write_videos
+from framesift.video.table import describe_video, write_videos
 
 ROOT = SCRIPTS.parent.parent
 LAVIS = ROOT / ".venv-lavis"
@@ -137,8 +137,8 @@ def test_a_video_is_scored_in_the_environment_of_lavis(folder, tmp_path):
 
 TRY_EACH = """
 import json, sys
-from framesift.components import build
-from framesift.errors import InputError
+from framesift.core.components import build
+from framesift.core.errors import InputError
 said = {}
 for checkpoint in sys.argv[1:]:
     try:

@@ -5,7 +5,7 @@ import pytest
 import asking
 import barcode
 import tiny_llava
-from framesift.answerers.llava_onevision_hf import LlavaOnevisionHf
+from framesift.answering.answerers.llava_onevision_hf import LlavaOnevisionHf
 
 
 @pytest.fixture(scope="module")

@@ -10,16 +10,16 @@ import pytest
 
 import barcode
 import tiny_llava_video
-from framesift.answers import read_answers
-from framesift.code import SCRIPTS
-from framesift.components import build
-from framesift.datasets.videomme import VideoMME
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.labels import convert
-from framesift.selection import Selected, write_selection
+from framesift.answering.answer_file import read_answers
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.benchmarks.videomme import VideoMME
+from framesift.data.labels import convert
+from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.files import write_json
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video, write_videos
+from framesift.video.table import describe_video, write_videos
 
 ROOT = SCRIPTS.parent.parent
 LLAVA = ROOT / ".venv-llava"

@@ -6,12 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from framesift.embeddings import Embeddings, write_embeddings
-from framesift.measures import Known, measure, overlaps
-from framesift.questions import NORMALISED, Evidence
-from framesift.selection import Selected, write_selection
-from framesift.tensors import write_tensors
-from framesift.videos import Video, write_videos
+from framesift.data.questions import NORMALISED, Evidence
+from framesift.measures.measure import MeasureInputs, measure, overlaps
+from framesift.scoring.embedding_table import Embeddings, write_embeddings
+from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.tensors import write_tensors
+from framesift.video.table import Video, write_videos
 from tiny import program
 
 FRAMES = [10 * j for j in range(10)]
@@ -47,7 +47,7 @@ def embeddings(tmp_path):
 
 
 def test_by_hand(embeddings):
-    row = measure(SELECTION, BASELINE, ["a", "b", "c"], Known({"v": VIDEO}, EVIDENCE, SCENES, embeddings))
+    row = measure(SELECTION, BASELINE, ["a", "b", "c"], MeasureInputs({"v": VIDEO}, EVIDENCE, SCENES, embeddings))
     assert (row["n"], row["excluded"]) == (2, 1)
     assert row["frames_mean"] == 3
     assert row["distinct_mean"] == 2.5
@@ -65,17 +65,17 @@ def test_by_hand(embeddings):
 
 
 def test_what_is_not_known_is_not_measured():
-    row = measure(SELECTION, None, ["b"], Known({}, {}, {}, None))
+    row = measure(SELECTION, None, ["b"], MeasureInputs({}, {}, {}, None))
     assert row["n"] == 1
     unknown = ("recall_0s", "largest_gap", "mean_distance", "redundancy", "overlap", "n_scenes", "kfr", "ukss")
     assert {name: row[name] for name in unknown} == dict.fromkeys(unknown)
-    nothing = measure(SELECTION, None, ["c"], Known({}, {}, {}, None))
+    nothing = measure(SELECTION, None, ["c"], MeasureInputs({}, {}, {}, None))
     assert (nothing["n"], nothing["excluded"], nothing["frames_mean"]) == (0, 1, None)
 
 
 def test_frames_that_are_no_candidates_have_no_redundancy(embeddings):
     odd = {"a": Selected(video_id="v", frames=[0, 15, 90], times=[0.0, 1.5, 9.0], candidates=10)}
-    row = measure(odd, None, ["a"], Known({"v": VIDEO}, EVIDENCE, {}, embeddings))
+    row = measure(odd, None, ["a"], MeasureInputs({"v": VIDEO}, EVIDENCE, {}, embeddings))
     assert row["redundancy"] is None
     assert row["largest_gap"] == pytest.approx(0.75)
 

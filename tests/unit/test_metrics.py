@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framesift.errors import InputError
-from framesift.evidence import evidence_in_seconds, read_evidence
-from framesift.metrics.evidence import evidence_recall
-from framesift.questions import Evidence, Question
-from framesift.videos import Video
+from framesift.core.errors import InputError
+from framesift.data.evidence import evidence_in_seconds, read_evidence
+from framesift.data.questions import Evidence, Question
+from framesift.measures.evidence import evidence_recall
+from framesift.video.table import Video
 
 SECONDS = st.floats(0, 1000, allow_nan=False)
 SPANS = st.lists(st.tuples(SECONDS, SECONDS).map(lambda span: tuple(sorted(span))), min_size=1, max_size=5)

@@ -6,11 +6,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen2Config, Qwen2Model, SiglipVisionConfig, SiglipVisionModel
 
 import tiny_mllm
-from framesift.mllm_selector.batches import Reader, VideoFeatures
-from framesift.mllm_selector.checkpoint import new_selector
-from framesift.mllm_selector.costs import encoding_flops, lora_memory, reading_flops, selection_ratio
-from framesift.mllm_selector.settings import Lora, SecondStage
-from framesift.mllm_selector.training import prepare
+from framesift.scoring.mllm_selector.batches import Reader, VideoFeatures
+from framesift.scoring.mllm_selector.checkpoint import new_selector
+from framesift.scoring.mllm_selector.settings import Lora, SecondStage
+from framesift.training.costs import encoding_flops, lora_memory, reading_flops, selection_ratio
+from framesift.training.train_selector import prepare
 
 #: google/siglip-large-patch16-384 and Qwen/Qwen2.5-1.5B-Instruct, as their config.json say.
 VISION = SiglipVisionConfig(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framesift.mllm_selector.labels import combine
-from framesift.mllm_selector.labels.settings import Peaks
+from framesift.scoring.mllm_selector.label_settings import Peaks
+from framesift.training.labels import combine
 
 
 def test_spatial_labels_are_scaled_to_the_whole_range():

@@ -12,13 +12,13 @@ from PIL import Image
 import tiny_labellers
 import tiny_qwen
 from chat_server import ChatServer, completion, in_turn, refusal
-from framesift import chat_api
-from framesift.errors import InputError
-from framesift.mllm_selector.labels import prompts
-from framesift.mllm_selector.labels.labeller import labeller_of
-from framesift.mllm_selector.labels.prompts import Prompts
-from framesift.mllm_selector.labels.settings import LabelSettings, LocalModel, ServedModel
-from framesift.mllm_selector.labels.verdicts import truth
+from framesift.core.errors import InputError
+from framesift.remote import chat_api
+from framesift.scoring.mllm_selector import label_prompts as prompts
+from framesift.scoring.mllm_selector.label_prompts import Prompts
+from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ServedModel
+from framesift.training.labels.open_labeller import labeller_of
+from framesift.training.labels.verdicts import truth
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

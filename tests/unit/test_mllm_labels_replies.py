@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.mllm_selector.labels.replies import LONGEST, Named, most_frames, read_reply
+from framesift.training.labels.replies import LONGEST, Named, most_frames, read_reply
 
 COUNT = 8  # captions: 0 to 7, at most 4 are named
 

@@ -21,18 +21,18 @@ import barcode
 import label_frames
 import tiny_labellers
 from chat_server import ChatServer, completion
-from framesift import chat_api
-from framesift.errors import InputError, VideoError
-from framesift.files import read_json, write_json
-from framesift.mllm_selector.examples import read_examples
-from framesift.mllm_selector.labels import looking
-from framesift.mllm_selector.labels.labelling import Labelling, summary
-from framesift.mllm_selector.labels.looking import scaled_down
-from framesift.mllm_selector.labels.settings import LabelSettings, LocalModel
-from framesift.prefetch import decode
-from framesift.questions import NORMALISED, Question
-from framesift.scores import QuestionScores, read_scores, write_scores
-from framesift.videos import Video, write_videos
+from framesift.core.errors import InputError, VideoError
+from framesift.data.questions import NORMALISED, Question
+from framesift.remote import chat_api
+from framesift.scoring.mllm_selector.examples import read_examples
+from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel
+from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
+from framesift.storage.files import read_json, write_json
+from framesift.training.labels import looking
+from framesift.training.labels.frame_questions import scaled_down
+from framesift.training.labels.labelling import Labelling, summary
+from framesift.video.prefetch import decode
+from framesift.video.table import Video, write_videos
 
 SCRIPTS = Path(__file__).parents[2] / "workflow" / "scripts"
 N = 6

@@ -7,8 +7,8 @@ import pytest
 
 import tiny_labellers
 import tiny_qwen
-from framesift.errors import InputError
-from framesift.mllm_selector.labels.verdicts import (
+from framesift.core.errors import InputError
+from framesift.training.labels.verdicts import (
     FORMS,
     before_verdict,
     log_sum_exp,

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 import tiny_mllm
-from framesift.mllm_selector.batches import Reader, in_slots
-from framesift.mllm_selector.checkpoint import new_selector
-from framesift.mllm_selector.losses import importance_loss, instruction_loss
-from framesift.mllm_selector.sampling import first_shown, slots
-from framesift.mllm_selector.settings import FirstStage, SecondStage
-from framesift.mllm_selector.training import prepare, rate
+from framesift.scoring.mllm_selector.batches import Reader, in_slots
+from framesift.scoring.mllm_selector.checkpoint import new_selector
+from framesift.scoring.mllm_selector.losses import importance_loss, instruction_loss
+from framesift.scoring.mllm_selector.sampling import first_shown, slots
+from framesift.scoring.mllm_selector.settings import FirstStage, SecondStage
+from framesift.training.train_selector import prepare, rate
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 OWN = {"projector", "query", "head"}
@@ -34,7 +34,7 @@ def fresh(checkpoints, *, replies=False, seed=0, **fields):
 
 
 def reader(selector, world):
-    from framesift.mllm_selector.batches import VideoFeatures
+    from framesift.scoring.mllm_selector.batches import VideoFeatures
 
     return Reader(selector.settings, selector.tokenizer, VideoFeatures([world.features]))
 

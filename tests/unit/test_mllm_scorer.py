@@ -10,20 +10,20 @@ import torch
 import tiny_mllm
 import tiny_scorers
 from barcode import described_videos
-from framesift.components import build
 from framesift.config.load import load_config
-from framesift.errors import InputError
-from framesift.mllm_selector.checkpoint import from_pretrained, new_selector, save_pretrained
-from framesift.mllm_selector.release import read_release, settings_of
-from framesift.mllm_selector.sampling import slots
-from framesift.mllm_selector.settings import SecondStage
-from framesift.mllm_selector.training import prepare
-from framesift.questions import Question
-from framesift.scorers import asked
-from framesift.scorers.mllm_selector import _eyes
-from framesift.scoring import Scoring, model_of
-from framesift.selectors import Candidates, choose
-from framesift.selectors.nms import NMS
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.questions import Question
+from framesift.scoring.mllm_selector.checkpoint import from_pretrained, new_selector, save_pretrained
+from framesift.scoring.mllm_selector.release import read_release, settings_of
+from framesift.scoring.mllm_selector.sampling import slots
+from framesift.scoring.mllm_selector.settings import SecondStage
+from framesift.scoring.score_videos import VideoScorer, model_of
+from framesift.scoring.scorers import asked
+from framesift.scoring.scorers.mllm_selector import _eyes
+from framesift.selection.selectors import Candidates, choose
+from framesift.selection.selectors.nms import NMS
+from framesift.training.train_selector import prepare
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -220,7 +220,7 @@ def questions(videos, texts=TEXTS):
 
 def run(cache, videos, asked_of, *specs):
     models = [model_of(build("scorers", spec), {"rule": "index"}, "pyav", cache, "cpu") for spec in specs]
-    made = Scoring(models, decoder="pyav", workers=1, timeout=60)
+    made = VideoScorer(models, decoder="pyav", workers=1, timeout=60)
     return {row.question_id: row for rows in made.score(videos, asked_of) for row in rows}
 
 
@@ -231,17 +231,19 @@ def spec_for(folder, **fields):
 def test_scores_are_those_of_the_network(selector_folder, checkpoints, videos, tmp_path):
     rows = run(tmp_path, videos, questions(videos), spec_for(selector_folder))
     selector = from_pretrained(str(selector_folder))
-    eyes = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2, "frames": 8})
-    loaded = eyes.load("cpu")
+    feature_encoder = build(
+        "encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2, "frames": 8}
+    )
+    loaded = feature_encoder.load("cpu")
     from framesift.video.decoders import read_candidates
 
     for video in videos:
         images = list(read_candidates(video, "pyav"))
         shown = slots(len(images), 8)
-        form = eyes.pictures(loaded)
+        form = feature_encoder.pictures(loaded)
         pixels = form.normalised(np.stack([form.prepare(images[i]) for i in shown]), "cpu")
         with torch.inference_mode():
-            frames = eyes.features(loaded, pixels)
+            frames = feature_encoder.features(loaded, pixels)
             for question in questions([video])[video.video_id]:
                 text = asked(question, "question_and_options")
                 assert text.endswith("A. red B. blue")
@@ -256,16 +258,16 @@ def test_scores_are_those_of_the_network(selector_folder, checkpoints, videos, t
 
 
 def test_features_are_means_over_parts_of_the_patches(checkpoints):
-    eyes = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2})
+    feature_encoder = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2})
     coarse = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 1})
     clip = build("encoders", {"kind": "patches", "model": str(checkpoints / "clip"), "pool": 2, "layer": -2})
     images = tiny_scorers.random_images(3)
     with torch.inference_mode():
         features, one, of_clip = (
-            tiny_scorers.features_of(made, made.load("cpu"), images) for made in (eyes, coarse, clip)
+            tiny_scorers.features_of(made, made.load("cpu"), images) for made in (feature_encoder, coarse, clip)
         )
-        tower, _ = eyes.load("cpu")
-        form = eyes.pictures(eyes.load("cpu"))
+        tower, _ = feature_encoder.load("cpu")
+        form = feature_encoder.pictures(feature_encoder.load("cpu"))
         pixels = form.normalised(np.stack([form.prepare(image) for image in images]), "cpu")
         patches = tower(pixel_values=pixels).last_hidden_state
         clip_tower, _ = clip.load("cpu")
@@ -293,12 +295,15 @@ def test_only_the_frames_it_sees_are_decoded_and_interpolated_between(selector_f
 def test_a_second_question_runs_neither_decoder_nor_encoder(selector_folder, videos, tmp_path, monkeypatch, decoded):
     first = run(tmp_path, videos, questions(videos, TEXTS[:1]), spec_for(selector_folder))
     decoded.clear()
-    monkeypatch.setattr("framesift.encoders.patches.Patches.load", lambda *_: pytest.fail("the encoder was loaded"))
+    monkeypatch.setattr(
+        "framesift.scoring.encoders.patches.Patches.load", lambda *_: pytest.fail("the encoder was loaded")
+    )
     again = run(tmp_path, videos, questions(videos), spec_for(selector_folder))
     assert decoded == []
     assert all(again[name] == row for name, row in first.items())
     monkeypatch.setattr(
-        "framesift.scorers.mllm_selector._Loaded.selector", property(lambda _: pytest.fail("the selector was loaded"))
+        "framesift.scoring.scorers.mllm_selector._Loaded.selector",
+        property(lambda _: pytest.fail("the selector was loaded")),
     )
     assert run(tmp_path, videos, questions(videos), spec_for(selector_folder)) == again
 

@@ -19,22 +19,22 @@ from accelerate.state import AcceleratorState
 from pydantic import ValidationError
 
 import tiny_mllm
-from framesift.code import SCRIPTS
-from framesift.errors import InputError
-from framesift.mllm_selector import training
-from framesift.mllm_selector.batches import Draws, MicroBatches, Reader, VideoFeatures, rounds
-from framesift.mllm_selector.checkpoint import from_pretrained, new_selector
-from framesift.mllm_selector.examples import (
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError
+from framesift.core.spec import spec_of
+from framesift.scoring.mllm_selector.batches import Draws, MicroBatches, Reader, VideoFeatures, rounds
+from framesift.scoring.mllm_selector.checkpoint import from_pretrained, new_selector
+from framesift.scoring.mllm_selector.examples import (
     Example,
     read_examples,
     read_instructions,
     write_examples,
     write_instructions,
 )
-from framesift.mllm_selector.settings import FirstStage, SecondStage, SelectorSettings, TrainingSpec
-from framesift.mllm_selector.training import Files, prepare, train
-from framesift.mllm_selector.validation import judge, means, ndcg, recall_at
-from framesift.spec import spec_of
+from framesift.scoring.mllm_selector.settings import FirstStage, SecondStage, SelectorSettings, TrainingSpec
+from framesift.training import train_selector as training
+from framesift.training.train_selector import Files, prepare, train
+from framesift.training.validation import judge, means, ndcg, recall_at
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -16,12 +16,12 @@ import tiny_idefics2
 import tiny_internvl
 import tiny_llava_next_video
 import tiny_pllava
-from framesift.answerers._transformers import generation_settings
-from framesift.answerers.idefics2 import Idefics2
-from framesift.answerers.internvl3 import Internvl3
-from framesift.answerers.llava_next_video import LlavaNextVideo
-from framesift.answerers.pllava import Pllava, merged, pooled, reduced
-from framesift.errors import InputError
+from framesift.answering.answerers._transformers import generation_settings
+from framesift.answering.answerers.idefics2 import Idefics2
+from framesift.answering.answerers.internvl3 import Internvl3
+from framesift.answering.answerers.llava_next_video import LlavaNextVideo
+from framesift.answering.answerers.pllava import Pllava, merged, pooled, reduced
+from framesift.core.errors import InputError
 
 #: Of each answerer: what writes its checkpoint, and the pictures in the inputs of its network.
 KINDS = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import tiny_qwen
-from framesift.mrope import positions, use_paper_positions
+from framesift.answering.answerers._mrope import positions, use_paper_positions
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -164,7 +164,7 @@ def test_transformers_still_places_text_after_a_video_among_its_ids(network, kin
     start = int(ids[0, 0, -3])
     assert start == 8, (
         f"the installed transformers starts the text after a video at {start}, no longer at 8 as 5.3 to 5.23 do;"
-        " 16 (Qwen2-VL) and 27 (Qwen2.5-VL) would be right. If it is right now, say so in framesift/mrope.py, and let"
+        " 16 (Qwen2-VL) and 27 (Qwen2.5-VL) would be right. If it is right now, say so in answerers/_mrope.py, and let"
         " `mrope: transformers` be described by the release; `mrope: paper` stays as it is"
     )
 

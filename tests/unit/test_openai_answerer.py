@@ -10,10 +10,10 @@ from pydantic import ValidationError
 import asking
 import chat_server
 from chat_server import ChatServer, completion, in_turn, refusal
-from framesift import chat_api
-from framesift.answerers.openai_api import OpenaiApi
-from framesift.components import build
-from framesift.errors import InputError
+from framesift.answering.answerers.openai_api import OpenaiApi
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.remote import chat_api
 
 INDICES = [3, 50, 51, 52, 299]
 

@@ -10,16 +10,16 @@ import yaml
 
 import compare_published
 import write_methods
-from framesift.answers import Answer, write_answers
+from framesift.answering.answer_file import Answer, write_answers
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
-from framesift.files import write_json
-from framesift.questions import NORMALISED, Question
+from framesift.data.questions import NORMALISED, Question
+from framesift.papers.citations import REFERENCES
+from framesift.storage.files import write_json
 from framesift.tables import columns
 
 ROOT = Path(__file__).resolve().parents[2]
-REFERENCES = ROOT / "config" / "references.bib"
 
 
 @pytest.fixture

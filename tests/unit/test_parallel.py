@@ -2,8 +2,8 @@
 
 import pytest
 
-from framesift.errors import VideoError
-from framesift.parallel import each_alone
+from framesift.core.errors import VideoError
+from framesift.video.workers import each_alone
 from misbehaving import work
 
 

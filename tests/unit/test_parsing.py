@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.lmms_startup import no_guessing
-from framesift.parsing import parse_letter, without_reasoning
-from framesift.tasks import read_task
+from framesift.answering.lmms.startup import no_guessing
+from framesift.answering.lmms.tasks import read_task
+from framesift.judging.option_parser import parse_letter, without_reasoning
 
 LETTERS = "ABCDE"
 OPTIONS = ("red", "blue", "green", "a yellow one", "the man sits down")

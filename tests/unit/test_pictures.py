@@ -12,8 +12,8 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from framesift.errors import InputError
-from framesift.pictures import Pictures
+from framesift.core.errors import InputError
+from framesift.video.pictures import Pictures
 
 PROCESSORS = {
     "CLIP": CLIPImageProcessorPil(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56}),

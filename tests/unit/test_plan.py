@@ -10,9 +10,9 @@ import yaml
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
-from framesift.errors import InputError
-from framesift.shards import assign_shards
-from framesift.videos import Video
+from framesift.core.errors import InputError
+from framesift.data.shards import assign_shards
+from framesift.video.table import Video
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import yaml
 
-from framesift.answers import Answer, write_answers
+from framesift.answering.answer_file import Answer, write_answers
 from framesift.config import sources
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.planning.kept import answers_kept, videos_kept
-from framesift.planning.rates import Estimate, Rates
-from framesift.planning.world import Worlds
-from framesift.provenance.today import Job
-from framesift.scores import QuestionScores, write_scores
-from framesift.shards import assign_shards
-from framesift.spec import canonical_json
-from framesift.tensors import write_tensors
-from framesift.videos import Video, write_videos
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json
+from framesift.data.shards import assign_shards
+from framesift.forecast.cached import answers_kept, videos_kept
+from framesift.forecast.datasets import DatasetStates
+from framesift.forecast.rates import Estimate, Rates
+from framesift.provenance.snakemake_dag import PlannedJob
+from framesift.scoring.score_table import QuestionScores, write_scores
+from framesift.storage.files import write_json
+from framesift.storage.tensors import write_tensors
+from framesift.video.table import Video, write_videos
 
 ROOT = Path(__file__).resolve().parents[2]
 NOON = 1.7e9
@@ -70,11 +70,13 @@ def scored(plan, name, device, part="1-of-1"):
 def scoring(plan, name, gpu=True):
     scorer = plan.scorer_id(plan.config.scorers[name])
     wildcards = {"dataset": "demo", "scorer": scorer, "shard": "1", "n": "1"}
-    return Job("score_frames", (f"results/scores/demo/{scorer}/1-of-1.parquet",), (), wildcards=wildcards, gpu=gpu)
+    return PlannedJob(
+        "score_frames", (f"results/scores/demo/{scorer}/1-of-1.parquet",), (), wildcards=wildcards, gpu=gpu
+    )
 
 
 def cost_of_scoring(plan, name, frames=3600.0):
-    return Rates(Path(), Worlds(plan)).cost(scoring(plan, name), plan, {"frames": frames})
+    return Rates(Path(), DatasetStates(plan)).cost(scoring(plan, name), plan, {"frames": frames})
 
 
 def test_without_a_measurement_there_is_no_number(plan):
@@ -107,7 +109,7 @@ def test_what_was_measured_on_a_cpu_is_no_time_on_a_gpu(plan):
     benchmark(f"scores/demo/{plan.scorer_id(plan.config.scorers['demo_clip'])}/1-of-1.tsv", 20, 40)
     scored(plan, "demo_clip", "cpu")
     seen(plan, "demo_clip", 0, NOON - 5)
-    rates = Rates(Path(), Worlds(plan))
+    rates = Rates(Path(), DatasetStates(plan))
     cost = rates.cost(scoring(plan, "demo_clip"), plan, {"frames": 10.0})
     assert cost.gpu_hours is None
     assert cost.cpu_hours == Estimate(pytest.approx(40 / 3600), 1)
@@ -137,8 +139,8 @@ def test_jobs_side_by_side_are_measured_together(plan):
 
 def test_a_damaged_benchmark_counts_as_none(plan):
     benchmark("labels/demo.tsv", "NA", "NA")
-    job = Job("convert_labels", ("results/labels/demo.json",), (), benchmark="benchmarks/labels/demo.tsv")
-    assert Rates(Path(), Worlds(plan)).cost(job, plan, {"questions": 8.0}).cpu_hours is None
+    job = PlannedJob("convert_labels", ("results/labels/demo.json",), (), benchmark="benchmarks/labels/demo.tsv")
+    assert Rates(Path(), DatasetStates(plan)).cost(job, plan, {"questions": 8.0}).cpu_hours is None
 
 
 def answers(plan, seconds, selecting, device="cpu", count=4, keys="k"):
@@ -156,11 +158,11 @@ def answers(plan, seconds, selecting, device="cpu", count=4, keys="k"):
 def answering(plan):
     name = next(iter(plan.answerers))
     wildcards = {"dataset": "demo", "answerer": name, "selecting": "x", "chunk": "1", "n": "1"}
-    return Job("evaluate", ("results/answers/x.json",), (), wildcards=wildcards, gpu=True)
+    return PlannedJob("evaluate", ("results/answers/x.json",), (), wildcards=wildcards, gpu=True)
 
 
 def cost_of_answers(plan, frames):
-    return Rates(Path(), Worlds(plan)).cost(answering(plan), plan, {"frames shown": frames})
+    return Rates(Path(), DatasetStates(plan)).cost(answering(plan), plan, {"frames shown": frames})
 
 
 def test_answers_are_scaled_by_the_frames_that_were_shown(plan):
@@ -187,24 +189,24 @@ def test_other_rules_are_scaled_by_their_questions(plan):
     benchmark("selections/demo/aks-8-0.tsv", 9, 8)
     benchmark("selections/demo/topk-8-0.tsv", 1, 1)
     write_json("results/selections/demo/aks-8-0.json", {})
-    job = Job(
+    job = PlannedJob(
         "select_frames",
         ("results/selections/demo/aks-8-1.json",),
         (),
         benchmark="benchmarks/selections/demo/aks-8-1.tsv",
         wildcards={"dataset": "demo"},
     )
-    cost = Rates(Path(), Worlds(plan)).cost(job, plan, {"questions": 16.0})
+    cost = Rates(Path(), DatasetStates(plan)).cost(job, plan, {"questions": 16.0})
     assert cost.cpu_hours == Estimate(pytest.approx(16 / 3600), 1), "topk tells nothing of aks"
     assert cost.gigabytes.measurements == 1
 
 
 def test_videos_that_are_kept(plan):
-    from framesift.planning.kept import SCORES
-    from framesift.video_cache import VideoCache
+    from framesift.forecast.cached import SCORES
+    from framesift.scoring.cache import VideoCache
 
     scorer = plan.config.scorers["demo_clip"]
-    videos = Worlds(plan)["demo"].videos
+    videos = DatasetStates(plan)["demo"].videos
     for part in ("model.safetensors", "config.json"):
         file = Path(scorer.model) / part
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -217,8 +219,8 @@ def test_videos_that_are_kept(plan):
 
 
 def test_answers_that_are_kept_belong_to_no_finished_file(plan, monkeypatch):
-    from framesift.journal import Journal
-    from framesift.planning import kept
+    from framesift.forecast import cached as kept
+    from framesift.storage.journal import Journal
 
     monkeypatch.setattr(kept, "journal_folder", lambda cache, answerer: cache / "one")
     journal = Journal(kept.ANSWERS / "one", "writer")
@@ -227,7 +229,7 @@ def test_answers_that_are_kept_belong_to_no_finished_file(plan, monkeypatch):
     journal.close()
     finished = answers(plan, seconds=1.0, selecting="uniform-2-0", count=2)
     assert answers_kept(plan, [answering(plan)]) == 4
-    again = Job("evaluate", (finished,), (), wildcards=answering(plan).wildcards)
+    again = PlannedJob("evaluate", (finished,), (), wildcards=answering(plan).wildcards)
     assert answers_kept(plan, [again]) == 6, "a job that runs again finds its own"
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import barcode
-from framesift import prefetch
-from framesift.errors import VideoError
-from framesift.prefetch import Wanted, decode, decoded_ahead
+from framesift.core.errors import VideoError
+from framesift.video import prefetch
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import index_video
-from framesift.videos import describe_video
+from framesift.video.prefetch import FrameRequest, decode, decoded_ahead
+from framesift.video.table import describe_video
 
 INDICES = [0, 20, 20, 70, 10]
 
@@ -24,7 +24,7 @@ def wanted(tmp_path_factory):
     barcode.write_video(path, 80, 10)
     video = describe_video(("v", path), CandidateGrid())
     index = index_video(path)
-    return Wanted(
+    return FrameRequest(
         path=str(path), digest=video.digest, fps=10.0, n_frames=80, keyframes=video.keyframes,
         frames=INDICES, times=[index.seconds(i) for i in INDICES], stamps=[index.pts[i] for i in INDICES],
     )  # fmt: skip

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from framesift.errors import InputError
-from framesift.protocols import Showing, differ
+from framesift.answering.protocols import Presentation, differ
+from framesift.core.errors import InputError
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
@@ -18,12 +18,12 @@ frame_lists = st.lists(st.integers(0, 999), min_size=1, max_size=40, unique=True
 
 
 def released(budget, uniform=None):
-    return Showing("released", budget=budget, uniform=uniform)
+    return Presentation("released", budget=budget, uniform=uniform)
 
 
 @given(frame_lists)
 def test_fair_shows_the_selection_as_it_is(frames):
-    assert Showing().frames(frames, 1000, 25.0, "q") == frames
+    assert Presentation().frames(frames, 1000, 25.0, "q") == frames
 
 
 @given(frame_lists, st.integers(1, 40))
@@ -60,22 +60,24 @@ def test_other_uniform_arms_spread_their_frames_and_repeat_them_in_tiny_videos()
 
 @given(frame_lists, st.text(max_size=8))
 def test_controls(frames, question_id):
-    assert Showing(control="zeroed").frames(frames, 1000, 25.0, question_id) == [0] * len(frames)
-    assert Showing(control="blank").frames(frames, 1000, 25.0, question_id) == frames
-    shuffled = Showing(control="shuffled")
+    assert Presentation(control="zeroed").frames(frames, 1000, 25.0, question_id) == [0] * len(frames)
+    assert Presentation(control="blank").frames(frames, 1000, 25.0, question_id) == frames
+    shuffled = Presentation(control="shuffled")
     order = shuffled.frames(frames, 1000, 25.0, question_id)
     assert sorted(order) == frames
     assert (order != frames) or len(frames) == 1
     assert order == shuffled.frames(frames, 1000, 25.0, question_id)
     times = [frame / 25 for frame in order]
     assert shuffled.times(times) == sorted(times)
-    assert Showing(control="blank").times(times) == times
+    assert Presentation(control="blank").times(times) == times
 
 
 def test_the_seed_and_the_question_decide_the_order():
     frames = list(range(20))
     orders = {
-        tuple(Showing(control="shuffled", seed=seed).frames(frames, 20, 1.0, name)) for seed in (0, 1) for name in "ab"
+        tuple(Presentation(control="shuffled", seed=seed).frames(frames, 20, 1.0, name))
+        for seed in (0, 1)
+        for name in "ab"
     }
     assert len(orders) == 4
 
@@ -90,7 +92,7 @@ def test_the_seed_and_the_question_decide_the_order():
 )
 def test_specs_that_make_no_sense(spec, message):
     with pytest.raises(InputError, match=message):
-        Showing.of({"answerer": {}, **spec})
+        Presentation.of({"answerer": {}, **spec})
 
 
 @needs_data

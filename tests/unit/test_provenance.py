@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from framesift.errors import InputError
-from framesift.provenance.compare import Run, compare, compare_tables
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json
+from framesift.provenance.compare import RecordedRun, compare, compare_tables
 from framesift.provenance.crate import export_crate
 from framesift.provenance.differences import differences, row_differences
+from framesift.provenance.environment import commit, machine
 from framesift.provenance.lineage import made, recorded
 from framesift.provenance.manifest import make_manifest, pins, read_manifest, write_manifest
-from framesift.provenance.surroundings import commit, machine
-from framesift.spec import canonical_json
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 CELL = "d/vlm-0/topk-8-1"
@@ -234,7 +234,7 @@ def test_the_machine_is_told_by_its_parts():
 
 
 def causes(first, second):
-    (row,) = compare_tables(Run("t", first, None), Run("t", second, None)).rows
+    (row,) = compare_tables(RecordedRun("t", first, None), RecordedRun("t", second, None)).rows
     return row.causes
 
 
@@ -295,7 +295,7 @@ def edit_code(manifest):
     manifest["files"][SELECTION]["code"] = "d" * 12
     manifest["modules"] = {
         "show_table.py": "1",
-        "framesift/errors.py": "3",
+        "framesift/core/errors.py": "3",
         "framesift/__init__.py": "0",
         "convert_labels.py": "4",
     }
@@ -313,7 +313,7 @@ CAUSES = {
     "weights": (edit_weights, "the weights of the answerer some/vlm differ"),
     "labels": (edit_labels, "the content of data/labels.json differs"),
     "a video": (edit_video, "the video v is only in the second"),
-    "code": (edit_code, "the code of select_frames differs: framesift/errors.py"),
+    "code": (edit_code, "the code of select_frames differs: framesift/core/errors.py"),
     "a setting of several steps": (edit_setting, "scorer.text was not set, is now question"),
 }
 
@@ -321,10 +321,10 @@ CAUSES = {
 @pytest.mark.parametrize("what", CAUSES)
 def test_what_differs_is_named_once_and_alone(manifest, what):
     edit, expected = CAUSES[what]
-    manifest["programs"] = {code * 12: ["framesift.errors"] for code in "bd"}
+    manifest["programs"] = {code * 12: ["framesift.core.errors"] for code in "bd"}
     manifest["modules"] = {
         "show_table.py": "1",
-        "framesift/errors.py": "2",
+        "framesift/core/errors.py": "2",
         "framesift/__init__.py": "0",
         "convert_labels.py": "2",
     }
@@ -334,7 +334,7 @@ def test_what_differs_is_named_once_and_alone(manifest, what):
 
 def test_rows_of_one_run_alone_are_named(manifest):
     other = changed(manifest, lambda content: content["rows"].clear())
-    found = compare_tables(Run("t", manifest, None), Run("t", other, None))
+    found = compare_tables(RecordedRun("t", manifest, None), RecordedRun("t", other, None))
     assert found.only_first == ["topk, 8 frames, vlm"]
     assert not found.same
 

@@ -6,11 +6,9 @@ import math
 
 import pytest
 
-from framesift.components import implementation
-from framesift.errors import InputError
-from framesift.scorers.aks_outscores import AksOutscores
-from framesift.tables import columns
-from framesift.tables.published import (
+from framesift.core.components import implementation
+from framesift.core.errors import InputError
+from framesift.papers.published import (
     COLUMNS,
     COMPARISON_COLUMNS,
     FOLDER,
@@ -23,6 +21,8 @@ from framesift.tables.published import (
     ours,
     read_published,
 )
+from framesift.scoring.scorers.aks_outscores import AksOutscores
+from framesift.tables import columns
 
 NUMBER = {
     "paper": "tang2025aks",
@@ -98,7 +98,7 @@ def test_every_file_is_read_and_explained(published):
 
 
 def test_every_paper_has_an_entry(published):
-    from framesift.citations import read_bibliography
+    from framesift.papers.citations import read_bibliography
 
     assert {number.paper for number in published} <= set(read_bibliography())
 
@@ -505,7 +505,7 @@ def test_a_table_of_comparisons_has_all_columns():
 
 
 def test_questions_are_those_of_the_datasets():
-    from framesift.datasets import egoschema, longvideobench, lvbench, mlvu, videomme
+    from framesift.data.benchmarks import egoschema, longvideobench, lvbench, mlvu, videomme
 
     for module, kind in (
         (videomme, "videomme"),

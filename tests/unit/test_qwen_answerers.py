@@ -14,9 +14,9 @@ from PIL import Image
 import asking
 import barcode
 import tiny_qwen
-from framesift.answerers._qwen import seconds_per_step
-from framesift.components import build
-from framesift.errors import InputError
+from framesift.answering.answerers._qwen import seconds_per_step
+from framesift.core.components import build
+from framesift.core.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -166,7 +166,7 @@ def test_the_installed_transformers_puts_another_pair_of_tokens_around_the_video
     outside = prompt.startswith("<|vision_start|><1.5", prompt.index("user\n") + 5)
     assert outside, (
         "transformers no longer keeps the tokens of the chat template around a video, as 5.10 to 5.23 do: say so in the"
-        " description of `wrapper` in framesift/answerers/qwen3_vl.py; `released` must still be what it was"
+        " description of `wrapper` in framesift/answering/answerers/qwen3_vl.py; `released` must still be what it was"
     )
     assert prompt.count("<|vision_start|>") == prompt.count("<|vision_end|>") == 3
 

@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from benchmarks import REPOSITORIES
-from framesift.datasets import reader_of
-from framesift.errors import InputError
-from framesift.labels import convert, originals
-from framesift.metrics.evidence import evidence_recall
-from framesift.questions import NORMALISED, Question
-from framesift.released_selections import (
+from framesift.core.errors import InputError
+from framesift.data.benchmarks import reader_of
+from framesift.data.labels import convert, originals
+from framesift.data.questions import NORMALISED, Question
+from framesift.interop.selections import (
     as_text,
     count_notes,
     from_aks,
@@ -28,8 +27,9 @@ from framesift.released_selections import (
     to_kfs_bench,
     to_wfs_sb,
 )
-from framesift.selection import Selected, read_selection
-from framesift.videos import Video, write_videos
+from framesift.measures.evidence import evidence_recall
+from framesift.selection.select_frames import Selected, read_selection
+from framesift.video.table import Video, write_videos
 from tiny import program
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -14,19 +14,19 @@ from PIL import Image
 
 import compare_published
 import make_report
-from framesift.errors import InputError
-from framesift.files import write_json
+from framesift.core.errors import InputError
 from framesift.report import figures, gallery, thumbnails
 from framesift.report.gallery import curve
 from framesift.report.interactive import pictures
 from framesift.report.page import evenly, inert, table_view, write_page
 from framesift.report.rows import seconds_columns, verdict
 from framesift.report.style import looks
+from framesift.report.summary import summary
 from framesift.report.training import read_curve
-from framesift.report.words import summary
-from framesift.scores import QuestionScores
+from framesift.scoring.score_table import QuestionScores
+from framesift.storage.files import write_json
 from framesift.tables.columns import write_csv
-from framesift.videos import Video, write_videos
+from framesift.video.table import Video, write_videos
 from report_world import HOSTILE, World
 
 

@@ -13,11 +13,10 @@ import numpy as np
 import pytest
 import torch
 
-from framesift.errors import InputError
-from framesift.retake.budgets import chunk_ratios, kept, layer_ratios
-from framesift.retake.dpselect import choose
-from framesift.retake.generation import compress, reforged
-from framesift.retake.pivotkv import (
+from framesift.answering.retake.budgets import chunk_ratios, kept, layer_ratios
+from framesift.answering.retake.dpselect import choose
+from framesift.answering.retake.generation import compress, reforged
+from framesift.answering.retake.pivotkv import (
     PivotCache,
     PivotLayer,
     Watch,
@@ -28,7 +27,8 @@ from framesift.retake.pivotkv import (
     select,
     unrotated,
 )
-from framesift.retake.settings import Retake
+from framesift.answering.retake.settings import Retake
+from framesift.core.errors import InputError
 from tiny_retake import KINDS, VIDEO, World, world
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
@@ -431,7 +431,7 @@ def test_attention_is_causal_to_the_last_key(added, kept_before):
 
 
 def test_the_benchmark_shows_memory_that_does_not_grow_with_the_video():
-    program = Path(__file__).resolve().parents[2] / "workflow" / "scripts" / "bench_retake.py"
+    program = Path(__file__).resolve().parents[2] / "tools" / "bench_retake.py"
     options = ["--frames", "32", "64", "--grid", "2", "2", "--budget", "60", "--pairs", "1"]
     done = subprocess.run([sys.executable, program, *options], capture_output=True, text=True, check=True)
     line = re.compile(r" *(\d+) +\d+  (\S.*?)  +[\d.]+ +(\d+) ")

@@ -7,8 +7,8 @@ from PIL import Image
 import asking
 import tiny_llava
 import tiny_qwen
-from framesift.components import build
-from framesift.errors import InputError
+from framesift.core.components import build
+from framesift.core.errors import InputError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from framesift.retake.dpselect import choose, distances
-from framesift.selectors import dpselect as frames
+from framesift.answering.retake.dpselect import choose, distances
+from framesift.selection.selectors import dpselect as frames
 
 GOLDEN = np.load(Path(__file__).resolve().parents[1] / "golden" / "dpselect_golden.npz")
 CASES = [

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import import_run
-from framesift.answers import read_answers
-from framesift.datasets.videomme import VideoMME
-from framesift.errors import InputError
-from framesift.files import read_json, write_json
-from framesift.labels import convert
-from framesift.questions import Question
-from framesift.runs import read_run, run_facts
+from framesift.answering.answer_file import read_answers
+from framesift.core.errors import InputError
+from framesift.data.benchmarks.videomme import VideoMME
+from framesift.data.labels import convert
+from framesift.data.questions import Question
+from framesift.judging.imported_runs import read_run, run_facts
+from framesift.storage.files import read_json, write_json
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "videomme"
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")

@@ -12,14 +12,14 @@ from transformers import BlipImageProcessorPil, CLIPImageProcessorPil, SiglipIma
 
 import tiny_scorers
 from barcode import image_of, write_video
-from framesift.code import SCRIPTS
-from framesift.errors import InputError
-from framesift.journal import Journal
-from framesift.questions import Question
-from framesift.scorers._captions import cleaned
-from framesift.scoring import Scoring, model_of
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError
+from framesift.data.questions import Question
+from framesift.scoring.score_videos import VideoScorer, model_of
+from framesift.scoring.scorers._captions import cleaned
+from framesift.storage.journal import Journal
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video
+from framesift.video.table import describe_video
 from tiny_scorers import by_pillow, random_images, scored, scorer
 
 TEXTS = ["What digit is on the red star?", "who is on a blue circle", "red"]
@@ -161,7 +161,7 @@ ASKED = [question(number, text) for number, text in enumerate(TEXTS)]
 
 def cached(kind, checkpoints, folder):
     model = model_of(scorer(kind, checkpoints, batch_size=5), {"rule": "index"}, "pyav", folder, "cpu")
-    return Scoring([model], decoder="pyav", workers=1, timeout=60)
+    return VideoScorer([model], decoder="pyav", workers=1, timeout=60)
 
 
 def score(kind, checkpoints, folder, video, questions):
@@ -172,7 +172,7 @@ def score(kind, checkpoints, folder, video, questions):
 @pytest.mark.parametrize("kind", ["clip", "blip_itm"])
 def test_a_known_video_costs_no_decoding(kind, checkpoints, video, tmp_path, monkeypatch):
     first = score(kind, checkpoints, tmp_path, video, ASKED[:2])
-    monkeypatch.setattr("framesift.scoring.decode_all", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr("framesift.scoring.score_videos.decode_all", lambda *_: pytest.fail("decoded again"))
     assert score(kind, checkpoints, tmp_path, video, ASKED[:2]) == first
     if kind == "clip":  # embeddings are kept, so a new question costs its text only
         assert score(kind, checkpoints, tmp_path, video, ASKED)[:2] == first

@@ -9,13 +9,13 @@ import torch
 
 import tiny_scorers
 from barcode import described_videos
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.questions import Question
-from framesift.scorers.blip_itm import BlipItm
-from framesift.scorers.clip import Clip
-from framesift.scoring import Scoring, model_of
-from framesift.videos import Video
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.questions import Question
+from framesift.scoring.score_videos import VideoScorer, model_of
+from framesift.scoring.scorers.blip_itm import BlipItm
+from framesift.scoring.scorers.clip import Clip
+from framesift.video.table import Video
 
 TEXTS = ["what digit is on the red star ?", "who is on a blue circle", "red", "the red circle of a star"]
 
@@ -60,7 +60,7 @@ def run(checkpoints, cache, videos, asked, *kinds, workers=2, **fields):
     for kind in kinds:
         spec = {"kind": kind, "model": str(checkpoints / kind.split("_")[0]), "batch_size": 7} | fields
         models.append(model_of(build("scorers", spec), {"rule": "index"}, "pyav", cache, "cpu"))
-    made = Scoring(models, decoder="pyav", workers=workers, timeout=60)
+    made = VideoScorer(models, decoder="pyav", workers=workers, timeout=60)
     return {row.question_id: row for rows in made.score(videos, asked) for row in rows}
 
 
@@ -106,11 +106,11 @@ def test_a_companion_that_cannot_be_loaded_stops_nothing(checkpoints, videos, as
         {"kind": "blip_itm", "model": str(tmp_path / "nothing")},
     ]
     models = [model_of(build("scorers", spec), {}, "pyav", tmp_path, "cpu") for spec in specs]
-    rows = list(Scoring(models, decoder="pyav", workers=1, timeout=60).score(videos[:1], asked))
+    rows = list(VideoScorer(models, decoder="pyav", workers=1, timeout=60).score(videos[:1], asked))
     assert rows[0][0].error is None
     assert "a companion is left to its own job" in caplog.text
     with pytest.raises(InputError, match="cannot be loaded"):
-        list(Scoring(models[1:], decoder="pyav", workers=1, timeout=60).score(videos[:1], asked))
+        list(VideoScorer(models[1:], decoder="pyav", workers=1, timeout=60).score(videos[:1], asked))
 
 
 def test_a_companion_that_needs_too_much_memory_stops_nothing(

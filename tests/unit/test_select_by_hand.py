@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framesift.code import SCRIPTS
-from framesift.errors import InputError
-from framesift.questions import NORMALISED
-from framesift.scores import QuestionScores, write_scores
-from framesift.selection import read_selection
-from framesift.selectors import ScoreError, methods, select
-from framesift.videos import Video, write_videos
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError
+from framesift.data.questions import NORMALISED
+from framesift.scoring.score_table import QuestionScores, write_scores
+from framesift.selection.select_frames import read_selection
+from framesift.selection.selectors import ScoreError, methods, select
+from framesift.video.table import Video, write_videos
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
 

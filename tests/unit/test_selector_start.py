@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
+from demo_models import train_selector_start as start
+from demo_models.lookup_model import FRAMES, WORDS, build_model, start_as_lookup, start_head, word_ids
+from demo_models.pool import NO_COLOUR, NO_DIGIT, NO_SHAPE, render_pool
+from demo_models.training import TargetNotReached
+from demo_models.word_lists import draw_list
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
-from framesift.demo import train_selector_start as start
+from framesift.core.spec import spec_of
 from framesift.demo.config import SelectorStart
-from framesift.demo.lookup_model import FRAMES, WORDS, build_model, start_as_lookup, start_head, word_ids
-from framesift.demo.pool import NO_COLOUR, NO_DIGIT, NO_SHAPE, render_pool
 from framesift.demo.text import digit_question
-from framesift.demo.training import TargetNotReached
-from framesift.demo.word_lists import draw_list
 from framesift.demo.world import COLOUR_NAMES, SHAPES
-from framesift.mllm_selector.checkpoint import from_pretrained
-from framesift.mllm_selector.network import SelectorNetwork
-from framesift.spec import spec_of
+from framesift.scoring.mllm_selector.checkpoint import from_pretrained
+from framesift.scoring.mllm_selector.network import SelectorNetwork
 from project import ROOT
 
 SHIPPED = ROOT / "resources" / "demo"

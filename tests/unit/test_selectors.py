@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.components import build, implementation, kinds
-from framesift.selectors import Candidates, ScoreError, choose, methods, question_rng, select, spread
+from framesift.core.components import build, implementation, kinds
+from framesift.selection.selectors import Candidates, ScoreError, choose, methods, question_rng, select, spread
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
 scores = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.selectors import Candidates, ScoreError, choose
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.selection.selectors import Candidates, ScoreError, choose
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 VARIANTS = ("fair", "released", "paper")

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.metrics.coverage import gaps, largest_gap, mean_distance
-from framesift.metrics.overlap import jaccard
-from framesift.metrics.redundancy import neighbour_similarity
-from framesift.selectors import Candidates, ScoreError, choose, question_rng, select
-from framesift.selectors.dpselect import distances, most_changed, peaks
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.measures.coverage import gaps, largest_gap, mean_distance
+from framesift.measures.overlap import jaccard
+from framesift.measures.redundancy import neighbour_similarity
+from framesift.selection.selectors import Candidates, ScoreError, choose, question_rng, select
+from framesift.selection.selectors.dpselect import distances, most_changed, peaks
 
 DPSELECT = np.load(Path(__file__).parents[1] / "golden" / "dpselect_golden.npz")
 CASES = [case for case in json.loads(str(DPSELECT["cases"])) if case["raises"] is None]

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.selectors import Candidates, ScoreError, best, choose, question_rng, spread
-from framesift.selectors._scaling import SCALED, scaled, within_unit
-from framesift.selectors.dig import refine, regions
-from framesift.selectors.qframe import gumbel_order, tiers
-from framesift.selectors.wfs_sb import FILTERS, coarsest_detail, find_peaks
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.selection.selectors import Candidates, ScoreError, best, choose, question_rng, spread
+from framesift.selection.selectors._scaling import SCALED, scaled, within_unit
+from framesift.selection.selectors.dig import refine, regions
+from framesift.selection.selectors.qframe import gumbel_order, tiers
+from framesift.selection.selectors.wfs_sb import FILTERS, coarsest_detail, find_peaks
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 KINDS = ("bolt", "qframe", "wfs_sb", "dig", "focus")

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.components import build
-from framesift.selectors import Candidates, choose, facility_location, kfc, maxinfo
-from framesift.selectors.adard import vb_scale
+from framesift.core.components import build
+from framesift.selection.selectors import Candidates, choose, facility_location, kfc, maxinfo
+from framesift.selection.selectors.adard import vb_scale
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FAIR = [

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from framesift.components import build
-from framesift.errors import InputError
-from framesift.spec import canonical_json, not_in_spec, read_spec, spec_id, spec_of
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json, not_in_spec, spec_id, spec_of
+from framesift.program.read_spec import read_spec
 
 plain_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

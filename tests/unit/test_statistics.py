@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from framesift.components import build
-from framesift.judged import JudgedCell
-from framesift.labels import convert
-from framesift.questions import Question
-from framesift.runs import read_run
+from framesift.core.components import build
+from framesift.data.labels import convert
+from framesift.data.questions import Question
+from framesift.judging.imported_runs import read_run
+from framesift.judging.verdict_file import JudgedCell
 from framesift.tables.cells import Cell, CellSpec
 from framesift.tables.power import design_effect, detectable_difference
 from framesift.tables.statistics import (

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 import export_submission
-from framesift.answers import Answer, write_answers
-from framesift.errors import InputError
-from framesift.files import read_json, write_json
-from framesift.questions import NORMALISED, Question
+from framesift.answering.answer_file import Answer, write_answers
+from framesift.core.errors import InputError
+from framesift.data.questions import NORMALISED, Question
+from framesift.storage.files import read_json, write_json
 
 
 @pytest.fixture

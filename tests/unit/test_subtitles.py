@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import barcode
-from framesift import subtitles
-from framesift.subtitles import (
+from framesift.answering.lmms.tasks import read_task
+from framesift.data import subtitles
+from framesift.data.subtitles import (
     HEADER,
     Line,
     Subtitles,
@@ -22,7 +23,6 @@ from framesift.subtitles import (
     offset_of,
     read_subtitles,
 )
-from framesift.tasks import read_task
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -14,19 +14,22 @@ import numpy as np
 import pytest
 
 from barcode import write_video
-from framesift import cli, decoding, files, parallel
-from framesift.code import SCRIPTS
-from framesift.decoding import Task, decode_all
-from framesift.errors import InputError, VideoError
-from framesift.files import recall, remember, whole
-from framesift.journal import Journal, line_of, record_of
-from framesift.parallel import KILLS, each_alone
-from framesift.prefetch import Wanted, decoded_ahead
-from framesift.scores import QuestionScores, read_scores, write_scores
-from framesift.seals import is_intact, read_sealed, seal_of, write_sealed
-from framesift.tensors import read_tensors, write_tensors
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError, VideoError
+from framesift.program import cli
+from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
+from framesift.storage import files
+from framesift.storage.checksums import is_intact, read_sealed, seal_of, write_sealed
+from framesift.storage.files import recall, remember, whole
+from framesift.storage.journal import Journal, line_of, record_of
+from framesift.storage.tensors import read_tensors, write_tensors
+from framesift.video import stream as decoding
+from framesift.video import workers as parallel
 from framesift.video.grid import CandidateGrid
-from framesift.videos import describe_video
+from framesift.video.prefetch import FrameRequest, decoded_ahead
+from framesift.video.stream import Task, decode_all
+from framesift.video.table import describe_video
+from framesift.video.workers import KILLS, each_alone
 
 #: One bit of each byte, lest this takes minutes.
 BITS = [1 << (place * 5 % 8) for place in range(8)]
@@ -152,7 +155,7 @@ def test_that_a_video_could_not_be_read_is_not_remembered(clip, tmp_path, monkey
         raise VideoError("Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("framesift.videos.index_video", flaky)
+        patch.setattr("framesift.video.table.index_video", flaky)
         assert describe_video(("clip", clip), CandidateGrid(), tmp_path / "cache").reason == "broken"
     assert describe_video(("clip", clip), CandidateGrid(), tmp_path / "cache").reason == ""
 
@@ -295,7 +298,7 @@ class Killing(str):
 
 def test_a_question_whose_decoder_is_killed_gets_its_frames(clip):
     video = describe_video(("clip", clip), CandidateGrid())
-    wanted = Wanted(
+    wanted = FrameRequest(
         path=str(clip), digest=video.digest, fps=10.0, n_frames=60, keyframes=video.keyframes,
         frames=video.frames[:2], times=video.times[:2], stamps=video.stamps[:2],
     )  # fmt: skip

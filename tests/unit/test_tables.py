@@ -16,18 +16,20 @@ from hypothesis import strategies as st
 
 import make_table
 import show_table
-from framesift import cli
-from framesift.answers import Answer, write_answers
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.judged import JudgedCell, Verdict, write_judged
-from framesift.scores import write_scores
-from framesift.seals import write_sealed
-from framesift.selection import Selected, write_selection
-from framesift.tables import columns, display, written
-from framesift.tables.guards import SAME_PIXELS, TOO_ALIKE
+from framesift.answering.answer_file import Answer, write_answers
+from framesift.core.errors import InputError
+from framesift.judging.verdict_file import JudgedCell, Verdict, write_judged
+from framesift.program import cli
+from framesift.scoring.score_table import write_scores
+from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.checksums import write_sealed
+from framesift.storage.files import write_json
+from framesift.tables import columns
+from framesift.tables import markdown_latex as written
+from framesift.tables import terminal as display
+from framesift.tables.flags import SAME_PIXELS, TOO_ALIKE
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
-from framesift.videos import Video, write_videos
+from framesift.video.table import Video, write_videos
 
 # Statistics
 

@@ -8,15 +8,15 @@ import tempfile
 import pytest
 
 from benchmarks import REPOSITORIES
-from framesift.components import build, kinds
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.labels import convert
-from framesift.lmms_startup import lmms_eval_environment
-from framesift.lmms_task import ID_COLUMN, Frames
-from framesift.questions import Question
-from framesift.subtitles import block
-from framesift.tasks import SUBTITLE_COLUMN, check_columns, read_task, render_task, text_of
+from framesift.answering.lmms.startup import lmms_eval_environment
+from framesift.answering.lmms.task import ID_COLUMN, Frames
+from framesift.answering.lmms.tasks import SUBTITLE_COLUMN, check_columns, read_task, render_task, text_of
+from framesift.core.components import build, kinds
+from framesift.core.errors import InputError
+from framesift.data.labels import convert
+from framesift.data.questions import Question
+from framesift.data.subtitles import block
+from framesift.storage.files import write_json
 
 #: Records of datasets that have no small repository.
 OWN = {

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from barcode import H264, read_indices, write_video
-from framesift.errors import VideoError
+from framesift.core.errors import VideoError
 from framesift.video import reader
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex, index_video
 from framesift.video.reader import decode, read_frames
-from framesift.videos import Video, checked_length, describe_video, read_videos, write_videos
+from framesift.video.table import Video, checked_length, describe_video, read_videos, write_videos
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "videos"
 
@@ -228,7 +228,7 @@ def test_a_video_whose_frames_cannot_be_decoded_is_broken(clip, tmp_path):
 
 def test_a_remembered_video_is_not_read_again(clip, tmp_path, monkeypatch):
     first = describe_video(("clip", clip), CandidateGrid(), tmp_path)
-    monkeypatch.setattr("framesift.videos.index_video", lambda path: pytest.fail("read again"))
+    monkeypatch.setattr("framesift.video.table.index_video", lambda path: pytest.fail("read again"))
     assert describe_video(("clip", clip), CandidateGrid(), tmp_path) == first
 
 

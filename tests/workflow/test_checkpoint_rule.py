@@ -41,7 +41,9 @@ def test_a_scorer_of_the_hub(tmp_path, hub, monkeypatch):
     # From here on without a hub. How files are fetched changes no score.
     hub.requests.clear()
     project.run(TABLE, "--forcerun", "score_frames", HF_HUB_OFFLINE="1")
-    project.edit("workflow/scripts/framesift/checkpoints.py", '"origin": found.origin', '"origin": str(found.origin)')
+    project.edit(
+        "workflow/scripts/framesift/checkpoints/fetch.py", '"origin": found.origin', '"origin": str(found.origin)'
+    )
     assert dict(project.would_run(TABLE)) == {"download_checkpoint": 1}
     project.run(TABLE, HF_HUB_OFFLINE="1")
     assert project.would_run(TABLE) == {}

@@ -17,7 +17,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from framesift.selectors import Candidates, Choice, Selector
+from framesift.selection.selectors import Candidates, Choice, Selector
 
 
 class Nearest(Selector):

@@ -14,7 +14,7 @@ import pytest
 
 from barcode import write_video
 from benchmarks import REPOSITORIES, zipped
-from framesift.videos import read_videos
+from framesift.video.table import read_videos
 from local_hub import Fault, LocalHub
 from project import ROOT, Project
 from tiny import SCRIPTS, VIDEOS, make_dataset

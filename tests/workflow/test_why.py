@@ -19,7 +19,7 @@ from framesift.provenance.compare import compare
 from framesift.provenance.manifest import make_manifest
 from tiny import TABLE, VIDEOS, make_project
 
-AKS = "workflow/scripts/framesift/selectors/aks.py"
+AKS = "workflow/scripts/framesift/selection/selectors/aks.py"
 AKS_ROWS = ["aks with demo_clip, 4 frames, demo_vlm", "aks with demo_blip, 4 frames, demo_vlm"]
 
 
@@ -120,7 +120,7 @@ def test_edited_code_is_named_by_its_module(edited):
     selection = one(edited, "results/selections/tiny/aks-*.json")
     edited.edit(AKS, "quota == 1", "quota <= 1")
     text = why(edited, selection)
-    assert reasons(text) == ["the code of select_frames.py changed: framesift/selectors/aks.py"]
+    assert reasons(text) == ["the code of select_frames.py changed: framesift/selection/selectors/aks.py"]
     assert "It takes 1 job: 1 select_frames." in text
 
 
@@ -138,7 +138,7 @@ def test_edited_code_is_told_from_touched_code_by_the_manifest(edited):
         subprocess.run([sys.executable, "-c", write], cwd=edited.folder, check=True)
         edited.edit(AKS, "quota == 1", "quota <= 1")
         text = why(edited, one(edited, "results/selections/tiny/aks-*.json"))
-        assert reasons(text) == ["the code of select_frames.py changed: framesift/selectors/aks.py"]
+        assert reasons(text) == ["the code of select_frames.py changed: framesift/selection/selectors/aks.py"]
     finally:
         shutil.rmtree(folder)
 

@@ -1,9 +1,9 @@
 """Assign the videos of a dataset to shards of about the same duration."""
 
-from framesift.cli import log, parser, run
-from framesift.seals import write_sealed
-from framesift.shards import assign_shards
-from framesift.videos import read_videos
+from framesift.data.shards import assign_shards
+from framesift.program.cli import log, parser, run
+from framesift.storage.checksums import write_sealed
+from framesift.video.table import read_videos
 
 
 def main() -> None:

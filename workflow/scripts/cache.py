@@ -16,16 +16,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from framesift.cli import log, parser, run
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
-from framesift.encoders import Encoder
-from framesift.errors import InputError
-from framesift.journal import record_of
-from framesift.progress import size_text
-from framesift.seals import is_intact, sealed_by
-from framesift.tensors import read_tensors
-from framesift.video_cache import VideoCache
+from framesift.core.errors import InputError
+from framesift.program.cli import log, parser, run
+from framesift.program.progress import size_text
+from framesift.scoring.cache import VideoCache
+from framesift.scoring.encoders import Encoder
+from framesift.storage.checksums import is_intact, sealed_by
+from framesift.storage.journal import record_of
+from framesift.storage.tensors import read_tensors
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def prune(args) -> None:
         if not isinstance(scorer, Encoder):
             continue
         try:
-            encoders = {scorer, scorer.eyes()}
+            encoders = {scorer, scorer.feature_encoder()}
         except InputError:  # a selector that is not trained yet, or not here: nobody knows which features it is shown
             unknown.add("patches")
             continue

@@ -1,9 +1,9 @@
 """Set the numbers of a table beside those that papers have published, and say what is comparable."""
 
-from framesift.cli import log, parser, run
-from framesift.files import read_csv
+from framesift.papers.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import read_csv
 from framesift.tables.columns import write_csv
-from framesift.tables.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
 
 NAMES = ("answerer", "method", "scorer", "budget")
 COLUMNS = (*NAMES, "group", "metric", "ours", "ours_low", "ours_high", *COMPARISON_COLUMNS)

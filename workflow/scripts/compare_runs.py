@@ -8,7 +8,7 @@ By hand:
 import json
 from pathlib import Path
 
-from framesift.cli import parser, run
+from framesift.program.cli import parser, run
 from framesift.provenance.compare import compare, print_comparison
 
 

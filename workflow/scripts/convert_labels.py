@@ -4,11 +4,11 @@ By hand:
   python workflow/scripts/convert_labels.py --dataset videomme --labels FILE.parquet --out FILE.json
 """
 
-from framesift.cli import log, parser, run
-from framesift.datasets import reader_of
-from framesift.labels import convert
-from framesift.seals import write_sealed
-from framesift.spec import read_spec
+from framesift.data.benchmarks import reader_of
+from framesift.data.labels import convert
+from framesift.program.cli import log, parser, run
+from framesift.program.read_spec import read_spec
+from framesift.storage.checksums import write_sealed
 
 
 def main() -> None:

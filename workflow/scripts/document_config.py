@@ -6,9 +6,9 @@ With --check nothing is written; the exit status tells whether both are up to da
 import sys
 from pathlib import Path
 
-from framesift.cli import log, parser, run
 from framesift.config.document import schema, with_key_tables
-from framesift.files import write_text
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import write_text
 
 
 def main() -> None:

@@ -10,13 +10,13 @@ By hand:
 import os
 from pathlib import Path
 
-from framesift.checkpoints import Pinned, checkpoints_root, download_checkpoint
-from framesift.cli import log, parser, run
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.models import check_source, is_folder
-from framesift.progress import size_text
-from framesift.spec import read_spec
+from framesift.checkpoints.component import check_source, is_folder
+from framesift.checkpoints.fetch import Pinned, checkpoints_root, download_checkpoint
+from framesift.core.errors import InputError
+from framesift.program.cli import log, parser, run
+from framesift.program.progress import size_text
+from framesift.program.read_spec import read_spec
+from framesift.storage.files import write_json
 
 
 def pinned_of(model: str | None, revision: str | None) -> Pinned:

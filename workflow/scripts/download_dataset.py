@@ -10,13 +10,13 @@ By hand:
 import os
 from pathlib import Path
 
-from framesift.cli import log, parser, run
-from framesift.components import build
-from framesift.download import download_dataset
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.progress import size_text
-from framesift.spec import read_spec
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.data.download import download_dataset
+from framesift.program.cli import log, parser, run
+from framesift.program.progress import size_text
+from framesift.program.read_spec import read_spec
+from framesift.storage.files import write_json
 
 
 def grouping(text: str) -> tuple[str, list[str]]:

@@ -3,10 +3,10 @@
 The embeddings of frames are kept in the cache, which scorers of the same kind share; the file says where they are.
 """
 
-from framesift.cli import log, parser, run
-from framesift.embeddings import write_embeddings
-from framesift.scorers import TwoTowers
-from framesift.scoring import add_shard_options, encoder_of, shard_of
+from framesift.program.cli import log, parser, run
+from framesift.scoring.embedding_table import write_embeddings
+from framesift.scoring.score_videos import add_shard_options, encoder_of, shard_of
+from framesift.scoring.scorers import TwoTowers
 
 
 def main() -> None:

@@ -13,21 +13,21 @@ import os
 from pathlib import Path
 from typing import Any
 
-from framesift.answerers import LocalAnswerer
-from framesift.answering import Asker
-from framesift.answers import Answer, write_answers
-from framesift.cli import add_compute_options, log, parser, run
-from framesift.code import code_digest
-from framesift.components import build
-from framesift.datasets import reader_of
-from framesift.errors import InputError
-from framesift.evaluation import Asking, evaluate, read_chunk, wanted_frames
-from framesift.files import file_digest
-from framesift.models import pick_device
-from framesift.protocols import Showing
-from framesift.selection import read_selection
-from framesift.spec import spec_id
-from framesift.videos import read_videos
+from framesift.answering.answer_file import Answer, write_answers
+from framesift.answering.answerers import LocalAnswerer
+from framesift.answering.asker import Asker
+from framesift.answering.evaluate import PromptSettings, evaluate, read_chunk, wanted_frames
+from framesift.answering.protocols import Presentation
+from framesift.checkpoints.component import pick_device
+from framesift.core.code_digest import code_digest
+from framesift.core.components import build
+from framesift.core.errors import InputError
+from framesift.core.spec import spec_id
+from framesift.data.benchmarks import reader_of
+from framesift.program.cli import add_compute_options, log, parser, run
+from framesift.selection.select_frames import read_selection
+from framesift.storage.files import file_digest
+from framesift.video.table import read_videos
 
 
 def main() -> None:
@@ -66,10 +66,10 @@ def main() -> None:
     asker = Asker(answerer, Path(args.cache), writer, device, decoders)
 
     def ask(selection: str, spec: dict[str, Any]) -> dict[str, Answer]:
-        wanted, excluded = wanted_frames(questions, read_selection(selection), videos, Showing.of(spec))
+        wanted, excluded = wanted_frames(questions, read_selection(selection), videos, Presentation.of(spec))
         for question_id, error in excluded.items():
             log.warning("question %s is excluded: %s", question_id, error)
-        asking = Asking(spec.get("prompt"), spec.get("subtitles", "none"), args.subtitles)
+        asking = PromptSettings(spec.get("prompt"), spec.get("subtitles", "none"), args.subtitles)
         return evaluate(dataset, asking, records, questions, asker, wanted, excluded)
 
     answers = ask(args.selection, args.spec)

@@ -6,8 +6,8 @@ By hand:
 
 from pathlib import Path
 
-from framesift.cli import log, parser, run
-from framesift.errors import InputError
+from framesift.core.errors import InputError
+from framesift.program.cli import log, parser, run
 from framesift.provenance.crate import LICENSE, export_crate
 
 

@@ -6,9 +6,9 @@ By hand:
 
 import json
 
-from framesift.cli import log, parser, run
-from framesift.files import read_json, write_text
-from framesift.labels import originals
+from framesift.data.labels import originals
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import read_json, write_text
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ By hand:
 import json
 from pathlib import Path
 
-from framesift.aks_scores import to_lists
-from framesift.cli import log, parser, run
-from framesift.files import write_text
-from framesift.questions import read_questions
-from framesift.scores import read_scores
+from framesift.data.questions import read_questions
+from framesift.interop.aks_scores import to_lists
+from framesift.program.cli import log, parser, run
+from framesift.scoring.score_table import read_scores
+from framesift.storage.files import write_text
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ By hand:
     --labels results/labels/videomme.json --out selected_frames.json
 """
 
-from framesift.cli import log, parser, run
-from framesift.files import read_json, write_text
-from framesift.labels import originals
-from framesift.questions import read_questions
-from framesift.released_selections import FORMATS, as_text, to_aks, to_kfs_bench, to_wfs_sb
-from framesift.selection import read_selection
+from framesift.data.labels import originals
+from framesift.data.questions import read_questions
+from framesift.interop.selections import FORMATS, as_text, to_aks, to_kfs_bench, to_wfs_sb
+from framesift.program.cli import log, parser, run
+from framesift.selection.select_frames import read_selection
+from framesift.storage.files import read_json, write_text
 
 
 def main() -> None:

@@ -4,13 +4,13 @@ By hand:
   python workflow/scripts/export_submission.py --labels labels.json --answers 1-of-2.json 2-of-2.json --out mine.json
 """
 
-from framesift.answers import union_of_chunks
-from framesift.cli import log, parser, run
-from framesift.datasets.egoschema import submission
-from framesift.errors import InputError
-from framesift.files import write_json
-from framesift.judging import judge_letters
-from framesift.questions import read_questions
+from framesift.answering.answer_file import union_of_chunks
+from framesift.core.errors import InputError
+from framesift.data.benchmarks.egoschema import submission
+from framesift.data.questions import read_questions
+from framesift.judging.by_task import judge_letters
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import write_json
 
 
 def main() -> None:

@@ -5,12 +5,12 @@ What is missing is fetched from the commit that was read, and verified by its gi
 
 from pathlib import Path
 
-from framesift.aks_release import SOURCE, fitting, released_scores
-from framesift.cli import log, parser, run
-from framesift.errors import InputError
-from framesift.questions import read_questions
-from framesift.scores import write_scores
-from framesift.videos import read_videos
+from framesift.core.errors import InputError
+from framesift.data.questions import read_questions
+from framesift.interop.aks_release import SOURCE, fitting, released_scores
+from framesift.program.cli import log, parser, run
+from framesift.scoring.score_table import write_scores
+from framesift.video.table import read_videos
 
 
 def main() -> None:

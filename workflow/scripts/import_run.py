@@ -1,11 +1,11 @@
 """Take a finished run of lmms-eval as answers: its samples, and what its results file says of it."""
 
-from framesift.answers import write_answers
-from framesift.cli import log, parser, run
-from framesift.code import code_digest
-from framesift.files import file_digest
-from framesift.questions import read_questions
-from framesift.runs import read_run, run_facts
+from framesift.answering.answer_file import write_answers
+from framesift.core.code_digest import code_digest
+from framesift.data.questions import read_questions
+from framesift.judging.imported_runs import read_run, run_facts
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import file_digest
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ By hand:
     --scores scores.json --frames frames.json --out scores.parquet
 """
 
-from framesift.aks_scores import from_lists
-from framesift.cli import log, parser, run
-from framesift.datasets import reader_of
-from framesift.files import file_digest
-from framesift.labels import convert
-from framesift.questions import NORMALISED, Question, read_questions
-from framesift.scores import write_scores
+from framesift.data.benchmarks import reader_of
+from framesift.data.labels import convert
+from framesift.data.questions import NORMALISED, Question, read_questions
+from framesift.interop.aks_scores import from_lists
+from framesift.program.cli import log, parser, run
+from framesift.scoring.score_table import write_scores
+from framesift.storage.files import file_digest
 
 
 def main() -> None:

@@ -8,12 +8,10 @@ AKS's lists have no ids: --original must be the very label file they were made f
 from index_videos.py, for the true frame rates; without it they are inferred, and the notes say so.
 """
 
-from framesift.cli import log, parser, run
-from framesift.datasets import reader_of
-from framesift.files import file_digest
-from framesift.labels import convert
-from framesift.questions import NORMALISED, Question, read_questions
-from framesift.released_selections import (
+from framesift.data.benchmarks import reader_of
+from framesift.data.labels import convert
+from framesift.data.questions import NORMALISED, Question, read_questions
+from framesift.interop.selections import (
     FORMATS,
     count_notes,
     from_aks,
@@ -22,8 +20,10 @@ from framesift.released_selections import (
     selection_of_frames,
     selection_of_times,
 )
-from framesift.selection import write_selection
-from framesift.videos import read_videos
+from framesift.program.cli import log, parser, run
+from framesift.selection.select_frames import write_selection
+from framesift.storage.files import file_digest
+from framesift.video.table import read_videos
 
 
 def main() -> None:

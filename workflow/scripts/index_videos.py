@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from framesift.cli import log, parser, run
-from framesift.datasets import VideoFolder, reader_of
-from framesift.errors import InputError, VideoError
-from framesift.files import whole
-from framesift.parallel import each_alone
-from framesift.questions import Question, read_questions
+from framesift.core.errors import InputError, VideoError
+from framesift.data.benchmarks import VideoFolder, reader_of
+from framesift.data.questions import Question, read_questions
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import whole
 from framesift.video.grid import CandidateGrid
-from framesift.videos import Video, checked_length, describe_video, write_videos
+from framesift.video.table import Video, checked_length, describe_video, write_videos
+from framesift.video.workers import each_alone
 
 
 def main() -> None:

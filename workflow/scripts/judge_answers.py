@@ -8,17 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from framesift.answers import Answer, union_of_chunks
-from framesift.cli import log, parser, run
-from framesift.code import code_digest
-from framesift.datasets import Dataset, reader_of
-from framesift.files import read_json
-from framesift.journal import Journal
-from framesift.judged import JudgedCell, write_judged
-from framesift.judges import Judge, OpenAnswer, judge
-from framesift.judging import judge_samples
-from framesift.questions import Question, read_questions
-from framesift.spec import spec_id
+from framesift.answering.answer_file import Answer, union_of_chunks
+from framesift.core.code_digest import code_digest
+from framesift.core.spec import spec_id
+from framesift.data.benchmarks import Dataset, reader_of
+from framesift.data.questions import Question, read_questions
+from framesift.judging.by_llm import Judge, OpenAnswer, judge
+from framesift.judging.by_task import judge_samples
+from framesift.judging.verdict_file import JudgedCell, write_judged
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import read_json
+from framesift.storage.journal import Journal
 
 
 def main() -> None:

@@ -10,18 +10,18 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from framesift.cli import add_compute_options, log, parser, run
-from framesift.errors import InputError
-from framesift.evidence import evidence_in_seconds
-from framesift.files import read_json, write_json
-from framesift.mllm_selector.examples import write_examples
-from framesift.mllm_selector.labels.labelling import Labelling, summary
-from framesift.mllm_selector.labels.settings import LabelSettings, LocalModel, ScorerStandIn
-from framesift.models import device_name, pick_device
-from framesift.questions import read_questions
-from framesift.scores import read_scores, write_scores
-from framesift.spec import spec_id
-from framesift.videos import read_videos
+from framesift.checkpoints.component import device_name, pick_device
+from framesift.core.errors import InputError
+from framesift.core.spec import spec_id
+from framesift.data.evidence import evidence_in_seconds
+from framesift.data.questions import read_questions
+from framesift.program.cli import add_compute_options, log, parser, run
+from framesift.scoring.mllm_selector.examples import write_examples
+from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ScorerStandIn
+from framesift.scoring.score_table import read_scores, write_scores
+from framesift.storage.files import read_json, write_json
+from framesift.training.labels.labelling import Labelling, summary
+from framesift.video.table import read_videos
 
 
 def main() -> None:

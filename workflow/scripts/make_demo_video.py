@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from framesift.cli import log, parser, run
 from framesift.demo.config import DemoWorld
+from framesift.program.cli import log, parser, run
 
 
 def main() -> None:

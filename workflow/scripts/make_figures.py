@@ -5,7 +5,7 @@ docs/report.md lists them. Figures for which the table has no numbers (one budge
 
 from pathlib import Path
 
-from framesift.cli import log, parser, run
+from framesift.program.cli import log, parser, run
 from framesift.report.figures import write_figures
 from framesift.report.inputs import SPEC, add_options, read_inputs
 

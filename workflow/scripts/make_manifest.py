@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from framesift.cli import log, parser, run
+from framesift.program.cli import log, parser, run
 from framesift.provenance.manifest import make_manifest, write_manifest
 
 

@@ -8,10 +8,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from framesift.cli import log, parser, run
-from framesift.files import read_csv
+from framesift.program.cli import log, parser, run
 from framesift.report.inputs import SPEC, add_options, read_inputs
 from framesift.report.page import EMBEDDED, SHOWN, write_page
+from framesift.storage.files import read_csv
 
 
 def main() -> None:

@@ -3,18 +3,18 @@
 Two runs on the same input give the same bytes. docs/tables.md explains every column.
 """
 
-from framesift.cli import log, parser, run
-from framesift.code import code_digest
-from framesift.evidence import evidence_in_seconds
-from framesift.files import write_json, write_text
-from framesift.judged import read_judged
-from framesift.measures import Known, annotated_scenes
-from framesift.questions import read_questions
+from framesift.core.code_digest import code_digest
+from framesift.data.evidence import evidence_in_seconds
+from framesift.data.questions import read_questions
+from framesift.judging.verdict_file import read_judged
+from framesift.measures.measure import MeasureInputs, annotated_scenes
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import write_json, write_text
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of, make_rows, timing_rows
-from framesift.tables.cells import Sources, read_cells, read_table_spec
-from framesift.tables.written import latex, markdown
-from framesift.videos import read_videos
+from framesift.tables.cells import CellSources, read_cells, read_table_spec
+from framesift.tables.markdown_latex import latex, markdown
+from framesift.video.table import read_videos
 
 
 def main() -> None:
@@ -45,9 +45,9 @@ def main() -> None:
     evidence = evidence_in_seconds(questions, videos, args.evidence)
     groups = groups_of(questions, evidence)
     by_id = {question.question_id: question for question in questions}
-    sources = Sources(by_id, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
+    sources = CellSources(by_id, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
     cells = read_cells(spec.in_order(), sources)
-    known = Known(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
+    known = MeasureInputs(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
     rows, group_rows = make_rows(spec, cells, groups, len(questions), known)
 
     shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []

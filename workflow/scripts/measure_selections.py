@@ -1,14 +1,14 @@
 """Measure the selections of a table without asking a language model; docs/tables.md explains every column."""
 
-from framesift.cli import log, parser, run
-from framesift.embeddings import Embeddings
-from framesift.evidence import evidence_in_seconds
-from framesift.measures import COLUMNS, Known, annotated_scenes, measure, overlaps
-from framesift.questions import read_questions
-from framesift.selection import read_selection
+from framesift.data.evidence import evidence_in_seconds
+from framesift.data.questions import read_questions
+from framesift.measures.measure import COLUMNS, MeasureInputs, annotated_scenes, measure, overlaps
+from framesift.program.cli import log, parser, run
+from framesift.scoring.embedding_table import Embeddings
+from framesift.selection.select_frames import read_selection
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of
-from framesift.videos import read_videos
+from framesift.video.table import read_videos
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     questions = read_questions(args.labels)
     videos = read_videos(args.videos)
     evidence = evidence_in_seconds(questions, videos, args.evidence)
-    known = Known(
+    known = MeasureInputs(
         videos=videos,
         evidence=evidence,
         scenes=annotated_scenes(args.evidence),

@@ -1,9 +1,9 @@
 """Merge the scores of all shards into one table and check that every question is there once."""
 
-from framesift.cli import log, parser, run
-from framesift.errors import InputError
-from framesift.questions import read_questions
-from framesift.scores import read_scores, write_scores
+from framesift.core.errors import InputError
+from framesift.data.questions import read_questions
+from framesift.program.cli import log, parser, run
+from framesift.scoring.score_table import read_scores, write_scores
 
 
 def main() -> None:

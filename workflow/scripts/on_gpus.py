@@ -5,9 +5,9 @@ It waits until they are free. A machine without nvidia-smi has nothing to choose
 
 import argparse
 
-from framesift import gpus
-from framesift.cli import parser, run
-from framesift.errors import InputError
+from framesift.checkpoints import gpu_lease as gpus
+from framesift.core.errors import InputError
+from framesift.program.cli import parser, run
 
 
 def main() -> None:

@@ -12,10 +12,10 @@ import json
 import os
 from pathlib import Path
 
-from framesift.cli import parser, run
-from framesift.errors import InputError
-from framesift.planning import forecast
-from framesift.provenance.today import NoRule, NotAsked
+from framesift.core.errors import InputError
+from framesift.forecast import forecast
+from framesift.program.cli import parser, run
+from framesift.provenance.snakemake_dag import NoRule, NotAsked
 
 
 def main() -> None:
@@ -49,8 +49,8 @@ def main() -> None:
     if args.json:
         print(json.dumps(found.plain(), indent=1))
         return
-    from framesift.planning.shown import render
-    from framesift.tables.display import make_console
+    from framesift.forecast.terminal import render
+    from framesift.tables.terminal import make_console
 
     make_console().print(render(found))
 

@@ -4,11 +4,11 @@ Finished videos are kept in the cache, for this scorer and, where --also names o
 video that they still lack are shown to them while they are decoded anyway.
 """
 
-from framesift.cli import log, parser, run
-from framesift.components import build
-from framesift.models import device_name, pick_device
-from framesift.scores import write_scores
-from framesift.scoring import add_shard_options, shard_of
+from framesift.checkpoints.component import device_name, pick_device
+from framesift.core.components import build
+from framesift.program.cli import log, parser, run
+from framesift.scoring.score_table import write_scores
+from framesift.scoring.score_videos import add_shard_options, shard_of
 
 
 def main() -> None:

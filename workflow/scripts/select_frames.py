@@ -14,19 +14,19 @@ import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
-from framesift.cli import log, parser, run
-from framesift.code import code_digest
-from framesift.components import build, implementation
-from framesift.embeddings import Embeddings
-from framesift.errors import InputError
-from framesift.files import write_text
-from framesift.positional import select_lists
-from framesift.questions import read_questions
-from framesift.scores import read_scores
-from framesift.selection import select_frames, write_selection
-from framesift.selectors import Selector, methods
-from framesift.spec import read_spec
-from framesift.videos import read_videos
+from framesift.core.code_digest import code_digest
+from framesift.core.components import build, implementation
+from framesift.core.errors import InputError
+from framesift.data.questions import read_questions
+from framesift.interop.aks_lists import select_lists
+from framesift.program.cli import log, parser, run
+from framesift.program.read_spec import read_spec
+from framesift.scoring.embedding_table import Embeddings
+from framesift.scoring.score_table import read_scores
+from framesift.selection.select_frames import select_frames, write_selection
+from framesift.selection.selectors import Selector, methods
+from framesift.storage.files import write_text
+from framesift.video.table import read_videos
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ By hand:
   python workflow/scripts/show_table.py results/tables/demo.csv
 """
 
-from framesift.cli import parser, run
-from framesift.tables.display import print_table
+from framesift.program.cli import parser, run
+from framesift.tables.terminal import print_table
 
 
 def main() -> None:

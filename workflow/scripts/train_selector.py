@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from framesift.cli import add_compute_options, parser, run
-from framesift.errors import invalid
-from framesift.mllm_selector.settings import TrainingSpec
+from framesift.core.errors import invalid
+from framesift.program.cli import add_compute_options, parser, run
+from framesift.scoring.mllm_selector.settings import TrainingSpec
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
     import torch
 
-    from framesift.mllm_selector.training import Files, train
+    from framesift.training.train_selector import Files, train
 
     torch.set_num_threads(args.threads)
     given = (args.examples, args.features, args.instructions, args.validation)

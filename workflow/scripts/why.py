@@ -9,8 +9,8 @@ import json
 import os
 from pathlib import Path
 
-from framesift.cli import parser, run
-from framesift.errors import InputError
+from framesift.core.errors import InputError
+from framesift.program.cli import parser, run
 from framesift.provenance.explain import explain, words
 
 

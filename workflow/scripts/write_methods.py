@@ -4,14 +4,14 @@ import json
 from importlib.metadata import version
 from pathlib import Path
 
-from framesift.citations import bibtex, keys_in, methods_text
-from framesift.cli import log, parser, run
-from framesift.files import write_text
-from framesift.questions import read_questions
+from framesift.data.questions import read_questions
+from framesift.papers.citations import bibtex, keys_in, methods_text
+from framesift.program.cli import log, parser, run
+from framesift.storage.files import write_text
 
 
 def main() -> None:
-    options = parser(__doc__, spec="what decides the numbers of the table (framesift.citations.setup_of)")
+    options = parser(__doc__, spec="what decides the numbers of the table (framesift.papers.citations.setup_of)")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="they tell versions")
     options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")

@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from framesift.components import implementation, kinds
 from framesift.config.models import Config
-from framesift.encoders import Encoder
-from framesift.errors import InputError, did_you_mean
-from framesift.scorers import TwoTowers
-from framesift.scorers.mllm_selector import MllmSelector
-from framesift.scorers.pseudo_labels import PseudoLabels
-from framesift.strict import check_plain, dotted, read_text
+from framesift.core.components import implementation, kinds
+from framesift.core.errors import InputError, did_you_mean
+from framesift.scoring.encoders import Encoder
+from framesift.scoring.scorers import TwoTowers
+from framesift.scoring.scorers.mllm_selector import MllmSelector
+from framesift.scoring.scorers.pseudo_labels import PseudoLabels
+from framesift.storage.untrusted import check_plain, dotted, read_text
 
 #: Settings of the largest configuration. What YAML repeats by name (&a, *a) counts at each place.
 MOST_SETTINGS = 200_000

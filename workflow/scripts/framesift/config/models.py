@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from framesift.components import FAMILIES, implementation, kinds
+from framesift.answering.protocols import Control, Protocol
+from framesift.core.components import FAMILIES, implementation, kinds
+from framesift.core.spec import not_in_spec
 from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart
-from framesift.judges import Judge
-from framesift.mllm_selector.settings import AnyStage, FirstStage, SecondStage, SelectorSettings
-from framesift.protocols import Control, Protocol
-from framesift.spec import not_in_spec
+from framesift.judging.by_llm import Judge
+from framesift.scoring.mllm_selector.settings import AnyStage, FirstStage, SecondStage, SelectorSettings
 from framesift.video.decoders import Decoder
 from framesift.video.grid import CandidateGrid
 
 if TYPE_CHECKING:
-    from framesift.answerers import Answerer as AnyAnswerer
-    from framesift.datasets import Dataset as AnyDataset
-    from framesift.encoders import Encoder as AnyEncoder
-    from framesift.scorers import ScoreSource as AnyScorer
-    from framesift.selectors import SelectionSource as AnySelector
+    from framesift.answering.answerers import Answerer as AnyAnswerer
+    from framesift.data.benchmarks import Dataset as AnyDataset
+    from framesift.scoring.encoders import Encoder as AnyEncoder
+    from framesift.scoring.scorers import ScoreSource as AnyScorer
+    from framesift.selection.selectors import SelectionSource as AnySelector
 
 #: Names the user gives to configured things; some become parts of file names.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -39,11 +39,11 @@ if not TYPE_CHECKING:
     AnyDataset, AnyEncoder, AnyScorer, AnySelector, AnyAnswerer = map(_any_of, FAMILIES)
 
 
-class Section(BaseModel):
+class ConfigSection(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Table(Section):
+class Table(ConfigSection):
     """One table: every selector with every scorer it needs, at every budget, for every answerer."""
 
     dataset: Name = Field(description="Name of a dataset.")
@@ -109,7 +109,7 @@ class Table(Section):
         return self
 
 
-class Run(Section):
+class ImportedRun(ConfigSection):
     """A finished run of lmms-eval, whoever did it."""
 
     samples: str = Field(description="Its samples file (`*_samples_*.jsonl`, `.gz` allowed).")
@@ -119,7 +119,7 @@ class Run(Section):
     budget: Budget = Field(description="Frames the model is said to have seen.")
 
 
-class Trained(Section):
+class Trained(ConfigSection):
     """An M-LLM frame selector that the workflow trains (docs/mllm_selector.md)."""
 
     selector: SelectorSettings = Field(description="The network.")
@@ -138,7 +138,7 @@ class Trained(Section):
     gpus: int = Field(default=1, ge=1, description="GPUs of a job of training.", json_schema_extra=not_in_spec())
 
 
-class Demo(Section):
+class Demo(ConfigSection):
     """The embedded demo: a synthetic world and the training of its tiny models."""
 
     world: DemoWorld = Field(default=DemoWorld(), description="The videos and questions.")
@@ -152,7 +152,7 @@ class Demo(Section):
     )
 
 
-class Config(Section):
+class Config(ConfigSection):
     """The whole configuration."""
 
     seed: int = Field(default=0, ge=0, description="Seed of everything that draws random numbers.")
@@ -179,6 +179,6 @@ class Config(Section):
         " results/selectors/{name}`.",
     )
     judges: dict[Name, Judge] = Field(default={}, description="Judges of open answers, by name.")
-    runs: dict[Name, Run] = Field(default={}, description="Finished runs of lmms-eval, by name.")
+    runs: dict[Name, ImportedRun] = Field(default={}, description="Finished runs of lmms-eval, by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")
     demo: Demo = Field(default=Demo(), description="The embedded demo.")

@@ -14,21 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from framesift.answerers import Answerer, LocalAnswerer
-from framesift.code import code_digest
-from framesift.components import Component
+from framesift.answering.answerers import Answerer, LocalAnswerer
+from framesift.checkpoints.component import Checkpoint
 from framesift.config.models import Config, Table
 from framesift.config.sources import Sources, made_later, there
-from framesift.config.steps import Answering, Cell, Selecting, Training
-from framesift.datasets import Dataset
-from framesift.encoders import Encoder
-from framesift.errors import InputError, did_you_mean
-from framesift.mllm_selector.settings import LanguageModel
-from framesift.models import Checkpoint
-from framesift.scorers import Scorer, ScoreSource
-from framesift.scorers.mllm_selector import SELECTORS, MllmSelector
-from framesift.scorers.pseudo_labels import PseudoLabels
-from framesift.spec import canonical_json, plain, spec_id
+from framesift.config.steps import Answering, PlannedCell, Selecting, Training
+from framesift.core.code_digest import code_digest
+from framesift.core.components import Component
+from framesift.core.errors import InputError, did_you_mean
+from framesift.core.spec import canonical_json, plain, spec_id
+from framesift.data.benchmarks import Dataset
+from framesift.scoring.encoders import Encoder
+from framesift.scoring.mllm_selector.settings import LanguageModel
+from framesift.scoring.scorers import Scorer, ScoreSource
+from framesift.scoring.scorers.mllm_selector import SELECTORS, MllmSelector
+from framesift.scoring.scorers.pseudo_labels import PseudoLabels
 
 #: Parts of the spec of answers that are the same for whatever a job asks.
 _OF_THE_ANSWERER = ("answerer", "dataset")
@@ -68,7 +68,7 @@ class Plan:
             for one in self._models(config)
             for manifest in self.sources.checkpoint(one)
         }
-        self._cells: dict[str, list[Cell]] = {}
+        self._cells: dict[str, list[PlannedCell]] = {}
         self._asked: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._codes: dict[tuple[str, ...], str] = {}
         self._divisions: dict[tuple[str, str], int] = {}
@@ -128,7 +128,7 @@ class Plan:
         files = {name: self.dataset(table.dataset).labels_file for name, table in self.config.tables.items()}
         return [name for name, file in files.items() if file.is_file() or self.sources.world_of(file)]
 
-    def cells(self, name: str) -> list[Cell]:
+    def cells(self, name: str) -> list[PlannedCell]:
         """The rows of a table. A selector that needs nothing of a scorer has one row, whatever the scorers."""
         if name not in self._cells:
             self._cells[name] = self._make_cells(name)
@@ -167,7 +167,7 @@ class Plan:
                 f" datasets.{dataset}.shards, or raise max_jobs",
             )
 
-    def _make_cells(self, name: str) -> list[Cell]:
+    def _make_cells(self, name: str) -> list[PlannedCell]:
         config, table = self.config, self.table(name)
         cells = []
         for answerer in table.answerers:
@@ -188,7 +188,7 @@ class Plan:
                         )
                         controls = table.controls if selector_name == table.baseline else ()
                         cells += [
-                            Cell(answerer, replace(answering, control=control), selector_name, scorer, selecting)
+                            PlannedCell(answerer, replace(answering, control=control), selector_name, scorer, selecting)
                             for control in (None, *controls)
                         ]
         return cells

@@ -11,18 +11,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from framesift.checkpoints import manifest_path
+from framesift.checkpoints.component import Checkpoint, is_folder
+from framesift.checkpoints.fetch import manifest_path
 from framesift.config.models import Config
 from framesift.config.steps import Answering, Selecting
-from framesift.datasets import VideoFolder
+from framesift.core.errors import InputError
+from framesift.core.spec import plain, spec_id
+from framesift.data.benchmarks import VideoFolder
+from framesift.data.download_records import by_hand, downloaded
 from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart, video_ids
-from framesift.errors import InputError
-from framesift.mllm_selector.settings import LanguageModel
-from framesift.models import Checkpoint, is_folder
-from framesift.notes import by_hand, downloaded
-from framesift.scorers.mllm_selector import SELECTORS
-from framesift.selectors.imported import Imported
-from framesift.spec import plain, spec_id
+from framesift.scoring.mllm_selector.settings import LanguageModel
+from framesift.scoring.scorers.mllm_selector import SELECTORS
+from framesift.selection.selectors.imported import Imported
 
 RESULTS = Path("results")
 #: The demo's own world, in `demo.world`; further ones are in `demo.worlds`.

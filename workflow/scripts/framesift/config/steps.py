@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from framesift.answerers import Answerer
+from framesift.answering.answerers import Answerer
+from framesift.answering.protocols import Control, Protocol
 from framesift.config.models import Trained
-from framesift.encoders import Encoder
-from framesift.protocols import Control, Protocol
-from framesift.scorers import ScoreSource
-from framesift.selectors import SelectionSource
-from framesift.spec import plain
+from framesift.core.spec import plain
+from framesift.scoring.encoders import Encoder
+from framesift.scoring.scorers import ScoreSource
+from framesift.selection.selectors import SelectionSource
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Answering:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedCell:
     """One row of a table: an answerer that sees one selection. Each part comes with the name the user gave it."""
 
     answerer_name: str

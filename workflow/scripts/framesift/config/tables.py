@@ -6,18 +6,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from framesift.citations import setup_of
-from framesift.components import Component
 from framesift.config.models import Table
 from framesift.config.plan import Plan
-from framesift.config.steps import Cell, Selecting
-from framesift.encoders import Encoder
-from framesift.errors import InputError
-from framesift.files import file_digest
-from framesift.scorers import ScoreSource
-from framesift.scorers.mllm_selector import MllmSelector
-from framesift.scorers.pseudo_labels import PseudoLabels
-from framesift.spec import canonical_json, spec_id
+from framesift.config.steps import PlannedCell, Selecting
+from framesift.core.components import Component
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json, spec_id
+from framesift.papers.citations import REFERENCES, setup_of
+from framesift.papers.published import FOLDER
+from framesift.scoring.encoders import Encoder
+from framesift.scoring.scorers import ScoreSource
+from framesift.scoring.scorers.mllm_selector import MllmSelector
+from framesift.scoring.scorers.pseudo_labels import PseudoLabels
+from framesift.storage.files import file_digest
 
 
 class Tables:
@@ -96,9 +97,14 @@ class Tables:
         return needed[0] if needed else []
 
     @property
+    def references(self) -> str:
+        """The works that can be cited."""
+        return str(REFERENCES)
+
+    @property
     def published(self) -> list[str]:
         """The files of published numbers."""
-        return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
+        return sorted(file.as_posix() for file in FOLDER.glob("*.csv"))
 
     def published_spec(self, name: str) -> dict[str, Any]:
         """What each row of a table was made from, to find published numbers of the same.
@@ -173,7 +179,7 @@ class Tables:
         folder = Path(__file__).parents[1] / "report" / "templates"
         return spec_id([file_digest(file) for file in sorted(folder.iterdir())])
 
-    def _cell(self, table: Table, cell: Cell) -> dict[str, Any]:
+    def _cell(self, table: Table, cell: PlannedCell) -> dict[str, Any]:
         selecting, answering = cell.selecting, cell.answering
         answers = self.plan.answers(table.dataset, answering, selecting)
         return {
@@ -204,7 +210,7 @@ class Tables:
             "answers": [self.plan.run_answers(table.dataset, name)],
         }
 
-    def _row_names(self, cell: Cell) -> dict[str, str]:
+    def _row_names(self, cell: PlannedCell) -> dict[str, str]:
         """Answerer and method of a row; a variant of an answerer is another method of that one."""
         answerer, method = cell.answering.answerer, self._label(cell.selecting.selector, cell.selector_name)
         name = self._label(answerer, cell.answerer_name)

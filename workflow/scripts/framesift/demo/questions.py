@@ -9,7 +9,7 @@ import numpy as np
 from framesift.demo import text
 from framesift.demo.config import DemoWorld, video_ids
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES, Event, VideoPlan, event_pairs, plan_video, stream
-from framesift.files import whole, write_json
+from framesift.storage.files import whole, write_json
 
 COLUMNS = (
     "video_id",

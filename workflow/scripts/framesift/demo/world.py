@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from framesift.demo.config import DIGIT_COUNT, DemoWorld, class_seconds, video_class, video_ids
-from framesift.files import whole
+from framesift.storage.files import whole
 
 COLOURS = {
     "red": (225, 35, 35),

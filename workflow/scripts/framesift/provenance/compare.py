@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from framesift.answers import Answer, union_of_chunks
-from framesift.errors import InputError
-from framesift.judged import JudgedCell, read_judged
+from framesift.answering.answer_file import Answer, union_of_chunks
+from framesift.core.errors import InputError
+from framesift.judging.verdict_file import JudgedCell, read_judged
 from framesift.provenance.differences import differences
 from framesift.provenance.manifest import digest_without_seconds, make_manifest, modules, read_manifest
 
@@ -22,7 +22,7 @@ COMPARED = ("n", "accuracy", "frames_mean")
 
 
 @dataclass(frozen=True)
-class Run:
+class RecordedRun:
     """One table of a run: its manifest, and the project folder where its files are (None where that is not known)."""
 
     table: str
@@ -75,7 +75,7 @@ class RowChange:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Two runs of one table. `only_first` and `only_second` name rows that the other does not have."""
 
     table: str
@@ -91,7 +91,7 @@ class Comparison:
         return {"same": self.same, **asdict(self)}
 
 
-def runs_in(path: Path) -> dict[str, Run]:
+def runs_in(path: Path) -> dict[str, RecordedRun]:
     """The tables of a results folder, or the one of a manifest, by name.
 
     A folder without manifests gets them made from the records of Snakemake beside it; nothing is written.
@@ -105,7 +105,9 @@ def runs_in(path: Path) -> dict[str, Run]:
         manifest = read_manifest(path)
         folder = path.absolute().parent.parent
         return {
-            manifest["table"]: Run(manifest["table"], manifest, folder.parent if folder.name == "results" else None)
+            manifest["table"]: RecordedRun(
+                manifest["table"], manifest, folder.parent if folder.name == "results" else None
+            )
         }
     folder = path / "results" if (path / "results").is_dir() else path
     if not folder.is_dir():
@@ -114,19 +116,19 @@ def runs_in(path: Path) -> dict[str, Run]:
     found = {}
     for file in sorted((folder / "manifests").glob("*.json")):
         manifest = read_manifest(file)
-        found[manifest["table"]] = Run(manifest["table"], manifest, root)
+        found[manifest["table"]] = RecordedRun(manifest["table"], manifest, root)
     tables = sorted(file.stem for file in (folder / "tables").glob("*.csv"))
     beside = ("groups", "timings")
     for table in tables:
         is_part = any(table == f"{other}_{part}" for other in tables for part in beside)
         if table not in found and not is_part and folder.name == "results":
-            found[table] = Run(table, make_manifest(table, root), root)
+            found[table] = RecordedRun(table, make_manifest(table, root), root)
     if not found:
         raise InputError("holds neither tables nor manifests", file=path, expected="the folder `results` of a project")
     return found
 
 
-def compare(first: Path, second: Path, table: str | None = None) -> list[Comparison]:
+def compare(first: Path, second: Path, table: str | None = None) -> list[RunComparison]:
     """Compare all tables that two runs share.
 
     Raises
@@ -148,23 +150,27 @@ def compare(first: Path, second: Path, table: str | None = None) -> list[Compari
     return [compare_tables(one[name], other[name]) for name in shared]
 
 
-def compare_tables(first: Run, second: Run) -> Comparison:
+def compare_tables(first: RecordedRun, second: RecordedRun) -> RunComparison:
     """Compare two runs of one table, row by row: rows are the same by answerer, method, scorer, budget and control."""
     one, other = _rows(first), _rows(second)
     judged = _judged(first), _judged(second)
     rows = [_row(first, second, one[name], other[name], judged) for name in one if name in other]
     title = first.table if first.table == second.table else f"{first.table} and {second.table}"
-    return Comparison(
+    return RunComparison(
         title, rows, [name for name in one if name not in other], [name for name in other if name not in one]
     )
 
 
-def _rows(run: Run) -> dict[str, dict[str, Any]]:
+def _rows(run: RecordedRun) -> dict[str, dict[str, Any]]:
     return {row["name"]: {"id": name, **row} for name, row in run.manifest["rows"].items()}
 
 
 def _row(
-    first: Run, second: Run, one: Mapping[str, Any], other: Mapping[str, Any], judged: tuple[Verdicts, Verdicts]
+    first: RecordedRun,
+    second: RecordedRun,
+    one: Mapping[str, Any],
+    other: Mapping[str, Any],
+    judged: tuple[Verdicts, Verdicts],
 ) -> RowChange:
     numbers = {name: (one["numbers"].get(name), other["numbers"].get(name)) for name in COMPARED}
     questions = _questions(first, second, one, other, judged)
@@ -293,14 +299,14 @@ def _versions(
 Verdicts = Mapping[str, JudgedCell]
 
 
-def _judged(run: Run) -> Verdicts:
+def _judged(run: RecordedRun) -> Verdicts:
     path = run.root / f"results/judged/{run.table}.json" if run.root else None
     return read_judged(path) if path and path.is_file() else {}
 
 
 def _questions(
-    first: Run,
-    second: Run,
+    first: RecordedRun,
+    second: RecordedRun,
     one: Mapping[str, Any],
     other: Mapping[str, Any],
     judged: tuple[Verdicts, Verdicts],
@@ -327,7 +333,7 @@ def _said(answer: Answer) -> tuple[str, str | None]:
     return answer.response, answer.error
 
 
-def _answers(run: Run, row: Mapping[str, Any]) -> dict[str, Answer] | None:
+def _answers(run: RecordedRun, row: Mapping[str, Any]) -> dict[str, Answer] | None:
     """The answers of a row, where the files are those that the manifest is about."""
     if run.root is None:
         return None
@@ -339,7 +345,7 @@ def _answers(run: Run, row: Mapping[str, Any]) -> dict[str, Answer] | None:
     return union_of_chunks([str(run.root / path) for path in row["answers"]])
 
 
-def print_comparison(found: Comparison) -> None:
+def print_comparison(found: RunComparison) -> None:
     """The comparison in the terminal."""
     import sys
 

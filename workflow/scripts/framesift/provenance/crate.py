@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from framesift.errors import InputError
-from framesift.files import whole, write_json, write_text
+from framesift.core.errors import InputError
 from framesift.provenance.manifest import make_manifest, manifest_path, read_manifest
+from framesift.storage.files import whole, write_json, write_text
 
 VERSION = "1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from framesift.code import SCRIPTS
-from framesift.errors import InputError, did_you_mean
+from framesift.core.code_digest import SCRIPTS
+from framesift.core.errors import InputError, did_you_mean
 from framesift.provenance.differences import differences, flat, row_differences, shown
-from framesift.provenance.lineage import Made, ancestors, made, recorded, when
+from framesift.provenance.lineage import FileOrigin, ancestors, made, recorded, when
 from framesift.provenance.manifest import modules, pins, read_manifest
-from framesift.provenance.today import Job, NoRule, NotAsked, jobs_for, tables_of
+from framesift.provenance.snakemake_dag import NoRule, NotAsked, PlannedJob, jobs_for, tables_of
 
 _CACHES = {
     "results/cache/scores/": "scores or embeddings of one video by one model",
@@ -41,7 +41,7 @@ class Explanation:
     Attributes
     ----------
     path : str
-    made : Made
+    made : FileOrigin
     state : str
         ``current``, ``outdated``, ``not asked`` (nothing configured today needs it), ``not there``, ``cache`` or
         ``not known`` (today's workflow cannot be planned).
@@ -55,7 +55,7 @@ class Explanation:
     """
 
     path: str
-    made: Made
+    made: FileOrigin
     state: str
     causes: list[Cause] = field(default_factory=list)
     jobs: dict[str, int] = field(default_factory=dict)
@@ -138,7 +138,7 @@ def words(explanation: Explanation) -> list[str]:
     return lines
 
 
-def _how_made(item: Made, explanation: Explanation) -> list[str]:
+def _how_made(item: FileOrigin, explanation: Explanation) -> list[str]:
     lines = []
     if explanation.state == "not there":
         lines.append(f"  It is not there yet. The rule {item.rule} would make it.")
@@ -163,7 +163,7 @@ def _how_made(item: Made, explanation: Explanation) -> list[str]:
     return lines
 
 
-def _versions(item: Made) -> str:
+def _versions(item: FileOrigin) -> str:
     versions = item.facts.get("versions") or {}
     return f" with {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}" if versions else ""
 
@@ -202,7 +202,7 @@ def _jobs(jobs: Mapping[str, int]) -> str:
 
 
 def causes(
-    targets: Sequence[str], groups: Mapping[Any, Sequence[Job]], jobs: Sequence[Job], root: Path
+    targets: Sequence[str], groups: Mapping[Any, Sequence[PlannedJob]], jobs: Sequence[PlannedJob], root: Path
 ) -> dict[Any, list[Cause]]:
     """Why groups of jobs would run.
 
@@ -212,7 +212,7 @@ def causes(
         The files that are asked for.
     groups : mapping
         Jobs that would run, by anything.
-    jobs : sequence of Job
+    jobs : sequence of PlannedJob
         All jobs behind `targets`.
     root : path
         Folder of the project.
@@ -233,7 +233,7 @@ def causes(
     return {name: [Cause(text, sorted(set(files))) for text, files in of.items()] for name, of in found.items()}
 
 
-def _reasons(job: Job, before: Made, there: bool, produced: set[str], root: Path) -> Iterable[str]:
+def _reasons(job: PlannedJob, before: FileOrigin, there: bool, produced: set[str], root: Path) -> Iterable[str]:
     if not before.known:
         if not there:
             yield f"{job.output[0]} is needed and was never made"
@@ -267,7 +267,7 @@ def _reasons(job: Job, before: Made, there: bool, produced: set[str], root: Path
         )
 
 
-def _code(job: Job, before: Made, root: Path) -> str:
+def _code(job: PlannedJob, before: FileOrigin, root: Path) -> str:
     """Which modules of the code changed: from the digests in a manifest, else from the dates of the files."""
     program = before.program or job.rule
     roots = before.roots(job.params["code"])
@@ -286,7 +286,7 @@ def _code(job: Job, before: Made, root: Path) -> str:
     return f"the code of {program} changed" + (f": {shown_modules}" if changed else "")
 
 
-def _noted_modules(before: Made, root: Path) -> dict[str, str]:
+def _noted_modules(before: FileOrigin, root: Path) -> dict[str, str]:
     """Digests of modules in a manifest that knows the same code of the same file."""
     for file in sorted((root / "results/manifests").glob("*.json")):
         try:
@@ -298,7 +298,7 @@ def _noted_modules(before: Made, root: Path) -> dict[str, str]:
     return {}
 
 
-def _nearest(job: Job, replaced: Iterable[Made]) -> Made | None:
+def _nearest(job: PlannedJob, replaced: Iterable[FileOrigin]) -> FileOrigin | None:
     """Among files that today's do without, the one of the same rule whose settings are nearest."""
     same = [item for item in replaced if item.rule == job.rule]
     return min(same, key=lambda item: (_distance(item.spec, _spec(job)), item.path), default=None)
@@ -308,7 +308,7 @@ def _distance(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> i
     return len(differences(was, now))
 
 
-def _spec(job: Job) -> dict[str, Any] | None:
+def _spec(job: PlannedJob) -> dict[str, Any] | None:
     text = job.params.get("spec")
     return json.loads(text) if text else None
 
@@ -316,7 +316,7 @@ def _spec(job: Job) -> dict[str, Any] | None:
 # Files that nothing asks for today
 
 
-def _not_asked(path: str, item: Made, root: Path, configfiles: Sequence[Path]) -> Explanation:
+def _not_asked(path: str, item: FileOrigin, root: Path, configfiles: Sequence[Path]) -> Explanation:
     parts = Path(path).parts
     dataset = parts[2] if len(parts) > 3 else None
     try:
@@ -345,7 +345,7 @@ def _not_asked(path: str, item: Made, root: Path, configfiles: Sequence[Path]) -
     return Explanation(path, item, "not asked", [Cause(text, []) for text in texts], instead=instead)
 
 
-def _behind(job: Job, producer: Mapping[str, Job]) -> dict[str, dict[str, Any] | None]:
+def _behind(job: PlannedJob, producer: Mapping[str, PlannedJob]) -> dict[str, dict[str, Any] | None]:
     found: dict[str, dict[str, Any] | None] = {}
     todo, seen = [job], set()
     while todo:
@@ -368,8 +368,8 @@ def _made_as_log(path: str, root: Path) -> str | None:
     return next((output for output in recorded(root) if path in made(output, root).log), None)
 
 
-def _as_planned(job: Job, path: str) -> Made:
-    return Made(path, rule=job.rule, inputs=job.inputs, spec=_spec(job), params=tuple(job.params.values()))
+def _as_planned(job: PlannedJob, path: str) -> FileOrigin:
+    return FileOrigin(path, rule=job.rule, inputs=job.inputs, spec=_spec(job), params=tuple(job.params.values()))
 
 
 def _unknown(path: str, root: Path) -> InputError:

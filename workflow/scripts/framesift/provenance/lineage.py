@@ -21,8 +21,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from framesift.code import SCRIPTS, code_digest
-from framesift.components import FAMILIES, kinds
+from framesift.core.code_digest import SCRIPTS, code_digest
+from framesift.core.components import FAMILIES, kinds
 
 METADATA = Path(".snakemake/metadata")
 #: Longest name of a file in which Snakemake keeps a record; longer ones continue in folders.
@@ -34,7 +34,7 @@ _NO_ENVIRONMENT = "d41d8cd98f00b204e9800998ecf8427e"
 
 
 @dataclass(frozen=True)
-class Made:
+class FileOrigin:
     """How one file was made, as far as it is known.
 
     Attributes
@@ -116,18 +116,20 @@ class Made:
 def _components(spec: Mapping[str, Any]) -> list[str]:
     """Modules of the components in a spec. Only the kind is written there, so each family that has it counts."""
     found = {part["kind"] for part in (spec, *spec.values()) if isinstance(part, dict) and "kind" in part}
-    return sorted(f"framesift.{family}.{kind}" for family in FAMILIES for kind in kinds(family) if kind in found)
+    return sorted(
+        f"{package}.{kind}" for family, package in FAMILIES.items() for kind in kinds(family) if kind in found
+    )
 
 
-def made(path: str, root: Path) -> Made:
+def made(path: str, root: Path) -> FileOrigin:
     """How the file at `path` (relative to `root`) was made."""
     record = _record(path, root)
     facts = dict(says_of_itself(root / path))
     spec = facts.pop("spec", None)
     if record is None:
-        return Made(path, spec=spec, facts=facts)
+        return FileOrigin(path, spec=spec, facts=facts)
     command = record.get("shellcmd") or ""
-    return Made(
+    return FileOrigin(
         path,
         rule=record.get("rule"),
         inputs=tuple(sorted(record.get("input") or ())),
@@ -184,10 +186,10 @@ def _in_tensors(path: Path) -> dict[str, Any]:
     return {"spec": json.loads(metadata["spec"])} if "spec" in metadata else {}
 
 
-def ancestors(paths: Iterable[str], root: Path, known: dict[str, Made] | None = None) -> dict[str, Made]:
+def ancestors(paths: Iterable[str], root: Path, known: dict[str, FileOrigin] | None = None) -> dict[str, FileOrigin]:
     """The files `paths` with all that they were made from, by path; `known` is filled as files are read."""
     known = {} if known is None else known
-    found: dict[str, Made] = {}
+    found: dict[str, FileOrigin] = {}
     todo = sorted(paths, reverse=True)
     while todo:
         path = todo.pop()

@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from framesift.code import SCRIPTS, import_closure, normalised
-from framesift.errors import InputError, did_you_mean
-from framesift.files import read_csv, read_json, remembered_digest, write_json
-from framesift.job_costs import benchmark_of, read_costs
+from framesift.core.code_digest import SCRIPTS, import_closure, normalised
+from framesift.core.errors import InputError, did_you_mean
+from framesift.core.spec import canonical_json
+from framesift.program.job_costs import benchmark_of, read_costs
 from framesift.provenance.differences import CONSEQUENCES, row_identity, row_name
-from framesift.provenance.lineage import Made, ancestors, made, when
-from framesift.provenance.surroundings import machine, software
-from framesift.spec import canonical_json
+from framesift.provenance.environment import machine, software
+from framesift.provenance.lineage import FileOrigin, ancestors, made, when
+from framesift.storage.files import read_csv, read_json, remembered_digest, write_json
 
 FORMAT = 1
 #: Columns of a table that a manifest repeats, so that two manifests can be compared.
@@ -92,7 +92,7 @@ class _Maker:
             there = [file.stem for file in (root / "results/tables").glob("*.csv")]
             hint = did_you_mean(table, there) or f"snakemake --cores all {self.csv}"
             raise InputError("there is no such table", file=self.csv, hint=hint)
-        self.known: dict[str, Made] = {}
+        self.known: dict[str, FileOrigin] = {}
         own = made(self.csv, root)
         spec = spec or own.spec
         if spec is None or "cells" not in spec:
@@ -112,7 +112,7 @@ class _Maker:
     def manifest(self) -> dict[str, Any]:
         cells = {cell["id"]: cell for cell in self.spec["cells"]}
         lines = {name: self._files_of(cell) for name, cell in cells.items()}
-        everything: dict[str, Made] = {path: item for line in lines.values() for path, item in line.items()}
+        everything: dict[str, FileOrigin] = {path: item for line in lines.values() for path, item in line.items()}
         for item in everything.values():
             self.noted |= {path: text.removeprefix("sha256:") for path, text in item.checksums.items()}
         self.digests = {path: self._digest(path) for path in sorted(everything)}
@@ -138,7 +138,7 @@ class _Maker:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {**content, "made": {"time": now, "machine": machine(), "steps": steps}}
 
-    def _files_of(self, cell: Mapping[str, Any]) -> dict[str, Made]:
+    def _files_of(self, cell: Mapping[str, Any]) -> dict[str, FileOrigin]:
         """All files that a row depends on. The verdicts are one file for all rows, so their inputs are not followed."""
         own = [*cell["answers"], *([cell["selection"]] if cell.get("selection") else []), *self.beside]
         found = ancestors(own, self.root, self.known)
@@ -146,7 +146,9 @@ class _Maker:
             found[self.judged] = made(self.judged, self.root)
         return dict(sorted(found.items()))
 
-    def _row(self, cell: Mapping[str, Any], line: Mapping[str, Made], numbers: Mapping[str, Any]) -> dict[str, Any]:
+    def _row(
+        self, cell: Mapping[str, Any], line: Mapping[str, FileOrigin], numbers: Mapping[str, Any]
+    ) -> dict[str, Any]:
         configuration = {
             item.rule or _stage(path): {key: value for key, value in item.spec.items() if key not in CONSEQUENCES}
             for path, item in line.items()
@@ -163,7 +165,7 @@ class _Maker:
             "files": sorted(self._tell(path) for path in line),
         }
 
-    def _file(self, item: Made) -> dict[str, Any]:
+    def _file(self, item: FileOrigin) -> dict[str, Any]:
         path = self.root / item.path
         entry: dict[str, Any]
         if is_timed(item.path):
@@ -187,7 +189,7 @@ class _Maker:
             entry["environment"] = pins(item.environment)
         return entry
 
-    def _models(self, line: Mapping[str, Made]) -> dict[str, Any]:
+    def _models(self, line: Mapping[str, FileOrigin]) -> dict[str, Any]:
         """Every checkpoint of a row, by what it does."""
         found: dict[str, Any] = {}
         for item in line.values():
@@ -200,7 +202,7 @@ class _Maker:
                     entry["weights"] = weights
         return dict(sorted(found.items()))
 
-    def _weights(self, item: Made, model: str) -> str | None:
+    def _weights(self, item: FileOrigin, model: str) -> str | None:
         """Digest of the files of a checkpoint in a folder; a commit pins those of the hub."""
         folder = PurePosixPath(model)
         own = sorted(path for path in item.inputs if PurePosixPath(path).is_relative_to(folder))
@@ -212,7 +214,7 @@ class _Maker:
             digest.update(f"{name} {self.digests.get(path)}\n".encode())
         return digest.hexdigest()
 
-    def _datasets(self, everything: Mapping[str, Made]) -> dict[str, Any]:
+    def _datasets(self, everything: Mapping[str, FileOrigin]) -> dict[str, Any]:
         name = self.spec["dataset"]
         labels = everything.get(f"results/labels/{name}.json")
         entry: dict[str, Any] = {"kind": (labels.spec or {}).get("kind") if labels else None}
@@ -237,7 +239,7 @@ class _Maker:
         return {f"results/tables/{file.name}": self._digest(f"results/tables/{file.name}")
                 for file in found if own.fullmatch(file.name)}  # fmt: skip
 
-    def _step(self, item: Made) -> dict[str, Any]:
+    def _step(self, item: FileOrigin) -> dict[str, Any]:
         seconds = round(item.ended - item.started, 1) if item.started and item.ended else None
         entry: dict[str, Any] = {"started": when(item.started), "seconds": seconds}
         if is_timed(item.path):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framesift.files import whole
-from framesift.measures import overlaps
+from framesift.measures.measure import overlaps
 from framesift.report import rows as table_rows
 from framesift.report.gallery import EXCLUDED, RIGHT, outcome_of
 from framesift.report.inputs import Inputs
 from framesift.report.rows import BETTER, WORSE, Row, number, series
-from framesift.report.style import BASELINE, COLOURS, Look, looks
+from framesift.report.style import BASELINE, COLOURS, SeriesStyle, looks
 from framesift.report.training import QUALITIES, SMOOTHED, TASKS, Points, TrainingCurve
+from framesift.storage.files import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +110,7 @@ def _safe(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
 
 
-def _looks(inputs: Inputs) -> dict[str, Look]:
+def _looks(inputs: Inputs) -> dict[str, SeriesStyle]:
     return looks(inputs.names, inputs.baseline_name)
 
 
@@ -154,7 +154,7 @@ def accuracy_by_budget(inputs: Inputs) -> Figure | None:
         return figure
 
 
-def _band(axis: Axes, name: str, rows: Sequence[Row], look: Look) -> None:
+def _band(axis: Axes, name: str, rows: Sequence[Row], look: SeriesStyle) -> None:
     budgets = [int(row["budget"]) for row in rows]
     axis.plot(
         budgets,
@@ -382,7 +382,7 @@ def _drawn(name: str) -> dict[str, Any]:
     return {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
 
 
-def _priced(axis: Axes, row: Row, seconds: float, look: Look, several: bool) -> None:
+def _priced(axis: Axes, row: Row, seconds: float, look: SeriesStyle, several: bool) -> None:
     value = 100 * float(row["accuracy"])
     low, high = (100 * (number(row, f"accuracy_{end}") or 0.0) for end in ("low", "high"))
     axis.errorbar(
@@ -427,7 +427,7 @@ def score_curve(inputs: Inputs, question_id: str) -> Figure | None:
     InputError
         For a question that is not in the labels.
     """
-    from framesift.errors import InputError
+    from framesift.core.errors import InputError
 
     if question_id not in inputs.questions:
         raise InputError("is no question of the labels", field="--question", value=question_id)

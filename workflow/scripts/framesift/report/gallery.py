@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from framesift.answers import Answer
-from framesift.judged import Verdict
-from framesift.questions import Question
+from framesift.answering.answer_file import Answer
+from framesift.data.questions import Question
+from framesift.judging.verdict_file import Verdict
 from framesift.report.inputs import Inputs
 from framesift.report.style import looks
-from framesift.scores import QuestionScores
-from framesift.videos import Video
+from framesift.scoring.score_table import QuestionScores
+from framesift.video.table import Video
 
 #: Outcomes of an answer, one letter each.
 RIGHT, WRONG, UNPARSED, UNJUDGED, EXCLUDED = "r", "w", "u", "j", "x"

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from framesift.answers import Answer, union_of_chunks
-from framesift.errors import InputError
-from framesift.evidence import evidence_in_seconds
-from framesift.judged import read_judged
-from framesift.questions import Evidence, Question, read_questions
+from framesift.answering.answer_file import Answer, union_of_chunks
+from framesift.core.errors import InputError
+from framesift.data.evidence import evidence_in_seconds
+from framesift.data.questions import Evidence, Question, read_questions
+from framesift.judging.verdict_file import read_judged
 from framesift.report import rows as table_rows
 from framesift.report.rows import Row
 from framesift.report.training import TrainingCurve, read_curve
-from framesift.scores import QuestionScores, read_scores
-from framesift.selection import Selected
+from framesift.scoring.score_table import QuestionScores, read_scores
+from framesift.selection.select_frames import Selected
 from framesift.tables.accuracy import Groups, baseline_of, groups_of
-from framesift.tables.cells import Cell, Sources, TableSpec, read_cells, read_table_spec
-from framesift.videos import Video, read_videos
+from framesift.tables.cells import Cell, CellSources, TableSpec, read_cells, read_table_spec
+from framesift.video.table import Video, read_videos
 
 SPEC = (
     "table: the spec of make_table.py; scores: the score file of each selection that was made from one;"
@@ -145,7 +145,7 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
             expected=f"{len(expected)} rows, in the order of make_table.py",
             hint="make the table again",
         )
-    sources = Sources(questions, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
+    sources = CellSources(questions, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
     return Inputs(
         spec=spec,
         rows=rows,

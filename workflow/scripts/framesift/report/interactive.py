@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from framesift.measures import overlaps
+from framesift.measures.measure import overlaps
 from framesift.report import rows as table_rows
 from framesift.report.figures import budgets_of, costs_of, front, gains_of, losses_of, row_label
 from framesift.report.inputs import Inputs

@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from framesift.files import write_text
 from framesift.report import rows as table_rows
 from framesift.report import thumbnails
 from framesift.report.gallery import details, index
 from framesift.report.inputs import Inputs
 from framesift.report.interactive import pictures
 from framesift.report.rows import IDENTITY, Row
-from framesift.report.words import summary, title
+from framesift.report.summary import summary, title
+from framesift.storage.files import write_text
 
 TEMPLATES = Path(__file__).parent / "templates"
 QUESTIONS_A_PIECE = 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from framesift.errors import InputError
-from framesift.files import read_csv
+from framesift.core.errors import InputError
+from framesift.storage.files import read_csv
 
 Row = dict[str, str]
 IDENTITY = ("answerer", "method", "scorer", "budget", "control")

@@ -24,7 +24,7 @@ LINES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 
 
 @dataclass(frozen=True)
-class Look:
+class SeriesStyle:
     """Colour, marker and line of one series; marker and line by matplotlib's names."""
 
     colour: str
@@ -32,7 +32,7 @@ class Look:
     line: str
 
 
-def looks(names: Sequence[str], baseline: str | None = None) -> dict[str, Look]:
+def looks(names: Sequence[str], baseline: str | None = None) -> dict[str, SeriesStyle]:
     """A look for every series; the baseline is grey.
 
     Colours repeat after 6, markers after 7 and lines after 4 series, so no two of the first 84 are alike.
@@ -48,18 +48,18 @@ def looks(names: Sequence[str], baseline: str | None = None) -> dict[str, Look]:
     others = 0
     for name in dict.fromkeys(names):
         if name == baseline:
-            made[name] = Look(BASELINE, "*", "-")
+            made[name] = SeriesStyle(BASELINE, "*", "-")
             continue
-        made[name] = Look(
+        made[name] = SeriesStyle(
             COLOURS[others % len(COLOURS)], list(MARKERS)[others % len(MARKERS)], list(LINES)[others % len(LINES)]
         )
         others += 1
     return made
 
 
-def plotly_marker(look: Look) -> str:
+def plotly_marker(look: SeriesStyle) -> str:
     return MARKERS.get(look.marker, "star")
 
 
-def plotly_line(look: Look) -> str:
+def plotly_line(look: SeriesStyle) -> str:
     return LINES[look.line]

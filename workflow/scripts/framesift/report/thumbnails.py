@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from framesift.errors import VideoError
-from framesift.files import whole
-from framesift.parallel import each_alone
-from framesift.videos import Video
+from framesift.core.errors import VideoError
+from framesift.storage.files import whole
+from framesift.video.table import Video
+from framesift.video.workers import each_alone
 
 #: Pixels across, and JPEG quality: some 2 kB a picture.
 WIDTH, QUALITY = 128, 55
@@ -19,7 +19,7 @@ TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ThumbnailRequest:
     """Frames to show of one file.
 
     Attributes
@@ -69,7 +69,7 @@ def make_all(videos: Iterable[Video], chosen: Mapping[str, Iterable[int]], cache
         kept = _kept(cache, digest)
         if missing := wanted - names_in(kept):
             video = by_digest[digest][0]
-            jobs.append(Wanted(video.path, digest, tuple(sorted(missing)), tuple(video.keyframes), kept))
+            jobs.append(ThumbnailRequest(video.path, digest, tuple(sorted(missing)), tuple(video.keyframes), kept))
     faults: dict[str, str] = {}
     if jobs:
         for job, result in zip(jobs, each_alone(make, jobs, workers, TIMEOUT), strict=True):
@@ -93,7 +93,7 @@ def _stamps(video: Video, frames: Iterable[int]) -> dict[int, int]:
     return {frame: known[frame] for frame in sorted(set(frames)) if frame in known}
 
 
-def make(wanted: Wanted) -> str | None:
+def make(wanted: ThumbnailRequest) -> str | None:
     """Decode and shrink what is missing, and add it to what is kept; the error that stopped it, if one did.
 
     Pictures made before the error are kept.

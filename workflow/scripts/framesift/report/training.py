@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from framesift.errors import InputError
-from framesift.files import read_csv
+from framesift.core.errors import InputError
+from framesift.storage.files import read_csv
 
 #: Losses are means of so many steps: those of single batches hide the course.
 SMOOTHED = 20

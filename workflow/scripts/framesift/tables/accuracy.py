@@ -8,16 +8,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from framesift.cli import log
-from framesift.errors import InputError, did_you_mean
-from framesift.measures import Known
-from framesift.measures import measure as measure_selection
-from framesift.questions import Evidence, Question
+from framesift.core.errors import InputError, did_you_mean
+from framesift.data.questions import Evidence, Question
+from framesift.measures.measure import MeasureInputs
+from framesift.measures.measure import measure as measure_selection
+from framesift.program.cli import log
 from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
-from framesift.tables.guards import too_alike
+from framesift.tables.flags import too_alike
 from framesift.tables.power import detectable_difference
-from framesift.tables.seconds import is_gpu, job_seconds, on_gpu
 from framesift.tables.statistics import (
     clustered_accuracy_interval,
     clustered_p_value,
@@ -25,6 +24,7 @@ from framesift.tables.statistics import (
     difference_p_value,
     seed_of,
 )
+from framesift.tables.timings import is_gpu, job_seconds, on_gpu
 from framesift.tables.verdicts import add_verdicts
 
 EVIDENCE = "evidence"
@@ -94,7 +94,7 @@ def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
 
 
 def make_rows(
-    spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int, known: Known
+    spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int, known: MeasureInputs
 ) -> tuple[list[Row], list[Row]]:
     """Rows of the table and rows of its groups, as numbers; None where there is nothing to measure.
 
@@ -107,7 +107,7 @@ def make_rows(
         From `groups_of`.
     n_total : int
         Questions of the dataset.
-    known : Known
+    known : MeasureInputs
         What the selections are measured with.
 
     Raises
@@ -316,7 +316,7 @@ def _frames(cell: Cell) -> Row:
     }
 
 
-def _selected(cell: Cell, baseline: Cell | None, known: Known) -> Row:
+def _selected(cell: Cell, baseline: Cell | None, known: MeasureInputs) -> Row:
     """What the selection is worth without its answers, on all its questions; not told of controls and others' runs."""
     if cell.selection is None or cell.spec.control:
         return dict.fromkeys(SELECTION)

@@ -9,14 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from framesift.answers import Answer, union_of_chunks
-from framesift.errors import InputError, did_you_mean, invalid
-from framesift.judged import JudgedCell
-from framesift.metrics.evidence import evidence_recall
-from framesift.protocols import Showing, UniformArm, differ
-from framesift.questions import Evidence, Question
-from framesift.selection import Selected, read_selection
-from framesift.videos import Video
+from framesift.answering.answer_file import Answer, union_of_chunks
+from framesift.answering.protocols import Presentation, UniformArm, differ
+from framesift.core.errors import InputError, did_you_mean, invalid
+from framesift.data.questions import Evidence, Question
+from framesift.judging.verdict_file import JudgedCell
+from framesift.measures.evidence import evidence_recall
+from framesift.selection.select_frames import Selected, read_selection
+from framesift.video.table import Video
 
 
 class CellSpec(BaseModel):
@@ -190,10 +190,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Sources:
+class CellSources:
     """What all cells of a table share.
 
-    `evidence` is in seconds (see `framesift.evidence.evidence_in_seconds`), and so is its tolerance.
+    `evidence` is in seconds (see `framesift.data.evidence.evidence_in_seconds`), and so is its tolerance.
     """
 
     questions: Mapping[str, Question]
@@ -203,7 +203,7 @@ class Sources:
     evidence_tolerance: float = 0.0
 
 
-def read_cells(specs: Sequence[CellSpec], sources: Sources) -> list[Cell]:
+def read_cells(specs: Sequence[CellSpec], sources: CellSources) -> list[Cell]:
     """Read the files of each cell and join them.
 
     Raises
@@ -222,7 +222,7 @@ def read_cells(specs: Sequence[CellSpec], sources: Sources) -> list[Cell]:
     return [_read_cell(spec, selection_of(spec.selection) if spec.selection else None, sources) for spec in specs]
 
 
-def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources: Sources) -> Cell:
+def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources: CellSources) -> Cell:
     questions, evidence = sources.questions, sources.evidence
     answers = union_of_chunks(spec.answers)
     if spec.id not in sources.judged:
@@ -233,7 +233,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
     _same_questions("answers", ", ".join(spec.answers), questions, answers)
     answered = {question_id for question_id, answer in answers.items() if answer.error is None}
     _same_questions("verdicts", spec.id, {name: questions[name] for name in answered}, judged.questions)
-    showing = Showing.of(spec.showing)
+    showing = Presentation.of(spec.showing)
     outcomes = {}
     for question_id, question in questions.items():
         selected, answer = selection[question_id] if selection else None, answers[question_id]
@@ -274,7 +274,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
     return Cell(spec, selection, judged, outcomes)
 
 
-def _seen(selected: Selected | None, answer: Answer, showing: Showing) -> Sequence[float]:
+def _seen(selected: Selected | None, answer: Answer, showing: Presentation) -> Sequence[float]:
     """Seconds of the frames that could be seen; those of the selection, unless it was shown otherwise."""
     if selected is None or showing.control == "blank":
         return ()
@@ -308,7 +308,7 @@ def _check(
     selected: Selected | None,
     answer: Answer,
     video: Video | None,
-    showing: Showing,
+    showing: Presentation,
 ) -> None:
     """Refuse files that are not about the same thing: a mixed-up file would give a plausible, wrong number."""
     place = f"question {question.question_id} ({spec.name})"
@@ -332,7 +332,7 @@ def _check(
     if answer.error is not None and not given:
         return
     chosen = selected.frames
-    if showing != Showing() and video is not None:
+    if showing != Presentation() and video is not None:
         chosen = showing.frames(selected.frames, video.n_frames, video.fps, question.question_id)
     if given != chosen:
         raise InputError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from framesift.files import write_text
+from framesift.storage.files import write_text
 
 _IDENTITY = ("answerer", "method", "scorer", "budget", "control")
 _MEASURES = (
@@ -31,7 +31,7 @@ _MEASURES = (
 )
 _VERDICT = ("p_holm", "verdict", "reason")
 
-#: What a selection is worth without its answers (`framesift.measures`).
+#: What a selection is worth without its answers (`framesift.measures.measure`).
 SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
 
 #: Columns of the table; one `accuracy[group]` for each group of `group_by` follows.

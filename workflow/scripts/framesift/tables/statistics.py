@@ -17,7 +17,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from framesift.spec import canonical_json
+from framesift.core.spec import canonical_json
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from framesift.tables.cells import Cell
-from framesift.tables.guards import SAME_PIXELS
+from framesift.tables.flags import SAME_PIXELS
 from framesift.tables.statistics import holm
 
 BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence"

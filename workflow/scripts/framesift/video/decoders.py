@@ -6,13 +6,13 @@ import importlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
-from framesift.errors import InputError, VideoError
+from framesift.core.errors import InputError, VideoError
 from framesift.video.reader import read_frames
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from framesift.videos import Video
+    from framesift.video.table import Video
 
 Decoder = Literal["pyav", "decord", "torchcodec", "nvdec"]
 

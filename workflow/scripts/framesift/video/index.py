@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import bisect
 from dataclasses import dataclass
 from pathlib import Path
 
-from framesift.errors import VideoError
+from framesift.core.errors import VideoError
+from framesift.video.reader import decode
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,5 @@ def _announced_end(container, stream) -> float:
 
 def _decodable(path: Path, keyframes: list[int]) -> tuple[list[int], list[int]]:
     """The time stamps that decoding really yields, for a damaged file."""
-    from framesift.video.reader import decode
-
     pts = sorted({stamp for stamp, _ in decode(path, tolerant=True)})
     return pts, [stamp for stamp in keyframes if pts and stamp <= pts[-1]]
-
-
-def keyframe_before(keyframes: list[int], stamp: int) -> int:
-    """The last key frame at or before a time stamp (the first one where there is none before)."""
-    return keyframes[max(0, bisect.bisect_right(keyframes, stamp) - 1)]

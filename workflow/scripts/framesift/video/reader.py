@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.errors import VideoError
-from framesift.video.index import keyframe_before
+from framesift.core.errors import VideoError
 
 if TYPE_CHECKING:
     import av
@@ -98,6 +98,11 @@ def _decoded(
         spared = wanted is not None and packet.pts is not None and packet.pts not in wanted
         context.skip_frame = "NONREF" if spared else "DEFAULT"
         yield from packet.decode()
+
+
+def keyframe_before(keyframes: list[int], stamp: int) -> int:
+    """The last key frame at or before a time stamp (the first one where there is none before)."""
+    return keyframes[max(0, bisect.bisect_right(keyframes, stamp) - 1)]
 
 
 def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:

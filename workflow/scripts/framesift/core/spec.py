@@ -1,0 +1,63 @@
+"""Specs: the exact slice of the configuration that a step depends on, and the ids made from it.
+
+Snakemake compares the values of a rule's parameters to decide what reruns. It ignores types it does not know and the
+names of parameters, and takes another key order for a change. One parameter holding canonical JSON has none of these
+faults, so every rule takes its configuration as one such string.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+ID_LENGTH = 12
+
+
+def not_in_spec(**extra: Any) -> dict[str, Any]:
+    """Mark a field (labels, colours, batch sizes ...) that never changes a result and so never causes a rerun."""
+    return {"spec": False, **extra}
+
+
+def spec_of(model: BaseModel) -> dict[str, Any]:
+    """The fields of `model` that decide its results, as plain types (fields marked `not_in_spec` are left out)."""
+    spec: dict[str, Any] = {}
+    for name, field in type(model).model_fields.items():
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("spec") is False:
+            continue
+        value = getattr(model, name)
+        spec[name] = spec_of(value) if isinstance(value, BaseModel) else value
+    return plain(spec)
+
+
+def plain(value: Any) -> Any:
+    """`value` as dicts, lists, strings, numbers, booleans and None; paths become POSIX strings, tuples lists."""
+    if isinstance(value, BaseModel):
+        return spec_of(value)
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(plain(item) for item in value)
+    if isinstance(value, Path):
+        return value.as_posix()
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # 8 and 8.0 are the same setting
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a spec holds plain values only, not {type(value).__name__}: {value!r}")
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of `value`: sorted keys, no spaces, plain types. NaN and infinity are refused."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def spec_id(value: Any) -> str:
+    """Twelve hexadecimal digits that name a spec."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_LENGTH]

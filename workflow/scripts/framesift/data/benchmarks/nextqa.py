@@ -1,0 +1,53 @@
+"""NExT-QA (Xiao et al., CVPR 2021), multiple choice: five options, causal, temporal and descriptive questions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from framesift.data.benchmarks import Dataset, LmmsTask, folder, hub_repo, label_file, letter_of, video_folder
+from framesift.data.questions import Question
+
+#: The first letter of a question's `type` (paper, section 3.2).
+KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
+
+
+class NExTQA(Dataset):
+    """Labels with the columns of NExT-QA: options `a0` to `a4`, `answer` the number of the right one."""
+
+    lmms_task = LmmsTask(
+        yaml="nextqa/nextqa_mc_test.yaml",
+        prompt={},  # the question and its options, nothing else
+        variants={
+            # in the words of the tasks of VideoMME and EgoSchema
+            "letter": {
+                "pre_prompt": "",
+                "post_prompt": "\nAnswer with the option's letter from the given choices directly.",
+            }
+        },
+        metric="exact_match",
+        columns=("question", *(f"a{number}" for number in range(5)), "answer"),
+    )
+    video_files = ("*.zip",)
+
+    kind: Literal["nextqa"] = "nextqa"
+    data_dir: Path = folder("data/nextqa")
+    labels: Path = label_file("MC/test-00000-of-00001.parquet")
+    videos: Path = video_folder("NExTVideo")
+    repo: str | None = hub_repo("lmms-eval/NExTQA")
+
+    def question(self, record: dict[str, Any]) -> Question:
+        options = tuple(str(record[f"a{number}"]).strip() for number in range(5))
+        kind = str(record["type"])
+        return Question(
+            question_id=f"{record['video']}-{record['qid']}",  # `qid` starts anew with each video
+            video_id=str(record["video"]),
+            question=str(record["question"]).strip(),
+            options=options,
+            answer=letter_of(int(record["answer"]), options, "answer"),
+            groups={"type": kind, "kind": KINDS.get(kind[:1], "other")},
+        )
+
+    def document(self, record: Mapping[str, Any], question: Question) -> dict[str, Any]:
+        return {**record, "answer": int(record["answer"])}  # a CSV holds it as text

@@ -1,0 +1,74 @@
+"""VideoMME (Fu et al., CVPR 2025): 900 videos, 2,700 four-option questions. Any dataset in its schema is one too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from framesift.data.benchmarks import (
+    Commit,
+    Dataset,
+    LmmsTask,
+    commit,
+    folder,
+    hub_repo,
+    label_file,
+    video_folder,
+    without_letters,
+)
+from framesift.data.questions import Question
+
+
+class VideoMME(Dataset):
+    """Labels with the columns of VideoMME: `videoID` names the video file, options carry their letters ("A. ...")."""
+
+    lmms_task = LmmsTask(
+        yaml="videomme/videomme.yaml",
+        prompt={  # that of AKS's release too
+            "pre_prompt": "",
+            "post_prompt": "\nAnswer with the option's letter from the given choices directly.",
+        },
+        # what the task has for single models; that for xcomposer2_4khd holds a chat template, and is left out
+        variants={
+            "gpt4v": {"pre_prompt": "", "post_prompt": "Answer the question with A, B, C, or D."},
+            "llava_vid": {"pre_prompt": "", "post_prompt": "The best answer is:"},
+            "qwen3_vl": {
+                "format": "qwen3_vl",
+                "pre_prompt": "Question: ",
+                "post_prompt": "Answer with the option letter only.",
+            },
+        },
+        metric="videomme_perception_score",
+        prediction="pred_answer",
+        target="answer",
+        maximum=100,
+        columns=(
+            *("question_id", "videoID", "question", "options", "answer"),
+            *("duration", "domain", "sub_category", "task_type"),
+        ),
+    )
+    video_files = ("videos_chunked_*.zip",)
+    subtitle_files = ("subtitle.zip",)
+
+    kind: Literal["videomme"] = "videomme"
+    data_dir: Path = folder("data/videomme")
+    labels: Path = label_file("videomme/test-00000-of-00001.parquet")
+    videos: Path = video_folder("data")
+
+    repo: str | None = hub_repo("lmms-lab/Video-MME")
+    revision: Commit | None = commit("ead1408f75b618502df9a1d8e0950166bf0a2a0b")
+
+    def question(self, record: dict[str, Any]) -> Question:
+        return Question(
+            question_id=str(record["question_id"]),
+            video_id=str(record["videoID"]),
+            question=str(record["question"]),
+            options=without_letters(record["options"]),
+            answer=str(record["answer"]).strip().upper(),
+            groups={
+                "duration": str(record["duration"]),
+                "domain": str(record["domain"]),
+                "task_type": str(record["task_type"]),
+            },
+            subtitles=f"{record['videoID']}.srt",
+        )

@@ -1,0 +1,241 @@
+"""Subtitles: lines with their times, and those that are shown with the chosen frames.
+
+Read are SubRip files (.srt, as VideoMME has them) and the JSON files of LongVideoBench. The seconds of the latter are
+those of a longer video, from which the benchmark's video was cut at ``starting_timestamp_for_subtitles``.
+
+A line is shown with a frame when the frame's second lies in its interval: at its start or after it, and before its
+end. Each line is given once, in the order of their starts. Others do it a little differently:
+
+- The script that VideoMME names (look4u-ok/video-slicer) leaves out a frame at the very start of a line, takes the
+  first of several lines that overlap, and gives a line once for each frame.
+- lmms-eval's videomme_w_subtitle has our rule, with times rounded down to frame numbers, for frames that it spreads
+  over the video itself.
+- lmms-eval's longvideobench_val_i leaves out both ends, and counts a line of less than a second as one of a second
+  around its middle: `lines_at(..., shortest=1.0)`.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from framesift.core.errors import InputError
+from framesift.storage.untrusted import LARGEST, parse_json
+
+log = logging.getLogger("framesift")
+
+#: What stands before the lines of a block.
+HEADER = "What is said in the video, as its subtitles have it:"
+
+_CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
+_TIMES = re.compile(rf"\s*{_CLOCK}\s*-->\s*{_CLOCK}(?:\s.*)?")
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|\{\\[^{}]*\}")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One subtitle.
+
+    Attributes
+    ----------
+    start, end : float
+        Seconds after the start of the video; the end may be infinite.
+    text : str
+        Without line breaks or tags.
+    """
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """The subtitles of one video.
+
+    Attributes
+    ----------
+    lines : tuple of Line
+        By their starts.
+    malformed : int
+        Entries of the file that could not be understood, and are left out.
+    missing : bool
+        Whether there is no file.
+    """
+
+    lines: tuple[Line, ...] = ()
+    malformed: int = 0
+    missing: bool = False
+
+
+def read_subtitles(path: str | Path) -> Subtitles:
+    """Read a file of subtitles, .srt or .json. A file that is not there has no lines; many videos have none."""
+    try:
+        # bytes that are no UTF-8 cost a character, not the video's subtitles
+        with Path(path).open("rb") as file:
+            text = file.read(LARGEST).decode("utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        return Subtitles(missing=True)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        raise InputError(f"cannot be read ({getattr(error, 'strerror', None) or error})", file=path) from None
+    found = list(_of_json(text) if Path(path).suffix.lower() == ".json" else _of_srt(text))
+    lines = [line for line in found if line is not None]
+    spoken = sorted((line for line in lines if line.text), key=lambda line: line.start)
+    return Subtitles(tuple(spoken), malformed=len(found) - len(lines))
+
+
+def cut(subtitles: Subtitles, offset: float, seconds: float | None = None) -> Subtitles:
+    """The subtitles of a part of a video, at the part's own times.
+
+    Parameters
+    ----------
+    subtitles : Subtitles
+    offset : float
+        Second at which the part starts.
+    seconds : float, optional
+        Length of the part; none for all the rest.
+    """
+    length = math.inf if seconds is None else seconds
+    moved = (replace(line, start=line.start - offset, end=line.end - offset) for line in subtitles.lines)
+    return replace(subtitles, lines=tuple(line for line in moved if line.end > 0 and line.start < length))
+
+
+def offset_of(record: Mapping[str, Any]) -> float:
+    """Seconds by which the subtitles of a question are early: 0 but for LongVideoBench.
+
+    Raises
+    ------
+    InputError
+        For labels that say something else than a number.
+    """
+    value = record.get("starting_timestamp_for_subtitles") or 0
+    try:
+        offset = float(value)
+    except (TypeError, ValueError, OverflowError):
+        offset = math.nan
+    if not math.isfinite(offset):
+        raise InputError("is no number of seconds", field="labels: starting_timestamp_for_subtitles", value=value)
+    return offset
+
+
+def lines_at(lines: Sequence[Line], times: Sequence[float], *, shortest: float = 0.0) -> list[str]:
+    """The texts that are shown at any of some times, each line once, in the order of `lines`.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+    times : sequence of float
+        Seconds of the chosen frames.
+    shortest : float
+        Seconds; a shorter line counts as one of this length around its middle.
+    """
+    return [line.text for line in lines if any(_is_shown(line, time, shortest) for time in times)]
+
+
+def _is_shown(line: Line, time: float, shortest: float) -> bool:
+    start, end = line.start, line.end
+    if end - start < shortest:
+        middle = (start + end) / 2
+        start, end = middle - shortest / 2, middle + shortest / 2
+    return start <= time < end or time == start
+
+
+def block(texts: Sequence[str]) -> str:
+    """The text that stands before a question; empty without subtitles."""
+    return "\n".join([HEADER, *texts]) if texts else ""
+
+
+def block_of(
+    path: str | Path, times: Sequence[float] | None = None, *, offset: float = 0.0, seconds: float | None = None
+) -> str:
+    """The block of a file of subtitles.
+
+    Parameters
+    ----------
+    path : path
+    times : sequence of float, optional
+        Seconds of the frames that are shown; none for all lines.
+    offset, seconds : float
+        Which part of the subtitles' video is the question's: `offset_of` its record, and its length.
+    """
+    lines = cut(_known(str(path)), offset, seconds).lines
+    return block([line.text for line in lines] if times is None else lines_at(lines, times))
+
+
+@lru_cache(maxsize=64)
+def _known(path: str) -> Subtitles:
+    """Each file is read, and complained about, once: the questions of a video stand together."""
+    subtitles = read_subtitles(path)
+    if subtitles.missing:
+        log.info("%s: no such file; its questions are asked without subtitles", path)
+    if subtitles.malformed:
+        log.warning("%s: %d subtitles cannot be understood, and are left out", path, subtitles.malformed)
+    return subtitles
+
+
+# Readers. They give None for an entry that cannot be understood.
+
+
+def _of_srt(text: str) -> Iterator[Line | None]:
+    for entry in re.split(r"\n\s*\n", re.sub(r"\r\n?", "\n", text)):
+        rows = entry.strip().split("\n")
+        starts = [number for number, row in enumerate(rows) if _TIMES.fullmatch(row)]
+        if not starts:
+            if entry.strip():
+                yield None
+            continue
+        for start, following in zip(starts, [*starts[1:], len(rows)], strict=True):
+            # without a blank line between two entries, the number of the second ends the first
+            is_number = following < len(rows) and following > start + 1 and rows[following - 1].strip().isdecimal()
+            yield _line(_TIMES.fullmatch(rows[start]), rows[start + 1 : following - is_number])
+
+
+def _line(times: re.Match[str] | None, rows: Sequence[str]) -> Line | None:
+    if times is None:
+        return None
+    fields = [float((field or "0").replace(",", ".")) for field in times.groups()]
+    start, end = (hours * 3600 + minutes * 60 + seconds for hours, minutes, seconds in (fields[:3], fields[3:]))
+    return _checked(start, end, " ".join(rows))
+
+
+def _of_json(text: str) -> Iterator[Line | None]:
+    try:
+        entries = parse_json(text, lenient=True)
+    except ValueError:
+        entries = None
+    if not isinstance(entries, list):
+        yield None
+        return
+    for entry in entries:
+        try:
+            if "timestamp" in entry:
+                start, end = entry["timestamp"]
+                said = entry["text"]
+            else:
+                start, end, said = entry["start"], entry["end"], entry["line"]
+            yield _checked(_seconds(start), math.inf if end is None else _seconds(end), said)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            yield None
+
+
+def _seconds(value: Any) -> float:
+    if isinstance(value, str):
+        match = re.fullmatch(rf"\s*{_CLOCK}\s*", value)
+        if not match:
+            return float(value)
+        hours, minutes, seconds = (float((field or "0").replace(",", ".")) for field in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
+    return float(value)
+
+
+def _checked(start: float, end: float, text: Any) -> Line | None:
+    if not isinstance(text, str) or not math.isfinite(start) or not end >= start:
+        return None
+    return Line(start, end, " ".join(html.unescape(_TAG.sub("", text)).split()))

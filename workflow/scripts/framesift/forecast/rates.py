@@ -1,0 +1,275 @@
+"""What work costs, from what earlier jobs wrote down.
+
+Snakemake writes the wall and CPU seconds of each job to ``benchmarks/``; answers say how long the model took and on
+what; results and caches have sizes. A job that found its work in a cache took no time for it, so seconds are divided by
+work that was really done in them: by the frames of the videos that were kept while a scoring job ran, and, for
+answers, never by less time than the model itself says it took.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from framesift.config.plan import Plan
+from framesift.core.errors import InputError
+from framesift.core.spec import canonical_json
+from framesift.forecast.datasets import DatasetStates, read_known
+from framesift.program.job_costs import benchmark_of, read_costs
+from framesift.provenance.lineage import says_of_itself
+from framesift.provenance.snakemake_dag import PlannedJob
+from framesift.scoring.encoders import Encoder
+from framesift.scoring.score_table import computed_on
+from framesift.scoring.scorers import ScoreSource
+from framesift.storage.files import read_json
+from framesift.tables.timings import is_gpu
+
+#: Seconds by which the dates of files may differ from what a benchmark says.
+SLACK = 1.0
+#: Where the benchmarks and results of a rule lie, and what its work is counted in. One folder a dataset where the
+#: second part of a path is a dataset.
+FOLDERS = {
+    "convert_labels": "labels",
+    "index_videos": "videos",
+    "assign_shards": "shards",
+    "select_frames": "selections",
+    "import_selection": "selections",
+    "import_outscores": "scores",
+    "merge_scores": "scores",
+    "judge_answers": "judged",
+    "measure_selections": "measures",
+    "make_table": "tables",
+    "make_figures": "figures",
+    "make_report": "report",
+    "make_manifest": "manifests",
+    "compare_published": "published",
+    "write_methods": "methods",
+}
+
+
+#: Of those whose work is not counted in questions. A table has as many answers as rows times questions.
+UNITS = {"index_videos": "videos"} | dict.fromkeys(
+    ("judge_answers", "make_table", "make_figures", "make_report"), "answers"
+)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An amount, and how many measurements it was scaled from."""
+
+    amount: float
+    measurements: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """GPU-hours (of jobs that take a GPU), CPU-hours and gigabytes; None for what was not measured yet."""
+
+    gpu_hours: Estimate | None = None
+    cpu_hours: Estimate | None = None
+    gigabytes: Estimate | None = None
+    scaled_by: str = ""
+
+
+@dataclass
+class Rate:
+    """Sums over measurements."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    size: float = 0.0
+    units: float = 0.0
+    sized: float = 0.0
+    jobs: int = 0
+    files: int = 0
+    devices: set[str] = field(default_factory=set)
+
+    @property
+    def on_gpu(self) -> bool:
+        return any(map(is_gpu, self.devices))
+
+
+class Rates:
+    """What is measured in a project.
+
+    Parameters
+    ----------
+    root : path
+        Folder of the project.
+    worlds : DatasetStates
+        Datasets, to know how much work a finished job did.
+    """
+
+    def __init__(self, root: Path, worlds: DatasetStates) -> None:
+        self.root, self.worlds = root, worlds
+        self.notes: list[str] = []
+
+    def cost(self, job: PlannedJob, plan: Plan, work: Mapping[str, float | None]) -> Cost:
+        """What the work of jobs like `job` costs."""
+        if job.rule in ("score_frames", "embed_frames"):
+            return self._scaled(job, self.seen.get(canonical_json(model_of(job, plan).spec())), "frames", work)
+        if job.rule == "evaluate":
+            spec = plan.answerers[job.wildcards["answerer"]].answerer.spec()
+            return self._scaled(job, self.answered.get(canonical_json(spec)), "frames shown", work)
+        if job.rule not in FOLDERS:
+            return Cost()
+        unit = UNITS.get(job.rule, "questions")
+        return self._scaled(job, self._of_rule(job, unit), unit, work)
+
+    def _scaled(self, job: PlannedJob, rate: Rate | None, unit: str, work: Mapping[str, float | None]) -> Cost:
+        amount = work.get(unit)
+        if rate is None or amount is None:
+            return Cost(scaled_by=unit)
+        timed = bool(rate.units and rate.jobs)
+        if job.gpu and timed and not rate.on_gpu:
+            self.notes.append(f"{job.rule}: measured on the CPU alone, so its CPU-hours are those of a model there")
+        gpu = job.gpu and timed and rate.on_gpu
+        return Cost(
+            Estimate(amount * rate.seconds / rate.units / 3600, rate.jobs) if gpu else None,
+            Estimate(amount * rate.cpu / rate.units / 3600, rate.jobs) if timed else None,
+            Estimate(amount * rate.size / rate.sized / 1e9, rate.files) if rate.sized else None,
+            unit,
+        )
+
+    # Scoring
+
+    @cached_property
+    def seen(self) -> dict[str, Rate]:
+        """Rates a frame, by the spec of a scorer or encoder.
+
+        One decode pass serves several models, so its time is shared by the frames that each kept meanwhile.
+        """
+        spans = sorted(self._spans(), key=lambda span: span[0])
+        frames = self._frames_by_digest
+        rates: dict[str, Rate] = {}
+        kept: list[tuple[float, str, int]] = []
+        for folder in sorted((self.root / "results/cache/scores").glob("*")):
+            files = [file for file in folder.rglob("*.safetensors") if file.stem in frames]
+            whose = canonical_json(says_of_itself(files[0]).get("scorer", "")) if files else ""
+            for file in files:
+                stat, count = file.stat(), frames[file.stem]
+                rate = rates.setdefault(whose, Rate())
+                rate.size, rate.sized, rate.files = rate.size + stat.st_size, rate.sized + count, rate.files + 1
+                kept.append((stat.st_mtime, whose, count))
+        for start, end, seconds, cpu, jobs, devices in _merged(spans):
+            mine: dict[str, int] = defaultdict(int)
+            for moment, whose, count in kept:
+                if start <= moment <= end:
+                    mine[whose] += count
+            for whose, count in mine.items():
+                rate, share = rates[whose], count / sum(mine.values())
+                rate.seconds, rate.cpu = rate.seconds + seconds * share, rate.cpu + cpu * share
+                rate.units, rate.jobs, rate.devices = rate.units + count, rate.jobs + jobs, rate.devices | devices
+        return rates
+
+    def _spans(self) -> Iterator[tuple[float, float, float, float, int, set[str]]]:
+        """Start, end, wall and CPU seconds of each job of scoring or embedding, and what it ran on."""
+        for kind, suffix in (("scores", ".parquet"), ("embeddings", ".safetensors")):
+            for file in sorted((self.root / "benchmarks" / kind).glob("*/*/*.tsv")):
+                if times := _times(file):
+                    end = file.stat().st_mtime + SLACK
+                    result = self.root / "results" / file.relative_to(self.root / "benchmarks").with_suffix(suffix)
+                    device = {computed_on(result)} if suffix == ".parquet" and result.is_file() else set()
+                    yield end - times[0] - 2 * SLACK, end, *times, 1, device
+
+    @cached_property
+    def _frames_by_digest(self) -> dict[str, int]:
+        tables = sorted((self.root / "results/videos").glob("*.parquet"))
+        return {one.digest: one.frames for table in tables for one in read_known(table) or ()}
+
+    # Answering
+
+    @cached_property
+    def answered(self) -> dict[str, Rate]:
+        """Rates a frame that was shown, by the spec of an answerer."""
+        rates: dict[str, Rate] = {}
+        model: dict[str, float] = defaultdict(float)
+        seen: set[str] = set()
+        for file in sorted((self.root / "results/answers").glob("*/*/*/*.json")):
+            try:
+                content = read_json(file)
+                whose = canonical_json(content["made_by"]["spec"]["answerer"])
+                answers = [one for one in content["questions"].values() if one["key"] and one["key"] not in seen]
+            except (InputError, KeyError, TypeError, AttributeError):
+                continue
+            rate = rates.setdefault(whose, Rate())
+            seen |= {one["key"] for one in answers}
+            shown = sum(len(one["frames_given"]) for one in answers)
+            model[whose] += sum(one["seconds"] for one in answers)
+            rate.devices |= {one.get("device", "") for one in answers}
+            rate.size, rate.sized, rate.files = rate.size + file.stat().st_size, rate.sized + shown, rate.files + 1
+            benchmark = self.root / benchmark_of(file.relative_to(self.root))
+            rate.units += shown
+            if times := _times(benchmark):
+                rate.seconds, rate.cpu, rate.jobs = rate.seconds + times[0], rate.cpu + times[1], rate.jobs + 1
+        for whose, rate in rates.items():
+            if 0 < rate.seconds < model[whose]:  # jobs that ran again, with their answers known
+                rate.cpu, rate.seconds = rate.cpu * model[whose] / rate.seconds, model[whose]
+        return rates
+
+    # All other rules
+
+    def _of_rule(self, job: PlannedJob, unit: str) -> Rate:
+        """Rates of a rule, of all datasets together; for selections, of one kind of selector."""
+        folder = FOLDERS[job.rule]
+        kind = Path(job.output[0]).name.split("-")[0] if folder == "selections" else ""
+        rate = Rate()
+        for file in sorted((self.root / "benchmarks" / folder).rglob("*.tsv")):
+            parts = file.relative_to(self.root / "benchmarks" / folder).with_suffix("").parts
+            if len(parts) != len(Path(job.benchmark).parts) - 2 or (kind and not parts[-1].startswith(f"{kind}-")):
+                continue
+            units = self._units(parts, unit)
+            times = _times(file)
+            if not units or times is None:
+                continue
+            rate.seconds, rate.cpu = rate.seconds + times[0], rate.cpu + times[1]
+            rate.units, rate.jobs = rate.units + units, rate.jobs + 1
+            # what a job wrote is called like its benchmark
+            place = self.root / "results" / folder / Path(*parts)
+            written = [one for one in place.parent.glob(f"{place.name}*") if one.is_file()]
+            rate.size += sum(one.stat().st_size for one in written)
+            rate.sized, rate.files = rate.sized + (units if written else 0), rate.files + len(written)
+        return rate
+
+    def _units(self, parts: tuple[str, ...], unit: str) -> int | None:
+        """Units of work behind a finished file: its path names a dataset or a table."""
+        if unit == "answers":
+            return self.worlds.answers_of(parts[0])
+        names = (parts[0], parts[0].rsplit("-", 1)[0], parts[0].rsplit("-", 2)[0], self.worlds.of_table(parts[0]))
+        for name in names:
+            world: Any = self.worlds[name]
+            if amount := world.n_videos if unit == "videos" else world.n_questions:
+                return int(amount)
+        return None
+
+
+def model_of(job: PlannedJob, plan: Plan) -> ScoreSource | Encoder:
+    """The scorer or the encoder of a job."""
+    ids = job.wildcards
+    return plan.scorers[ids["scorer"]] if "scorer" in ids else plan.encoders[ids["encoder"]]
+
+
+def _times(benchmark: Path) -> tuple[float, float] | None:
+    """Wall and CPU seconds of a job; None where they are not known."""
+    costs = read_costs(benchmark)
+    return (costs["s"], costs["cpu_time"]) if {"s", "cpu_time"} <= costs.keys() else None
+
+
+def _merged(spans: list[Any]) -> Iterator[tuple[float, float, float, float, int, set[str]]]:
+    """Spans that overlap as one: which of two jobs side by side kept a video does not show."""
+    current: list[Any] = []
+    for start, end, seconds, cpu, jobs, devices in spans:
+        if current and start <= current[1]:
+            current[1] = max(current[1], end)
+            current[2:5] = current[2] + seconds, current[3] + cpu, current[4] + jobs
+            current[5] |= devices
+        else:
+            if current:
+                yield tuple(current)
+            current = [start, end, seconds, cpu, jobs, set(devices)]
+    if current:
+        yield tuple(current)

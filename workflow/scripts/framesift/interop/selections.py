@@ -1,0 +1,447 @@
+"""Selections that others released, read into ours and written back.
+
+Three layouts. AKS (`selected_frames.json`): a list of frame numbers a question, in the order of the labels, without
+ids; integers for LongVideoBench, floats for VideoMME. WFS-SB: the label records, each with `keyframe_indices`.
+KFS-Bench: records of an `id` and `frame_timestamps` in seconds.
+
+The first two name frames by their number at the video's own rate, which they do not state. Seconds are frame/rate with
+the rate of the video table; without a table it is inferred, and every `note` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from framesift.core.errors import InputError
+from framesift.data.benchmarks import Dataset
+from framesift.data.labels import UNREADABLE
+from framesift.data.questions import Question
+from framesift.interop.aks_scores import is_number, lists_of
+from framesift.selection.select_frames import Selected
+from framesift.storage.files import read_json
+from framesift.video.table import Video
+
+FORMATS = ("aks", "wfs_sb", "kfs_bench")
+#: Key of WFS-SB's frame numbers in a label record.
+KEYFRAMES = "keyframe_indices"
+#: Seconds by which a frame may lie behind the length that the labels state.
+SLACK = 0.5
+#: How many frames (without the first of the video) a video needs before their common divisor counts as its stride.
+ENOUGH = 6
+#: Rates that are no whole number, by the stride int(rate) of the grid of AKS; 60 and 24 may be either, and stay whole.
+NTSC = {14: 15000 / 1001, 23: 24000 / 1001, 29: 30000 / 1001, 47: 48000 / 1001, 59: 60000 / 1001, 119: 120000 / 1001}
+STRIDES = range(5, 121)
+
+
+# Reading
+
+
+def from_aks(path: str | Path, questions: Sequence[Question]) -> dict[str, list[int]]:
+    """Frame numbers by question id, from a list of lists.
+
+    Parameters
+    ----------
+    path : path
+    questions : sequence of Question
+        Every question of the label file that it was made from, in its order.
+
+    Raises
+    ------
+    InputError
+        For a file of another form or of another number of questions, or a value that is no frame number.
+    """
+    content = lists_of(path, questions, "the selection was")
+    return {
+        question.question_id: _frames(frames, path, f"entry {position} (question {question.question_id})")
+        for position, (question, frames) in enumerate(zip(questions, content, strict=True))
+    }
+
+
+def from_wfs_sb(path: str | Path, questions: Sequence[Question], dataset: Dataset) -> dict[str, list[int]]:
+    """Frame numbers by question id, from label records with `keyframe_indices`.
+
+    Raises
+    ------
+    InputError
+        For a file of another form, or whose questions are not those of the labels.
+    """
+    records = _records(path, KEYFRAMES)
+    known = {question.question_id: question for question in questions}
+    found: dict[str, list[int]] = {}
+    for number, record in enumerate(records, start=1):
+        place = f"record {number}"
+        try:
+            question = dataset.question(record)
+        except (KeyError, *UNREADABLE) as error:
+            raise InputError(f"is no record of {dataset.kind} ({error})", file=path, field=place) from None
+        place += f" (question {question.question_id})"
+        _refuse_strangers(question.question_id, known, found, path, place)
+        if question.video_id != known[question.question_id].video_id:
+            raise InputError(
+                "belongs to another video than in the labels",
+                file=path,
+                field=place,
+                value=question.video_id,
+                expected=known[question.question_id].video_id,
+            )
+        found[question.question_id] = _frames(record[KEYFRAMES], path, place)
+    if missing := [question_id for question_id in known if question_id not in found]:
+        raise InputError(f"{len(missing)} questions of the labels are missing", file=path, value=missing[0])
+    return {question_id: found[question_id] for question_id in known}
+
+
+def from_kfs_bench(path: str | Path, questions: Sequence[Question]) -> dict[str, list[float]]:
+    """Seconds by question id, from records of `id` and `frame_timestamps`; not all questions need be there.
+
+    Raises
+    ------
+    InputError
+        For a file of another form, an unknown or repeated question, or a value that is no time.
+    """
+    known = {question.question_id for question in questions}
+    found: dict[str, list[float]] = {}
+    for number, record in enumerate(_records(path, "id", "frame_timestamps"), start=1):
+        place = f"record {number} (question {record['id']})"
+        _refuse_strangers(record["id"], known, found, path, place)
+        times = record["frame_timestamps"]
+        if not isinstance(times, list) or not all(is_number(time) and time >= 0 for time in times):
+            raise InputError("has values that are no times", file=path, field=place, expected="seconds from 0")
+        found[record["id"]] = times
+    return {
+        question_id: found[question_id] for question_id in (q.question_id for q in questions) if question_id in found
+    }
+
+
+# Into ours
+
+
+def selection_of_frames(
+    frames: Mapping[str, Sequence[int]],
+    questions: Sequence[Question],
+    videos: Mapping[str, Video] | None = None,
+    source: str = "imported",
+    evenly_filled: bool = False,
+) -> dict[str, Selected]:
+    """Ours, from frame numbers at the videos' own rates.
+
+    Parameters
+    ----------
+    frames : mapping
+        Frame numbers by question id; of every question in `questions`.
+    questions : sequence of Question
+        All questions of the labels, since a rate is inferred from all questions of a video together.
+    videos : mapping, optional
+        The table of the videos. A frame that is a candidate there gets its true time, another one frame/rate.
+    source : str
+        What the note begins with.
+    evenly_filled : bool
+        As for `inferred_rates`.
+
+    Raises
+    ------
+    InputError
+        For a frame that lies behind the end of its video in the table; without one, where the frames of most videos
+        have no stride in common, as when lists are matched with the wrong labels.
+    """
+    if videos is None:
+        rates = inferred_rates(frames, questions, evenly_filled)
+        if sum(rate is None for rate in rates.values()) > len(rates) / 2:
+            raise InputError(
+                "the frame rates of most videos cannot be inferred from their frames",
+                hint="is this the label file the selection was made from? If so, give the table of videos (--videos)",
+            )
+        return {
+            question.question_id: _inferred(frames[question.question_id], question, rates[question.video_id], source)
+            for question in questions
+        }
+    return {
+        question.question_id: _in_table(frames[question.question_id], question, _video_of(question, videos), source)
+        for question in questions
+    }
+
+
+def selection_of_times(
+    times: Mapping[str, Sequence[float]],
+    questions: Sequence[Question],
+    videos: Mapping[str, Video] | None = None,
+    source: str = "imported",
+) -> dict[str, Selected]:
+    """Ours, from seconds; they are kept as they are. Frame numbers need the table of the videos.
+
+    A question without times is excluded, which its `error` says.
+
+    Raises
+    ------
+    InputError
+        For a time behind the end of its video, in the table or else in the labels.
+    """
+    selection = {}
+    for question in questions:
+        given = times.get(question.question_id)
+        if not given:
+            selection[question.question_id] = Selected(
+                video_id=question.video_id, error=f"{source}: no frames of this question"
+            )
+            continue
+        note, numbers, candidates = f"{source}; frame numbers unknown", [], 0
+        if videos is not None:
+            video = _video_of(question, videos)
+            if video.error is not None:
+                selection[question.question_id] = Selected(video_id=question.video_id, error=f"video: {video.error}")
+                continue
+            numbers = [round(time * video.fps) for time in given]
+            _refuse_beyond(numbers, video, question)
+            note, candidates = f"{source}; frames nearest to the given times", len(video.frames)
+            note += _off_grid(numbers, video)
+        elif question.seconds is not None and max(given) > question.seconds + SLACK:
+            raise InputError(
+                "has a time behind the end of its video",
+                field=f"question {question.question_id}",
+                value=max(given),
+                expected=f"up to {question.seconds:.2f} seconds, as the labels say",
+            )
+        selection[question.question_id] = Selected(
+            video_id=question.video_id,
+            note=note + _disorder(given),
+            frames=numbers,
+            times=[float(time) for time in given],
+            candidates=candidates,
+        )
+    return selection
+
+
+def inferred_rates(
+    frames: Mapping[str, Sequence[int]], questions: Sequence[Question], evenly_filled: bool = False
+) -> dict[str, tuple[float, str] | None]:
+    """Frames a second of each video and how that was found out; None where it was not.
+
+    The candidates of both releases are the multiples of int(rate), so the largest common divisor of all frames chosen
+    in a video is its stride, 29 standing for 29.97 and so on. Where the video would be longer at that rate than the
+    labels say, the rate is what brings the last frame to that length.
+
+    In videos with fewer candidates than frames wanted, WFS-SB shares out all frames evenly, up to the last, so that a
+    common divisor is chance: too small for the length, which then gives the rate.
+
+    Fragile: a stride of 60 may be 59.94 a second, one of 24 part of 24.5.
+
+    Parameters
+    ----------
+    frames : mapping
+        By question id.
+    questions : sequence of Question
+        The rate of a video is looked for in the frames of all its questions.
+    evenly_filled : bool
+        Whether frames were shared out evenly in short videos. Then a list of even distances, as long as any in the
+        file, tells no stride.
+
+    Returns
+    -------
+    dict
+        By video id.
+    """
+    of_video: dict[str, list[Sequence[int]]] = {}
+    seconds: dict[str, float | None] = {}
+    for question in questions:
+        of_video.setdefault(question.video_id, []).append(frames[question.question_id])
+        seconds[question.video_id] = question.seconds
+    longest = max((len(given) for given in frames.values()), default=0) if evenly_filled else 0
+    return {video_id: _inferred_rate(lists, seconds[video_id], longest) for video_id, lists in of_video.items()}
+
+
+def _inferred_rate(lists: Sequence[Sequence[int]], seconds: float | None, longest: int) -> tuple[float, str] | None:
+    numbers = {frame for given in lists for frame in given} - {0}
+    if not numbers:
+        return None
+    last, stride = max(numbers), math.gcd(*numbers)
+    rate, how, known = NTSC.get(stride, float(stride)), f"the stride of {stride}", len(numbers) >= ENOUGH
+    evenly = longest > 1 and any(len(given) == longest and _is_even(given) for given in lists)
+    if seconds is None:
+        known = known and not evenly
+    elif last / rate > seconds + SLACK or stride not in STRIDES:
+        rate, how = (last + evenly) / seconds, "the last frame and the length in the labels"
+        known = evenly or (known and stride <= rate < stride + 1)
+    if not known or not STRIDES[0] <= rate <= STRIDES[-1]:
+        return None
+    return rate, f"{rate:.6g} frames a second inferred from {how}"
+
+
+def _is_even(frames: Sequence[int]) -> bool:
+    """Whether the frames are what is shared out evenly from the first frame of a video to the last of them."""
+    return list(frames) == np.linspace(0, frames[-1], len(frames)).astype(int).tolist()
+
+
+def _inferred(frames: Sequence[int], question: Question, rate: tuple[float, str] | None, source: str) -> Selected:
+    if not frames:
+        return Selected(video_id=question.video_id, error=f"{source}: no frames of this question")
+    if rate is None:
+        return Selected(
+            video_id=question.video_id,
+            error=f"{source}: the video's frame rate cannot be inferred",
+            frames=list(frames),
+        )
+    return Selected(
+        video_id=question.video_id,
+        note=f"{source}; {rate[1]}{_disorder(frames)}",
+        frames=list(frames),
+        times=[frame / rate[0] for frame in frames],
+    )
+
+
+def _in_table(frames: Sequence[int], question: Question, video: Video, source: str) -> Selected:
+    if video.error is not None:
+        return Selected(video_id=question.video_id, error=f"video: {video.error}")
+    if not frames:
+        return Selected(video_id=question.video_id, error=f"{source}: no frames of this question")
+    _refuse_beyond(frames, video, question)
+    true_times = dict(zip(video.frames, video.times, strict=True))
+    return Selected(
+        video_id=question.video_id,
+        note=source + _off_grid(frames, video) + _disorder(frames),
+        frames=list(frames),
+        times=[true_times.get(frame, frame / video.fps) for frame in frames],
+        candidates=len(video.frames),
+    )
+
+
+def _video_of(question: Question, videos: Mapping[str, Video]) -> Video:
+    if question.video_id not in videos:
+        raise InputError(
+            "has a video that is not in the table", field=f"question {question.question_id}", value=question.video_id
+        )
+    return videos[question.video_id]
+
+
+def _refuse_beyond(frames: Sequence[int], video: Video, question: Question) -> None:
+    if max(frames) >= video.n_frames:
+        raise InputError(
+            "has a frame behind the end of its video",
+            field=f"question {question.question_id}",
+            value=max(frames),
+            expected=f"less than {video.n_frames}, the frames of {video.video_id}",
+            hint="is the video another edition than the one the selection was made from?",
+        )
+
+
+def _off_grid(frames: Sequence[int], video: Video) -> str:
+    missing = len(set(frames) - set(video.frames))
+    return f"; {missing} of the frames are no candidates here" if missing else ""
+
+
+def _disorder(values: Sequence[float]) -> str:
+    repeated = len(values) - len(set(values))
+    return (f"; {repeated} frames given again" if repeated else "") + (
+        "; not in time order" if any(before > after for before, after in pairwise(values)) else ""
+    )
+
+
+# Back
+
+
+def to_aks(selection: Mapping[str, Selected], questions: Sequence[Question], floats: bool = False) -> list[list[float]]:
+    """Frame numbers, a list a question in the order of `questions`; empty for a question without frames.
+
+    Parameters
+    ----------
+    floats : bool
+        Write them as 30.0, as in the released files of VideoMME.
+
+    Raises
+    ------
+    InputError
+        For a question that the selection lacks, or that has times but no frame numbers.
+    """
+    number = float if floats else int
+    return [[number(frame) for frame in choice.frames] for choice in _numbered(selection, questions)]
+
+
+def to_wfs_sb(
+    selection: Mapping[str, Selected], questions: Sequence[Question], records: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The original label records, each with `keyframe_indices`.
+
+    Parameters
+    ----------
+    questions, records : sequence
+        Both in the order of the labels, a record a question.
+    """
+    chosen = _numbered(selection, questions)
+    return [{**record, KEYFRAMES: list(choice.frames)} for record, choice in zip(records, chosen, strict=True)]
+
+
+def to_kfs_bench(selection: Mapping[str, Selected], questions: Sequence[Question]) -> list[dict[str, Any]]:
+    """Records of `id` and `frame_timestamps` in seconds, in the order of `questions`, of those that have times."""
+    return [
+        {"id": question.question_id, "frame_timestamps": list(choice.times)}
+        for question, choice in zip(questions, _chosen(selection, questions), strict=True)
+        if choice.times
+    ]
+
+
+def as_text(layout: str, content: list) -> str:
+    """The file's text, indented as in the releases."""
+    return json.dumps(content, indent=2, ensure_ascii=False) if layout == "wfs_sb" else json.dumps(content)
+
+
+def _chosen(selection: Mapping[str, Selected], questions: Sequence[Question]) -> list[Selected]:
+    if missing := [question.question_id for question in questions if question.question_id not in selection]:
+        raise InputError(f"{len(missing)} questions have no selection", field="question_id", value=missing[0])
+    return [selection[question.question_id] for question in questions]
+
+
+def _numbered(selection: Mapping[str, Selected], questions: Sequence[Question]) -> list[Selected]:
+    chosen = _chosen(selection, questions)
+    for question, choice in zip(questions, chosen, strict=True):
+        if choice.times and not choice.frames:
+            raise InputError(
+                "has times but no frame numbers",
+                field=f"question {question.question_id}",
+                hint="import it with the table of videos (--videos)",
+            )
+    return chosen
+
+
+# Values
+
+
+def _records(path: str | Path, *keys: str) -> list[dict[str, Any]]:
+    content = read_json(path)
+    if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
+        raise InputError("holds no records", file=path, expected=f"a list of records with {' and '.join(keys)}")
+    for number, record in enumerate(content, start=1):
+        if missing := [key for key in keys if key not in record]:
+            raise InputError(f"has no {missing[0]!r}", file=path, field=f"record {number}")
+    return content
+
+
+def _refuse_strangers(question_id: Any, known: Iterable[str], found: Mapping, path: str | Path, place: str) -> None:
+    if not isinstance(question_id, str) or question_id not in known:
+        raise InputError("is no question of the labels", file=path, field=place)
+    if question_id in found:
+        raise InputError("occurs twice", file=path, field=place)
+
+
+def _frames(values: Any, path: str | Path, place: str) -> list[int]:
+    if not isinstance(values, list):
+        raise InputError("is no list of frame numbers", file=path, field=place, value=values)
+    for value in values:
+        if not is_number(value) or value < 0 or value != int(value):
+            raise InputError("is no frame number", file=path, field=place, value=value)
+    return [int(value) for value in values]
+
+
+def count_notes(selection: Mapping[str, Selected]) -> Counter[str]:
+    """How many questions were excluded, had their rate inferred, or have frames that are no candidates here."""
+    counts: Counter[str] = Counter()
+    for choice in selection.values():
+        counts["excluded"] += choice.error is not None
+        counts["inferred"] += "inferred" in (choice.note or "")
+        counts["no candidates"] += "no candidates" in (choice.note or "")
+    return counts

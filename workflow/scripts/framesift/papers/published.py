@@ -1,0 +1,574 @@
+"""Published numbers beside ours: what others report for the same data set and method, and why it may not compare.
+
+The numbers are rows of config/published/*.csv; config/published/README.md explains their columns and sources.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from framesift.core.components import kinds
+from framesift.core.errors import InputError, did_you_mean
+from framesift.papers.citations import OUTSCORES, REFERENCES, read_bibliography
+
+FOLDER = Path(__file__).parent / "published_numbers"
+
+#: In per cent, but `gain_points` (points over the paper's own uniform frames), `score_0_5` (mean points of a judge),
+#: and, as fractions, what a selection is worth without answers.
+Metric = Literal["accuracy_percent", "m_avg", "gain_points", "score_0_5", "kfr", "shr", "ukss", "evidence_recall"]
+#: The metrics that a row of a table can be compared in.
+COMPARED = ("accuracy_percent", "m_avg")
+_LARGEST = {"score_0_5": 5, "kfr": 1, "shr": 1, "ukss": 1, "evidence_recall": 1}
+#: How sure a number is, the surest first.
+SURE = ("table", "repository", "computed", "issue", "third-party", "memory")
+#: Questions of a benchmark, and of a group where a paper reports it.
+QUESTIONS = {
+    ("videomme", ""): 2700,
+    **{("videomme", f"duration={group}"): 900 for group in ("short", "medium", "long")},
+    ("longvideobench", ""): 1337,
+    **{
+        ("longvideobench", f"duration={group}"): n
+        for group, n in (("15", 189), ("60", 172), ("600", 412), ("3600", 564))
+    },
+    ("mlvu", ""): 2174,
+    ("lvbench", ""): 1549,
+    ("egoschema", "split=subset"): 500,
+    ("egoschema", "split=full"): 5031,
+    ("nextqa", ""): 8564,
+    ("activitynetqa", ""): 8000,
+}
+#: Kinds that are other code for the same model.
+SAME_MODEL = {"llava_onevision_hf": "llava_onevision", "blip_itm_lavis": "blip_itm"}
+#: The checkpoints behind the scores that AKS released.
+OUTSCORES_MODEL = {"blip": "blip-itm-large-coco", "clip": "clip-vit-base-patch32", "sevila": "blip2-flan-t5-xl"}
+#: Parts of the name of a checkpoint that papers leave out.
+_LEFT_OUT = {"instruct", "hf", "qwen2", "ov", "onevision"}
+
+
+class Published(BaseModel):
+    """One published number. An empty text stands for what is not known, or does not apply."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    paper: str = Field(min_length=1, description="Key in config/references.bib of who reports the number.")
+    place: str = Field(min_length=1, description="Table, figure, issue or file, and page where known.")
+    dataset: str = Field(description="Kind of the data set.")
+    group: str = Field(description="Group of questions, as in `duration=long`; empty: all.")
+    metric: Metric
+    model: str = Field(min_length=1, description="The answerer as papers name it; `none` for measures of selections.")
+    answerer_kind: str = Field(description="Kind of answerer that runs it.")
+    method: str = Field(description="Kind of selector; empty for methods that are not here.")
+    variant: str = Field(description="What differs from the method's usual setting: `name=value; ...`, or words.")
+    scorer: str = Field(description="Kind of scorer, or of what embeds frames for methods that need no scores.")
+    scorer_model: str = Field(description="Its checkpoint, without the owner.")
+    frames: int | str = Field(description="Frames that the answerer sees: a number, or words.")
+    protocol: Literal["released", "own", "unknown", "none"] = Field(
+        description="`released`: the scripts of AKS's release; `own`: a harness of the authors'; `none`: no answers."
+    )
+    subtitles: Literal["no", "yes", "unknown"]
+    value: float = Field(ge=0, le=100)
+    sure: Literal["table", "repository", "computed", "issue", "third-party", "memory"]
+    note: str
+
+    @field_validator("frames", mode="before")
+    @classmethod
+    def _a_number_or_words(cls, frames: Any) -> Any:
+        if isinstance(frames, str) and re.fullmatch(r"[\d.,+-]+", frames):
+            if not frames.isdecimal() or int(frames) == 0:
+                raise ValueError("must be a whole number of frames above 0, or words")
+            return int(frames)
+        return frames
+
+    @model_validator(mode="after")
+    def _within_its_metric(self) -> Published:
+        if self.value > _LARGEST.get(self.metric, 100):
+            raise ValueError(f"value: {self.value:g} is more than {self.metric} can be, {_LARGEST[self.metric]}")
+        return self
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """The parameters that `variant` names."""
+        parts = (part.partition("=") for part in self.variant.split("; ") if _is_parameter(part))
+        return {name: value for name, _, value in parts}
+
+    @property
+    def wording(self) -> str:
+        """What `variant` says in words."""
+        return "; ".join(part for part in self.variant.split("; ") if part and not _is_parameter(part))
+
+
+def _is_parameter(part: str) -> bool:
+    return re.fullmatch(r"[a-z_0-9]+=\S+", part) is not None
+
+
+COLUMNS = tuple(Published.model_fields)
+#: Columns that tell a number's place; two rows that agree in all of these are one number told twice.
+_PLACE = tuple(name for name in COLUMNS if name not in ("value", "sure", "note"))
+
+
+def read_published(
+    source: str | Path | Iterable[str | Path] = FOLDER, references: str | Path = REFERENCES
+) -> list[Published]:
+    """Read and check published numbers.
+
+    Parameters
+    ----------
+    source : path or iterable of path
+        A folder, of which every .csv file is read in the order of names, or files.
+    references : path
+        The BibTeX file that their papers are in.
+
+    Raises
+    ------
+    InputError
+        With file, line and column: for an unknown or missing column, a wrong type, an unknown data set, kind or paper,
+        a value that its metric cannot have, and a number that is told twice.
+    """
+    if isinstance(source, str | Path):
+        files = sorted(Path(source).glob("*.csv")) if Path(source).is_dir() else [Path(source)]
+    else:
+        files = [Path(file) for file in source]
+    if not files:
+        raise InputError("there are no .csv files", file=source)
+    papers = read_bibliography(references)
+    seen: dict[tuple[Any, ...], str] = {}
+    found = []
+    for file in files:
+        for line, record in _records(file):
+            row = _checked(record, file, line, papers)
+            key, here = tuple(getattr(row, name) for name in _PLACE), f"{file}, line {line}"
+            if key in seen:
+                raise InputError(
+                    "is told twice", file=file, field=f"line {line}", value=row.value, hint=f"first in {seen[key]}"
+                )
+            seen[key] = here
+            found.append(row)
+    return found
+
+
+def _records(file: Path) -> Iterable[tuple[int, dict[str, str]]]:
+    """The records of a file, each with the line it begins in."""
+    try:
+        with open(file, encoding="utf-8", newline="") as opened:
+            reader = csv.reader(opened, strict=True)
+            header = next(reader, [])
+            if unknown := [name for name in header if name not in COLUMNS]:
+                hint = did_you_mean(unknown[0], COLUMNS)
+                raise InputError(
+                    "is no column of published numbers", file=file, field="line 1", value=unknown[0], hint=hint
+                )
+            if missing := [name for name in COLUMNS if header.count(name) != 1]:
+                raise InputError(
+                    f"column {missing[0]!r} must be there once", file=file, field="line 1", expected=", ".join(COLUMNS)
+                )
+            line = reader.line_num + 1
+            for fields in reader:
+                if fields and len(fields) != len(header):
+                    raise InputError(
+                        "has another number of fields than the first line",
+                        file=file,
+                        field=f"line {line}",
+                        value=len(fields),
+                        expected=str(len(header)),
+                    )
+                if fields:
+                    yield line, dict(zip(header, (field.strip() for field in fields), strict=True))
+                line = reader.line_num + 1
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"cannot be read as CSV ({error})", file=file) from None
+
+
+def _checked(record: Mapping[str, str], file: Path, line: int, papers: Mapping[str, Any]) -> Published:
+    try:
+        row = Published.model_validate(record)
+    except ValidationError as error:
+        first = error.errors()[0]
+        column = str(first["loc"][0]) if first["loc"] else "value"
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(message, file=file, field=_at(line, column), value=record[column]) from None
+    if row.paper not in papers:
+        raise InputError(
+            "has no entry in the references",
+            file=file,
+            field=_at(line, "paper"),
+            value=row.paper,
+            hint=did_you_mean(row.paper, papers) or "add it to config/references.bib",
+        )
+    known = {
+        "dataset": [kind for kind in kinds("datasets") if kind != "custom"],
+        "answerer_kind": ["", *kinds("answerers")],
+        "method": ["", *kinds("selectors")],
+        "scorer": ["", *kinds("scorers"), *kinds("encoders")],
+    }
+    for column, allowed in known.items():
+        value = getattr(row, column)
+        if value not in allowed:
+            raise InputError(
+                "is no kind that there is",
+                file=file,
+                field=_at(line, column),
+                value=value,
+                expected=f"one of {', '.join(kind for kind in allowed if kind)}",
+                hint=did_you_mean(value, allowed),
+            )
+    return row
+
+
+def _at(line: int, column: str) -> str:
+    return f"line {line}, column {column!r}"
+
+
+class Ours(BaseModel):
+    """One row of a table of ours, with what must be known of it to compare; `ours` makes one.
+
+    Attributes
+    ----------
+    dataset, answerer, method, scorer : str
+        Kinds. `scorer` is what scores the frames or, for a method of embeddings, embeds them; empty for neither.
+    group : str
+        As in `duration=long`; empty for all questions.
+    model, scorer_model : str
+        Checkpoints, with or without an owner or a path.
+    parameters : mapping
+        Of the selector.
+    protocol, subtitles : str
+        Of the table.
+    accuracy, low, high : float
+        Fractions; None for the ends of an interval that is not there.
+    n, n_total : int
+        Questions answered, and all that the row is about.
+    metric : str
+        ``m_avg`` for a mean over the tasks of MLVU, else ``accuracy_percent``.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    dataset: str
+    group: str = ""
+    answerer: str
+    model: str
+    method: str
+    parameters: Mapping[str, Any] = {}
+    scorer: str = ""
+    scorer_model: str = ""
+    budget: int = Field(ge=1)
+    protocol: Literal["fair", "released"] = "fair"
+    subtitles: Literal["none", "all", "frames"] = "none"
+    metric: Literal["accuracy_percent", "m_avg"] = "accuracy_percent"
+    accuracy: float = Field(ge=0, le=1)
+    low: float | None = Field(default=None, ge=0, le=1)
+    high: float | None = Field(default=None, ge=0, le=1)
+    n: int = Field(ge=1)
+    n_total: int = Field(ge=1)
+
+
+def ours(
+    row: Mapping[str, Any],
+    *,
+    dataset: str,
+    answerer: Mapping[str, Any],
+    selector: Mapping[str, Any],
+    scorer: Mapping[str, Any] | None = None,
+    protocol: Literal["fair", "released"] = "fair",
+    subtitles: Literal["none", "all", "frames"] = "none",
+    metric: Literal["accuracy_percent", "m_avg"] = "accuracy_percent",
+) -> Ours | None:
+    """A row of a table or of its groups, with the specs it was made from.
+
+    Parameters
+    ----------
+    row : mapping
+        From `framesift.tables.accuracy.make_rows`, or read from its files: budget, control, n, n_total, accuracy and
+        its interval, and in a row of groups grouping and group.
+    dataset : str
+        Kind of the data set.
+    answerer, selector : mapping
+        Specs.
+    scorer : mapping, optional
+        Spec of the scorer, or of what embeds frames for a method that needs no scores.
+    protocol, subtitles : str
+        Of the table.
+    metric : str
+        With ``m_avg``, for MLVU, the number is that of lmms-eval's task, which has no interval.
+
+    Returns
+    -------
+    Ours or None
+        None for a row without an accuracy and for a negative control, which nobody publishes.
+    """
+    number = row.get("lmms_eval") if metric == "m_avg" else row["accuracy"]
+    if row.get("control") or number in (None, ""):
+        return None
+    group = f"{row['grouping']}={row['group']}" if row.get("grouping") else ""
+    if dataset == "egoschema" and not group:
+        group = {500: "split=subset", 5031: "split=full"}.get(int(row["n_total"]), "")
+    kind, checkpoint = _scored_by(scorer)
+
+    def bound(name: str) -> float | None:
+        return None if metric == "m_avg" or row.get(name) in (None, "") else float(row[name])
+
+    return Ours(
+        dataset=dataset,
+        group=group,
+        answerer=str(answerer["kind"]),
+        model=str(answerer.get("model", "")),
+        method=str(selector["kind"]),
+        parameters={name: value for name, value in selector.items() if name not in ("kind", "label")},
+        scorer=kind,
+        scorer_model=checkpoint,
+        budget=int(row["budget"]),
+        protocol=protocol,
+        subtitles=subtitles,
+        metric=metric,
+        accuracy=float(number) / 100 if metric == "m_avg" else float(number),
+        low=bound("accuracy_low"),
+        high=bound("accuracy_high"),
+        n=int(row["n"]),
+        n_total=int(row["n_total"]),
+    )
+
+
+def _scored_by(scorer: Mapping[str, Any] | None) -> tuple[str, str]:
+    if scorer is None:
+        return "", ""
+    if scorer["kind"] == "aks_outscores":
+        return OUTSCORES[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
+    return str(scorer["kind"]), "" if scorer["kind"] == "blip_itm_lavis" else str(scorer.get("model", ""))
+
+
+@dataclass(frozen=True)
+class PublishedComparison:
+    """A published number beside one of ours.
+
+    Attributes
+    ----------
+    theirs : Published
+    difference : float
+        Ours minus theirs, in points.
+    within : bool or None
+        Whether theirs lies in our interval; None where ours has none. See `match` for what that means.
+    reasons : tuple of str
+        Why the two do not compare; none where they do.
+    remarks : tuple of str
+        What to bear in mind, reasons or not.
+    """
+
+    theirs: Published
+    difference: float
+    within: bool | None
+    reasons: tuple[str, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def comparable(self) -> bool:
+        return not self.reasons
+
+    def row(self) -> dict[str, Any]:
+        """Its values for `COMPARISON_COLUMNS`; numbers in points and per cent, as published."""
+        return {
+            **{name: getattr(self.theirs, name) for name in ("paper", "place", "model", "variant", "frames")},
+            "theirs": self.theirs.value,
+            "difference": self.difference,
+            "within": self.within,
+            "comparable": self.comparable,
+            "reasons": "; ".join(self.reasons),
+            "remarks": "; ".join(self.remarks),
+            "sure": self.theirs.sure,
+        }
+
+
+COMPARISON_COLUMNS = (
+    *("paper", "place", "model", "variant", "frames", "theirs", "difference", "within", "comparable"),
+    *("reasons", "remarks", "sure"),
+)
+
+_PROTOCOLS = {
+    "released": "released (the scripts of AKS's release)",
+    "own": "the authors' own",
+    "unknown": "not known",
+    "none": "none",
+}
+#: A number with more reasons against it than this is not near.
+MOST_REASONS = 2
+#: A row about a smaller share of the questions than this has nothing near it.
+LEAST_SHARE = 0.1
+
+
+def match(row_of_ours: Ours, published: Iterable[Published], limit: int = 5) -> list[PublishedComparison]:
+    """The published numbers nearest to a row of ours: the same data set and method, and at most two things that differ.
+
+    A row about less than a tenth of the questions has none.
+
+    A number is comparable when model, frames, group and number of questions, scorer, setting, subtitles, metric and
+    protocol are the same, as far as they are known; what is not known is remarked. Numbers made with the scripts of
+    AKS's release compare with the protocol `released` only.
+
+    `within` says whether the published value lies in the interval of our accuracy (Wilson's, or the wider one over
+    videos), which tells how far the accuracy of one model would spread over other questions of the same kind. Both
+    values were measured on the same questions, though, so most of that spread is common to both. A value outside points
+    to another setting: the same model, frames and prompt would differ by far less. A value inside is not thereby
+    reproduced, for the same reason. Only the single answers of both runs could tell (McNemar), and papers do not
+    publish them.
+
+    Parameters
+    ----------
+    row_of_ours : Ours
+    published : iterable of Published
+    limit : int
+        The most to return.
+
+    Returns
+    -------
+    list of Comparison
+        The comparable first, then those with the lesser reasons; among equals the nearest number of frames, the surer,
+        and the order of `published`.
+    """
+    whole = QUESTIONS.get((row_of_ours.dataset, row_of_ours.group))
+    if whole is not None and row_of_ours.n_total < LEAST_SHARE * whole:
+        return []
+    found = []
+    for theirs in published:
+        same = (theirs.dataset, theirs.method) == (row_of_ours.dataset, row_of_ours.method)
+        if not same or theirs.metric not in COMPARED:
+            continue
+        reasons, weight = _reasons(row_of_ours, theirs)
+        if len(reasons) > MOST_REASONS:
+            continue
+        percent = 100 * row_of_ours.accuracy
+        within = None
+        if row_of_ours.low is not None and row_of_ours.high is not None:
+            within = 100 * row_of_ours.low <= theirs.value <= 100 * row_of_ours.high
+        comparison = PublishedComparison(
+            theirs, round(percent - theirs.value, 6), within, reasons, _remarks(row_of_ours, theirs)
+        )
+        found.append(((weight, _frames_apart(row_of_ours, theirs), SURE.index(theirs.sure)), comparison))
+    return [comparison for _, comparison in sorted(found, key=lambda item: item[0])][:limit]
+
+
+def _reasons(mine: Ours, theirs: Published) -> tuple[tuple[str, ...], int]:
+    """Why the two do not compare, the weightiest first, and the sum of the weights."""
+    settings = _other_settings(mine, theirs)
+    whole = QUESTIONS.get((mine.dataset, mine.group))
+    part = whole is not None and mine.n_total != whole
+    checkpoint = _other_checkpoint(mine, theirs)
+    protocols = (theirs.protocol == "released") != (mine.protocol == "released")
+    found = [
+        (4, not _same_model(mine, theirs), _differ("model", theirs.model, _name(mine.model))),
+        (3, mine.group != theirs.group, _differ("subset", theirs.group or "all", mine.group or "all")),
+        (3, part, f"another subset: ours are {mine.n_total} of {whole} questions"),
+        (3, mine.budget != theirs.frames, _differ("number of frames", theirs.frames, mine.budget)),
+        (3, theirs.subtitles == "yes" and mine.subtitles == "none", "subtitles: theirs has some, ours none"),
+        (3, theirs.subtitles == "no" and mine.subtitles != "none", "subtitles: ours has some, theirs none"),
+        (2, _kind(mine.scorer) != theirs.scorer, _differ("scorer", theirs.scorer, mine.scorer or "none")),
+        (2, checkpoint, _differ("scorer", theirs.scorer_model, _name(mine.scorer_model))),
+        (2, bool(settings), f"another setting: {'; '.join(settings)}"),
+        (1, mine.metric != theirs.metric, _differ("metric", theirs.metric, mine.metric)),
+        (1, protocols, _differ("protocol", _PROTOCOLS[theirs.protocol], mine.protocol)),
+    ]
+    told = [(weight, text) for weight, differs, text in found if differs]
+    return tuple(text for _, text in told), sum(weight for weight, _ in told)
+
+
+def _remarks(mine: Ours, theirs: Published) -> tuple[str, ...]:
+    told = theirs.parameters or not mine.parameters.keys() - {"variant"} or mine.method in ("uniform", "random")
+    checkpoints = mine.scorer_model and theirs.scorer_model
+    found = [
+        (theirs.sure not in ("table", "repository"), f"how theirs is known: {theirs.sure}"),
+        (theirs.protocol in ("own", "unknown"), "prompt, pictures and treatment of short videos not compared"),
+        (theirs.subtitles == "unknown", "whether theirs has subtitles is not known"),
+        (bool(mine.scorer and theirs.scorer and not checkpoints), "the checkpoint of a scorer is not known"),
+        (not told, "parameters of theirs not known"),
+        (mine.parameters.get("variant") == "fair", "ours is the fair form of the selector"),
+        (mine.answerer in SAME_MODEL, f"ours is run by {mine.answerer}, other code for the same weights"),
+        (mine.n < mine.n_total, f"ours answered {mine.n} of {mine.n_total} questions"),
+        (bool(theirs.note), theirs.note),
+    ]
+    return tuple(text for holds, text in found if holds)
+
+
+def _frames_apart(mine: Ours, theirs: Published) -> float:
+    return abs(math.log2(mine.budget / theirs.frames)) if isinstance(theirs.frames, int) else math.inf
+
+
+def _differ(what: str, theirs: object, mine: object) -> str:
+    return f"another {what}: theirs is {theirs or 'not known'}, ours {mine}"
+
+
+def _kind(kind: str) -> str:
+    return SAME_MODEL.get(kind, kind)
+
+
+def _name(model: str) -> str:
+    """The name of a checkpoint, without its owner or folder."""
+    return model.rstrip("/").split("/")[-1] or "not known"
+
+
+def _parts(model: str) -> list[str]:
+    return re.split(r"[-_\s]+", _name(model).lower())
+
+
+def _same_model(mine: Ours, theirs: Published) -> bool:
+    """Whether a checkpoint of ours is the model that a paper names: Qwen/Qwen2-VL-7B-Instruct is Qwen2-VL-7B."""
+    if _kind(mine.answerer) != theirs.answerer_kind:
+        return False
+    own, named = set(_parts(mine.model)), set(_parts(theirs.model))
+    return named <= own and own - named <= _LEFT_OUT
+
+
+def _other_checkpoint(mine: Ours, theirs: Published) -> bool:
+    known = mine.scorer_model and theirs.scorer_model and _kind(mine.scorer) == theirs.scorer
+    return bool(known) and _name(mine.scorer_model).lower() != theirs.scorer_model.lower()
+
+
+def _other_settings(mine: Ours, theirs: Published) -> list[str]:
+    told = [theirs.wording] if theirs.wording else []
+    for name, value in theirs.parameters.items():
+        own = mine.parameters.get(name)
+        if own is None or not _equal(own, value):
+            told.append(f"theirs has {name} {value}, ours {'none' if own is None else own}")
+    return told
+
+
+def _equal(own: Any, written: str) -> bool:
+    try:
+        return not isinstance(own, bool) and math.isclose(float(own), float(written), rel_tol=1e-9)
+    except (TypeError, ValueError):
+        return str(own) == written
+
+
+def comparison_rows(
+    rows: Sequence[tuple[Mapping[str, Any], Ours | None]], published: Sequence[Published], limit: int = 5
+) -> list[dict[str, Any]]:
+    """The comparisons of a table, one row each: how the table names the row, our number in per cent, and theirs.
+
+    Parameters
+    ----------
+    rows : sequence of (mapping, Ours or None)
+        A row of the table, with what `ours` makes of it.
+    published : sequence of Published
+    limit : int
+        The most of one row.
+    """
+    names = ("answerer", "method", "scorer", "budget")
+    return [
+        {
+            **{name: row.get(name) for name in names},
+            "group": mine.group,
+            "metric": mine.metric,
+            "ours": 100 * mine.accuracy,
+            "ours_low": None if mine.low is None else 100 * mine.low,
+            "ours_high": None if mine.high is None else 100 * mine.high,
+            **{name if name not in names else f"their_{name}": value for name, value in comparison.row().items()},
+        }
+        for row, mine in rows
+        if mine is not None
+        for comparison in match(mine, published, limit)
+    ]

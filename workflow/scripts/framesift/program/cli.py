@@ -1,0 +1,57 @@
+"""What the programs share: options, and errors that end in one clear message."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import logging
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from framesift.core.errors import InputError
+from framesift.program.read_spec import read_spec
+
+log = logging.getLogger("framesift")
+
+#: Errors of a disk that a user can mend.
+_DISK = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota is used up",
+    errno.EROFS: "the disk is read-only",
+    errno.EACCES: "you may not write there",
+    errno.EPERM: "you may not write there",
+}
+
+
+def parser(doc: str | None, *, spec: str | None = None) -> argparse.ArgumentParser:
+    """A parser with the program's docstring as its help and, where `spec` tells what it holds, the option --spec."""
+    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if spec:
+        made.add_argument("--spec", required=True, type=read_spec, metavar="JSON", help=f"{spec}; or @FILE")
+    return made
+
+
+def add_compute_options(made: argparse.ArgumentParser) -> None:
+    """--device and --threads, for programs that run a model."""
+    made.add_argument("--device", default="auto", help="cpu, cuda, or auto: the GPU where there is one (default)")
+    made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: all)")
+
+
+def run(main: Callable[[], Any]) -> None:
+    """Run a program: log lines to stderr, a user's mistake as one message and exit status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except BrokenPipeError:
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        hint = "nothing half written is kept, and what is finished is; mend it and run again"
+        problem = f"cannot be written: {_DISK[error.errno]}"
+        sys.exit(f"error: {InputError(problem, file=error.filename or os.getcwd(), hint=hint)}")

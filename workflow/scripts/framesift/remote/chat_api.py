@@ -1,0 +1,405 @@
+"""Servers of chat completions as OpenAI, vLLM and SGLang run them: what is configured of one, and asking it.
+
+The key of a server is read from an environment variable. It stands in no configuration, spec, log or error.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import logging
+import os
+import random
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
+
+from framesift.core.errors import InputError
+from framesift.core.spec import not_in_spec, spec_of
+from framesift.storage.untrusted import parse_json
+
+if TYPE_CHECKING:
+    import httpx
+    from tenacity import RetryCallState
+
+log = logging.getLogger("framesift")
+
+OPENAI = "https://api.openai.com/v1"
+#: Seconds before the first retry (each further one waits twice as long), and the longest of these waits.
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+#: A server that asks for a longer wait than this many seconds (`Retry-After`) is not waited for.
+LONGEST_TOLD_WAIT = 600.0
+#: Statuses that pass by: time-out, conflict, too early, too many requests; with all of 500 and above.
+PASSING = (408, 409, 425, 429)
+#: Codes of errors that tell of a filter, which is the model's answer and no mistake of the user.
+FILTERS = ("content_filter", "content_policy_violation")
+#: What every request is made of; `extra` cannot change it.
+OWN_FIELDS = {
+    *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed"),
+    *("n", "stream", "media_io_kwargs"),
+}
+_URL, _VARIABLE = r"^https?://[^\s@?#]+$", r"^[A-Za-z_][A-Za-z0-9_]*$"
+
+
+def _without_password(value: Any) -> Any:
+    """An address that may hold a secret becomes a text that is refused without showing it."""
+    return "(not shown)" if isinstance(value, str) and set("@?#") & set(value) else value
+
+
+def _variable_name(value: Any) -> Any:
+    """What is no name, and so perhaps the key itself, becomes a text that is refused without showing it."""
+    return "(not shown)" if isinstance(value, str) and not re.fullmatch(_VARIABLE, value) else value
+
+
+class ChatApi(BaseModel):
+    """A model that is asked through a server of chat completions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str = Field(min_length=1, description="Name of the model at the server.")
+    base_url: Annotated[str, BeforeValidator(_without_password), StringConstraints(pattern=_URL)] = Field(
+        default=OPENAI,
+        description="Address of the server: what comes before `/chat/completions`. It tells apart two servers that"
+        " have different weights under one name, so moving a server asks again; see `served`.",
+    )
+    served: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What is behind the name, such as a commit or a date, for a server whose address may change: it"
+        " then takes the place of the address in what identifies answers.",
+    )
+    api_key_env: Annotated[str, BeforeValidator(_variable_name), StringConstraints(pattern=_VARIABLE)] | None = Field(
+        default=None,
+        description="Name of the environment variable that holds the key; none for `OPENAI_API_KEY` at OpenAI's own"
+        " address, and for no key elsewhere.",
+        json_schema_extra=not_in_spec(),
+    )
+    temperature: float | None = Field(
+        default=0, ge=0, description="Sampling temperature; none leaves it out, for models that refuse it."
+    )
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens",
+        description="How the request names the longest answer; OpenAI's reasoning models want `max_completion_tokens`.",
+    )
+    seed: int | None = Field(default=0, description="Seed of the server's sampling; none leaves it out.")
+    extra: dict[str, Any] = Field(
+        default={}, description="Further fields of the request, such as `{reasoning_effort: low}`."
+    )
+    parallel: int = Field(
+        default=4, ge=1, description="Requests that are under way at a time.", json_schema_extra=not_in_spec()
+    )
+    timeout: float = Field(
+        default=600, gt=0, description="Seconds to wait for a reply.", json_schema_extra=not_in_spec()
+    )
+    max_retries: int = Field(
+        default=6,
+        ge=0,
+        description="How often a request is sent again when the server is busy, broken or silent. Waits double from"
+        " 1 s to 60 s, unless the server says how long.",
+        json_schema_extra=not_in_spec(),
+    )
+    price_in: float | None = Field(
+        default=None, ge=0, description="Price of a million tokens read.", json_schema_extra=not_in_spec()
+    )
+    price_out: float | None = Field(
+        default=None, ge=0, description="Price of a million tokens written.", json_schema_extra=not_in_spec()
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, base_url: str) -> str:
+        if not urlsplit(base_url).hostname or urlsplit(base_url).port == 0:  # `port` raises for what is no number
+            raise ValueError("names no server")
+        return base_url.rstrip("/")
+
+    @field_validator("extra")
+    @classmethod
+    def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(OWN_FIELDS & extra.keys()):
+            raise ValueError(f"{', '.join(taken)} cannot be set here")
+        return extra
+
+    def spec(self) -> dict[str, Any]:
+        """The parameters that decide answers, as plain types.
+
+        With `served` the address is empty, so that this alone makes no client: `connection` has the address.
+        """
+        return spec_of(self) | ({"base_url": ""} if self.served else {})
+
+    def connection(self) -> dict[str, Any]:
+        """The fields that decide no answer, which a program needs beside the spec: address, time-out, prices, ..."""
+        names = [
+            name
+            for name, one in ChatApi.model_fields.items()
+            if isinstance(one.json_schema_extra, dict) and one.json_schema_extra.get("spec") is False
+        ]
+        return self.model_dump(mode="json", include={"base_url", *names})
+
+    def identity(self) -> str:
+        """What is known of the weights: a name, and where it is served or what is said to be behind it."""
+        return f"{self.model} at {self.served or self.base_url}"
+
+    def key_variable(self) -> str | None:
+        """The environment variable of the key; no other server than OpenAI's is sent the key of OpenAI unasked."""
+        return self.api_key_env or ("OPENAI_API_KEY" if self.base_url == OPENAI else None)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model replied.
+
+    Attributes
+    ----------
+    text : str
+        Empty where the server sent none.
+    usage : dict
+        `prompt_tokens` and `completion_tokens` where the server counts them; `retries`; `truncated` (1: the longest
+        answer was reached); `filtered` (1: a filter of the server stepped in); and, with prices, `cost_millionths`
+        of their currency.
+    first_token : dict or None
+        Log-probabilities of the likely first tokens, where they were asked for (`logprobs`) and given.
+    """
+
+    text: str
+    usage: dict[str, int] = field(default_factory=dict)
+    first_token: dict[str, float] | None = None
+
+
+class ChatClient:
+    """Asks one server; may be used by several threads at once. A ``with`` statement closes its connections.
+
+    Raises
+    ------
+    InputError
+        Where the key's environment variable is not set.
+    """
+
+    def __init__(self, api: ChatApi) -> None:
+        import httpx
+
+        self.api = api
+        self._key = _key(api.key_variable())
+        self._http = httpx.Client(
+            headers={"Content-Type": "application/json"}
+            | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
+            timeout=httpx.Timeout(api.timeout, connect=min(api.timeout, 30.0), pool=None),
+            limits=httpx.Limits(max_connections=api.parallel, max_keepalive_connections=api.parallel),
+        )
+
+    def __enter__(self) -> ChatClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def complete(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        max_tokens: int | None = None,
+        fields: Mapping[str, Any] | None = None,
+        hint: str | None = None,
+    ) -> Completion:
+        """Ask for one completion.
+
+        Parameters
+        ----------
+        messages : sequence of dict
+            Roles and contents, as the API has them.
+        max_tokens : int or None
+            Longest answer; None for the server's.
+        fields : dict, optional
+            Further fields of the request.
+        hint : str, optional
+            What to do where the server refuses the request as such.
+
+        Raises
+        ------
+        InputError
+            When the server refuses the request, cannot be reached, or stays busy.
+        """
+        import httpx
+        from tenacity import Retrying, retry_if_exception, stop_after_attempt
+
+        api = self.api
+        own = {"temperature": api.temperature, "seed": api.seed, api.token_limit: max_tokens}
+        request: dict[str, Any] = {"model": api.model, "messages": list(messages)}
+        request |= {name: value for name, value in own.items() if value is not None}
+        body = json.dumps(request | dict(fields or {}) | api.extra).encode()
+        retrying = Retrying(
+            retry=retry_if_exception(_passes_by),
+            wait=_wait,
+            stop=stop_after_attempt(api.max_retries + 1),
+            before_sleep=self._tell,
+            reraise=True,
+        )
+        tries = 0
+        try:
+            for attempt in retrying:
+                with attempt:
+                    tries += 1
+                    response = self._post(body)
+        except _Refused as error:
+            if error.filtered:
+                return Completion("", {"retries": tries - 1, "truncated": 0, "filtered": 1})
+            raise self._refusal(error, tries, hint) from None
+        except (httpx.ReadTimeout, httpx.WriteTimeout):
+            raise InputError(
+                f"{api.base_url} sent no reply within {api.timeout:g} s ({_times(tries)})",
+                field="timeout",
+                value=api.timeout,
+                hint="set a longer timeout, or fewer requests at a time (parallel)",
+            ) from None
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            why = self._public(str(error) or type(error).__name__)
+            raise InputError(
+                f"cannot be reached, or breaks off ({_times(tries)}): {why}",
+                field="base_url",
+                value=api.base_url,
+                hint="is the server running? what it answered so far is kept",
+            ) from None
+        return self._completion(response, tries - 1)
+
+    def _post(self, body: bytes) -> httpx.Response:
+        response = self._http.post(f"{self.api.base_url}/chat/completions", content=body)
+        if response.status_code != 200:
+            raise _Refused(response)
+        return response
+
+    def _completion(self, response: httpx.Response, retries: int) -> Completion:
+        api = self.api
+        try:
+            answer = parse_json(response.content, lenient=True)
+            choice = answer["choices"][0]
+            text = choice["message"].get("content") or ""
+            reason, counted = choice.get("finish_reason"), answer.get("usage") or {}
+            tokens = {name: int(counted[name]) for name in ("prompt_tokens", "completion_tokens") if name in counted}
+            if not isinstance(text, str) or any(not 0 <= count < 1 << 53 for count in tokens.values()):
+                raise TypeError
+            listed = (choice.get("logprobs") or {}).get("content")
+            likely = listed[0]["top_logprobs"] if listed else ()
+            first = {one["token"]: float(one["logprob"]) for one in likely if one["logprob"] is not None}
+        except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
+            raise InputError(
+                f"sent something else than a chat completion: {self._public(_text_of(response))}",
+                field="base_url",
+                value=api.base_url,
+                hint="the address usually ends in /v1",
+            ) from None
+        usage = {**tokens, "retries": retries, "truncated": int(reason == "length")}
+        usage["filtered"] = int(reason == "content_filter")
+        prices = {"prompt_tokens": api.price_in, "completion_tokens": api.price_out}
+        if tokens and any(price is not None for price in prices.values()):
+            usage["cost_millionths"] = round(sum(tokens.get(name, 0) * (price or 0) for name, price in prices.items()))
+        return Completion(text, usage, first if listed else None)
+
+    def _refusal(self, error: _Refused, tries: int, hint: str | None) -> InputError:
+        api, status = self.api, error.status
+        problem = f"{api.base_url} answers {status} ({_times(tries)}): {self._public(error.message)}"
+        if status in (401, 403):
+            advice = "set it to a key that this server and model accept" if self._key else "name the variable of a key"
+            return InputError(problem, field="api_key_env", value=api.key_variable(), hint=advice)
+        if status == 404 or status < 400:
+            advice = f"{api.base_url}/models lists the names; base_url usually ends in /v1"
+            return InputError(problem, field="model", value=api.model, hint=advice)
+        if _is_passing(status):
+            advice = "start again later, or set more max_retries or fewer requests at a time (parallel)"
+            return InputError(problem, field="base_url", hint=f"{advice}; what it answered so far is kept")
+        if status == 413:
+            hint = "send fewer or smaller pictures (max_side, jpeg_quality)"
+        return InputError(
+            problem,
+            field="model",
+            value=api.model,
+            hint=hint or "token_limit, temperature, seed and extra change what is sent",
+        )
+
+    def _tell(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        seconds = state.next_action.sleep if state.next_action else 0.0
+        what = f"answers {error.status}" if isinstance(error, _Refused) else f"fails ({type(error).__name__})"
+        log.warning("%s %s; once more in %.1f s", self.api.base_url, what, seconds)
+
+    def _public(self, text: str) -> str:
+        """One line of what a server says, without the key, which some servers repeat."""
+        line = " ".join(text.split())
+        return (line.replace(self._key, "(key)") if self._key else line)[:400]
+
+
+class _Refused(Exception):
+    """A status other than 200."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__()
+        self.status = response.status_code
+        self.told_wait = _told_wait(response.headers.get("retry-after"))
+        try:
+            content = parse_json(response.content, lenient=True)
+        except ValueError:
+            content = _text_of(response)
+        error = content.get("error", content) if isinstance(content, dict) else content
+        details = error if isinstance(error, dict) else {"message": error}
+        said = details.get("message") or details.get("detail") or _text_of(response)
+        self.message = str(said or response.reason_phrase)
+        self.filtered = self.status == 400 and details.get("code") in FILTERS
+
+
+def _key(variable: str | None) -> str | None:
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key or not key.isascii() or not key.isprintable() or " " in key:
+        raise InputError(
+            "is not set, or holds no key",
+            field="api_key_env",
+            value=variable,
+            expected="the name of an environment variable that holds the server's key",
+            hint=f"export {variable}=...",
+        )
+    return key
+
+
+def _text_of(response: httpx.Response) -> str:
+    """What a server says, whatever it calls it: `Response.text` fails for some names of encodings."""
+    return response.content.decode("utf-8", errors="replace")
+
+
+def _is_passing(status: int) -> bool:
+    return status in PASSING or status >= 500
+
+
+def _passes_by(error: BaseException) -> bool:
+    import httpx
+
+    if isinstance(error, _Refused):
+        return _is_passing(error.status) and (error.told_wait or 0) <= LONGEST_TOLD_WAIT
+    return isinstance(error, httpx.TransportError) and not isinstance(
+        error, httpx.LocalProtocolError | httpx.UnsupportedProtocol
+    )
+
+
+def _wait(state: RetryCallState) -> float:
+    """Seconds before the next try: what the server says, else twice as long each time, less up to a quarter."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, _Refused) and error.told_wait is not None:
+        return error.told_wait
+    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** (state.attempt_number - 1)) * random.uniform(0.75, 1)
+
+
+def _told_wait(told: str | None) -> float | None:
+    """Seconds that a header `Retry-After` asks for: a number, or a date."""
+    if not told:
+        return None
+    try:
+        return max(0.0, float(told))
+    except ValueError:
+        parsed = email.utils.parsedate_tz(told)
+        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
+
+
+def _times(tries: int) -> str:
+    return "tried once" if tries == 1 else f"tried {tries} times"

@@ -1,0 +1,167 @@
+"""A summary in words, made from the numbers of a table and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from framesift.report import rows as table_rows
+from framesift.report.inputs import Inputs
+from framesift.report.rows import BETTER, NO_EVIDENCE, WORSE, Row, number, percent, series
+
+#: Fewer videos than this make bootstrap intervals too narrow (docs/tables.md).
+FEW_VIDEOS = 20
+#: Columns that hold p-values after a correction for many comparisons.
+CORRECTED = ("p_holm", "p_corrected", "p_adjusted")
+
+
+@dataclass(frozen=True)
+class SummarySection:
+    """Sentences under a heading."""
+
+    heading: str
+    sentences: tuple[str, ...]
+
+
+def summary(inputs: Inputs) -> list[SummarySection]:
+    """What was measured, what came out for each answerer and budget, and what to mind."""
+    made = [SummarySection("What was measured", tuple(_measured(inputs)))]
+    for (answerer, budget), rows in table_rows.blocks(inputs.rows).items():
+        made.append(SummarySection(f"{answerer}, {budget} frames", tuple(_results(rows, inputs))))
+    made.append(SummarySection("What to mind", tuple(_cautions(inputs))))
+    return made
+
+
+def _measured(inputs: Inputs) -> list[str]:
+    videos = {question.video_id for question in inputs.questions.values()}
+    protocols = dict.fromkeys(row.get("protocol", "") for row in inputs.rows)
+    with_spans = sum(bool(evidence.spans) for evidence in inputs.evidence.values())
+    lines = [
+        f"Table “{inputs.spec.table}”: {_count(len(inputs.rows), 'row')} on dataset “{inputs.spec.dataset}”,"
+        f" {_count(len(inputs.questions), 'question')} about {_count(len(videos), 'video')};"
+        f" protocol: {'; '.join(filter(None, protocols)) or 'not known'}."
+    ]
+    if with_spans:
+        lines.append(f"{_count(with_spans, 'question')} {_has(with_spans)} annotated evidence spans.")
+    return lines
+
+
+def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
+    lines = []
+    for row in rows:
+        if table_rows.is_baseline(row, inputs.spec.baseline):
+            lines.append(
+                f"Baseline {series(row)}: {percent(row['accuracy'])} % of {row['n']} answers right (95 % interval"
+                f" {percent(row['accuracy_low'])} to {percent(row['accuracy_high'])})."
+            )
+    compared = [row for row in rows if number(row, "difference") is not None and not row["control"]]
+    if not compared:
+        return [*lines, "No other row can be compared with a baseline here."]
+    for word, label in ((BETTER, "better than"), (WORSE, "worse than")):
+        found = [row for row in compared if table_rows.verdict(row) == word]
+        if found:
+            found.sort(key=lambda row: -abs(float(row["difference"])))
+            named = "; ".join(f"{series(row)} ({_gain(row)})" for row in found)
+            lines.append(f"{len(found)} of {len(compared)} {label} the baseline: {named}.")
+    if unknown := [row for row in compared if table_rows.verdict(row) == NO_EVIDENCE]:
+        named = "; ".join(f"{series(row)} ({_gain(row)}{_why_not(row)})" for row in unknown)
+        lines.append(f"{len(unknown)} of {len(compared)} with no evidence of a difference: {named}.")
+    if other := [row for row in compared if table_rows.verdict(row) not in (BETTER, WORSE, NO_EVIDENCE)]:
+        named = "; ".join(f"{series(row)}: {table_rows.verdict(row)}" for row in other)
+        lines.append(f"Other verdicts: {named}.")
+    lines += _by_group(rows, inputs)
+    return lines
+
+
+def _by_group(rows: Sequence[Row], inputs: Inputs) -> list[str]:
+    """Groups in which a row loses although it does not lose on all questions: what an average hides."""
+    grouping = inputs.spec.group_by
+    if grouping is None:
+        return []
+    verdicts = {table_rows.identity(row): table_rows.verdict(row) for row in rows}
+    lost = [
+        row
+        for row in inputs.groups
+        if row.get("grouping") == grouping
+        and not row["control"]
+        and table_rows.identity(row) in verdicts
+        and table_rows.verdict(row) == WORSE
+        and verdicts[table_rows.identity(row)] != WORSE
+    ]
+    if not lost:
+        return []
+    named = "; ".join(f"{series(row)} on {row['group']} ({_gain(row)}, {row['n']} answers)" for row in lost)
+    return [f"Worse on some questions all the same ({grouping}): {named}."]
+
+
+def _cautions(inputs: Inputs) -> list[str]:
+    rows = inputs.rows
+    lines = []
+    total = sum(int(row["n_total"]) for row in rows if row.get("n_total"))
+    for column, words in (
+        ("excluded", "excluded: they were not asked or could not be selected for; nothing is imputed"),
+        ("unparsed", "name no option; they count as wrong"),
+        ("unjudged", "are open answers that nobody has judged; they are left out of every accuracy"),
+    ):
+        count = sum(int(row.get(column) or 0) for row in rows)
+        lines.append(
+            f"{count} of {total} answers {'are ' if column == 'excluded' else ''}{words}."
+            if count
+            else f"No answer is {column}."
+        )
+    for row in rows:
+        if row.get("flag"):
+            lines.append(f"Flagged: {series(row)}, {row['answerer']}, {row['budget']} frames: {row['flag']}.")
+    compared = [row for row in rows if number(row, "difference") is not None]
+    corrected = next((name for name in CORRECTED if rows and name in rows[0]), None)
+    if len(compared) > 1:
+        lines.append(
+            f"{len(compared)} rows are compared with a baseline, and each group of questions compares them again;"
+            + (
+                f" the column {corrected} corrects the p-values of rows for that, nothing corrects those of groups."
+                if corrected
+                else " intervals and p-values are not corrected for that, so the best row looks better than it is."
+            )
+        )
+    videos = {question.video_id for question in inputs.questions.values()}
+    if compared and len(videos) < FEW_VIDEOS:
+        lines.append(
+            f"There are only {_count(len(videos), 'video')}; intervals that resample videos are then too narrow."
+        )
+    if "verdict" in (rows[0] if rows else {}):
+        lines.append(
+            "“Better” and “worse” are the verdicts of the table (docs/tables.md); everything else is no evidence, which"
+            " is not evidence that two rows are alike. Verdicts on groups come from an interval without zero and"
+            " p-values below 0.05, without a correction."
+        )
+    else:
+        lines.append(
+            "“Better” and “worse” mean that the whole 95 % interval of the difference, on the questions that both"
+            " answered, lies above or below zero, and that every p-value is below 0.05."
+        )
+    return lines
+
+
+def _gain(row: Row) -> str:
+    """``+22.9 points, +11.5 to +33.3``."""
+    low, high = row["difference_low"], row["difference_high"]
+    span = f", {percent(low, '+')} to {percent(high, '+')}" if low and high else ", no interval"
+    return f"{percent(row['difference'], '+')} points{span}"
+
+
+def _why_not(row: Row) -> str:
+    """Why a row is no evidence, and what difference could have been seen, where the table says so."""
+    why = f"; {row['reason']}" if row.get("reason") else ""
+    return why + (f"; detectable: {percent(row['detectable'])} points" if row.get("detectable") else "")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _has(n: int) -> str:
+    return "has" if n == 1 else "have"
+
+
+def title(inputs: Inputs) -> str:
+    return f"{inputs.spec.table}: frame selection on {inputs.spec.dataset}"

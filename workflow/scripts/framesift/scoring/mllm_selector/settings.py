@@ -1,0 +1,202 @@
+"""What a selector is, and how a stage of its training goes: every choice that the paper leaves open is a field here.
+
+This module imports nothing heavier than pydantic, so that a workflow can read it while it is planning.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from framesift.checkpoints.component import check_source
+from framesift.core.spec import not_in_spec, spec_id
+from framesift.scoring.encoders.patches import Patches
+from framesift.scoring.scorers import Asked
+
+#: Where the text of a question stands in a template.
+PLACE = "{question}"
+Task = Literal["instruction", "importance"]
+TrainLlm = Literal["none", "lora", "all"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class LanguageModel(Part):
+    """The checkpoint of a causal language model of transformers."""
+
+    model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
+    revision: str | None = Field(
+        default=None, validate_default=True, description="Commit of the hub repository; none for a folder."
+    )
+
+    @field_validator("revision")
+    @classmethod
+    def _pinned(cls, revision: str | None, info: Any) -> str | None:
+        return check_source(info.data.get("model"), revision)
+
+
+class SelectorSettings(Part):
+    """The network: what it is made of, and how frames and question are put to it.
+
+    Defaults are the paper's where it says something (128 frames, 9 tokens a frame, Qwen2.5-1.5B, the score query last,
+    the penultimate block), and otherwise the choices that docs/mllm_selector.md gives reasons for.
+    """
+
+    vision: Patches = Field(description="The frozen vision encoder, with the number of frames and the pooled grid.")
+    llm: LanguageModel = Field(
+        default=LanguageModel(model="Qwen/Qwen2.5-1.5B-Instruct", revision="989aa7980e4cf806f80c7fef2b1adb7bc71aa306"),
+        description="The language model that reads frames and question.",
+    )
+    order: Literal["frames_then_question", "question_then_frames"] = Field(
+        default="frames_then_question", description="What stands first; the score query stands last in any case."
+    )
+    read_out: int = Field(
+        default=-2,
+        le=-1,
+        description="Whose output at the score query is read, before any final norm: -2 the penultimate block, -1 the"
+        " last. Blocks after it are not run.",
+    )
+    head_width: int | None = Field(
+        default=None, ge=1, description="Width of the score head's hidden layer; none for the language model's."
+    )
+    head_norm: bool = Field(default=False, description="Normalise (RMS) what is read before the score head.")
+    template: str = Field(default=PLACE, description=f"The text around a question, which stands at {PLACE}.")
+    text: Asked = Field(
+        default="question_and_options",
+        description="What of a question is shown: the question alone, or its options too.",
+    )
+    max_tokens: int = Field(default=512, ge=1, description="Tokens after which a question is cut.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> SelectorSettings:
+        if self.vision.frames is None:
+            raise ValueError("the selector sees a fixed number of frames: vision.frames is that number")
+        if self.template.count(PLACE) != 1:
+            raise ValueError(f"a template has {PLACE} in it, once")
+        return self
+
+    @property
+    def n(self) -> int:
+        """Frames seen, and scores given."""
+        assert self.vision.frames is not None
+        return self.vision.frames
+
+    @property
+    def template_hash(self) -> str:
+        """What identifies how a question is put: another one means other tokens than those it was trained on."""
+        return spec_id({"template": self.template, "order": self.order, "text": self.text, "cut": self.max_tokens})
+
+    def prompt(self, text: str) -> str:
+        """The text of a question in its template."""
+        return self.template.replace(PLACE, text)
+
+
+class Lora(Part):
+    """Low-rank adapters of the language model's linear layers (Hu et al., ICLR 2022)."""
+
+    r: int = Field(default=64, ge=1, description="Rank.")
+    alpha: int = Field(default=128, ge=1, description="Scale of the update, divided by the rank.")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout before the adapters.")
+    targets: tuple[str, ...] = Field(
+        default=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        description="Names of the layers that get one.",
+    )
+
+
+class Stage(Part):
+    """One stage of training: what is trained, on which tasks, and how. By AdamW; the rate rises, then falls to 0."""
+
+    stage: int
+    tasks: tuple[Task, ...]
+    train_llm: TrainLlm
+    learning_rate: float = Field(gt=0)
+    epochs: int = Field(ge=1)
+    lora: Lora = Field(default=Lora(), description="The adapters, where `train_llm` is `lora`.")
+    seed: int = Field(default=0, ge=0, description="Of initial weights, the order of the data, and dropout.")
+    batch_size: int = Field(default=128, ge=1, description="Examples an optimizer step, over all devices.")
+    micro_batch: int = Field(
+        default=8,
+        ge=1,
+        description="Examples a forward pass of one device; `batch_size` is reached by gradient accumulation.",
+        json_schema_extra=not_in_spec(),
+    )
+    by_video: bool = Field(
+        default=False,
+        description="Draw videos, with all their examples, instead of single examples: frames that come first are then"
+        " run once for all examples of a video in a forward pass.",
+    )
+    shift: bool = Field(
+        default=False,
+        description="Turn each video in time, as if it were a ring, by a random number of slots with its labels: few"
+        " videos are then not learnt by heart.",
+    )
+    max_steps: int | None = Field(default=None, ge=1, description="Cap on optimizer steps; none for all epochs.")
+    warmup: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Decay of AdamW.")
+    clip: float = Field(default=1.0, gt=0, description="Largest norm of a gradient.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="bfloat16", description="Of computation, and of frozen weights; trained ones are float32."
+    )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Compute activations of blocks anew in the backward pass, for memory.",
+        json_schema_extra=not_in_spec(),
+    )
+    validate_every: int | None = Field(
+        default=None, ge=1, description="Steps between validations; none for once an epoch. There is one at the end."
+    )
+    recall_at: int = Field(default=8, ge=1, description="Budget k of recall@k and evidence recall in validation.")
+    save_every: int = Field(
+        default=200, ge=1, description="Steps between two checkpoints.", json_schema_extra=not_in_spec()
+    )
+    saved_as: Literal["float32", "bfloat16", "float16"] = Field(
+        default="float32", description="Precision of the saved language model, where `train_llm` is `all`."
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> Stage:
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise ValueError("tasks: name each task once, and at least one")
+        if "instruction" in self.tasks and self.train_llm == "lora":
+            raise ValueError(
+                "adapters are trained on importance alone: instruction following runs blocks of the language model that"
+                " the selector is saved without"
+            )
+        return self
+
+
+class FirstStage(Stage):
+    """Stage 1: projector, score query and head learn, on two tasks that take turns step by step."""
+
+    stage: Literal[1] = 1
+    tasks: tuple[Task, ...] = Field(default=("instruction", "importance"), description="Tasks that take turns.")
+    train_llm: TrainLlm = Field(
+        default="none", description="What of the language model is trained: `none`, `all`, or `lora` adapters."
+    )
+    learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate.")
+    epochs: int = Field(default=1, ge=1, description="Passes over the examples of importance.")
+
+
+class SecondStage(Stage):
+    """Stage 2: adapters of the language model learn too, on importance alone. 1e-4 is the usual rate for adapters."""
+
+    stage: Literal[2] = 2
+    tasks: tuple[Task, ...] = Field(default=("importance",), description="Tasks that take turns.")
+    train_llm: TrainLlm = Field(
+        default="lora", description="What of the language model is trained: `none`, `all`, or `lora` adapters."
+    )
+    learning_rate: float = Field(default=1e-5, gt=0, description="Highest learning rate.")
+    epochs: int = Field(default=5, ge=1, description="Passes over the examples of importance.")
+
+
+AnyStage = Annotated[FirstStage | SecondStage, Field(discriminator="stage")]
+
+
+class TrainingSpec(Part):
+    """What one run of train_selector.py is given: a stage, and the network where it does not go on with one."""
+
+    selector: SelectorSettings | None = Field(default=None, description="The network; none with --initial.")
+    stage: AnyStage

@@ -1,0 +1,148 @@
+"""A table for a page or a paper: Markdown as GitHub shows it, and LaTeX with booktabs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from framesift.tables import formatting as shown
+from framesift.tables.cells import TableSpec
+from framesift.tables.formatting import Row
+from framesift.tables.statistics import CONFIDENCE, RESAMPLES
+
+#: Columns that a table without a value in them leaves out.
+_OPTIONAL = ("scorer", "control", "gain", "p", "verdict", "evidence seen", "flag")
+_NUMBERS = ("n", "accuracy", "gain", "p", "evidence seen", "frames")
+_HEADERS = {
+    **{"accuracy": "accuracy, %", "gain": "gain, points", "p": "p (Holm)", "evidence seen": "evidence seen, %"},
+}
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': r"\textquotedbl{}",
+        **{character: f"\\{character}" for character in "&%$#_"},
+    }
+)
+
+
+def markdown(spec: TableSpec, rows: Sequence[Row]) -> str:
+    """A Markdown document: one table an answerer and budget.
+
+    Parameters
+    ----------
+    spec : TableSpec
+    rows : sequence of dict
+        As they stand in the CSV file.
+    """
+    lines = [f"# {_markdown(spec.table)}", "", _markdown(caption(spec, rows)), ""]
+    names = _columns(spec, rows)
+    for title, block in _blocks(rows):
+        lines += [f"## {_markdown(title)}", ""]
+        lines.append(_markdown_row(_HEADERS.get(name, name) for name in names))
+        lines.append(_markdown_row("---:" if name in _NUMBERS else "---" for name in names))
+        lines += [_markdown_row(map(_markdown, _values(spec, row, names))) for row in block]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def latex(spec: TableSpec, rows: Sequence[Row]) -> str:
+    """A LaTeX float with one tabular of all answerers and budgets; it needs the package booktabs.
+
+    Parameters
+    ----------
+    spec : TableSpec
+    rows : sequence of dict
+        As they stand in the CSV file.
+    """
+    names = _columns(spec, rows)
+    lines = [r"% \usepackage{booktabs}", r"\begin{table*}", r"  \centering\small"]
+    lines += [f"  \\caption{{{escape_latex(caption(spec, rows))}}}", f"  \\label{{tab:{spec.table.replace('_', '-')}}}"]
+    lines.append(f"  \\begin{{tabular}}{{{''.join('r' if name in _NUMBERS else 'l' for name in names)}}}")
+    lines += [r"    \toprule", _latex_row(_HEADERS.get(name, name) for name in names)]
+    for title, block in _blocks(rows):
+        lines += [r"    \midrule", f"    \\multicolumn{{{len(names)}}}{{l}}{{\\emph{{{escape_latex(title)}}}}} \\\\"]
+        lines += [_latex_row(_values(spec, row, names)) for row in block]
+    lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table*}", ""]
+    return "\n".join(lines)
+
+
+def caption(spec: TableSpec, rows: Sequence[Row]) -> str:
+    """What the table is of, how it was made, and what its intervals and verdicts are."""
+    budgets = sorted({int(row["budget"]) for row in rows})
+    frames = f"at most {', '.join(map(str, budgets))} frames a question"
+    sentences = [f"Accuracy on {spec.dataset}, {frames}, protocol {spec.protocol}."]
+    sentences.append(
+        f"Ranges are {100 * CONFIDENCE:.0f} % intervals, by a bootstrap of {RESAMPLES:,} resamples of whole videos;"
+        " that of an accuracy is at least Wilson's."
+    )
+    if any(row["n_paired"] for row in rows):
+        sentences.append(
+            f"Gain is the difference to {spec.baseline} on the questions both answered. p is the larger of"
+            " McNemar's exact test and an exact test that flips whole videos, corrected by Holm's method for the number"
+            " of methods of one answerer and budget (negative controls, and runs of others, each among their own)."
+        )
+        sentences.append(
+            "The verdict is better or worse where the interval excludes zero and p is below 0.05, and no flag, lack of"
+            " videos or difference in the questions answered speaks against it."
+        )
+    if any(row["evidence_recall"] for row in rows):
+        sentences.append("Evidence seen is the share of annotated evidence spans with a frame in them.")
+    return " ".join(sentences)
+
+
+def _columns(spec: TableSpec, rows: Sequence[Row]) -> list[str]:
+    every = [_cells(spec, row) for row in rows]
+    return [name for name in every[0] if name not in _OPTIONAL or any(cells[name] not in ("", "-") for cells in every)]
+
+
+def _cells(spec: TableSpec, row: Row) -> Row:
+    """The texts of a row, by column."""
+    return {
+        "method": row["method"],
+        "scorer": row["scorer"],
+        "control": row["control"],
+        "n": shown.answered(row),
+        "accuracy": shown.with_interval(row, "accuracy"),
+        "gain": shown.gain(row, spec.baseline),
+        "p": shown.p_value(row),
+        "verdict": row["verdict"],
+        "evidence seen": shown.percent(row["evidence_recall"]),
+        "frames": shown.frames(row),
+        "flag": row["flag"],
+    }
+
+
+def _values(spec: TableSpec, row: Row, names: Sequence[str]) -> list[str]:
+    cells = _cells(spec, row)
+    return [cells[name] for name in names]
+
+
+def _blocks(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    for (answerer, budget), block in groupby(rows, key=lambda row: (row["answerer"], row["budget"])):
+        yield f"{answerer}, {budget} frames", list(block)
+
+
+def _markdown_row(values: Iterator[str] | map[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _markdown(text: str) -> str:
+    """Text of which Markdown and HTML read nothing as their own."""
+    return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
+
+
+def _latex_row(values: Iterator[str] | Sequence[str]) -> str:
+    return f"    {' & '.join(map(escape_latex, values))} \\\\"
+
+
+def escape_latex(text: str) -> str:
+    """Text of which LaTeX reads nothing as its own, with minus signs before numbers."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", " ".join(text.split()).translate(_LATEX))

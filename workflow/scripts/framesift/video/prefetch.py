@@ -1,0 +1,117 @@
+"""Decoding ahead: while a model answers one question, processes decode the frames of the next ones.
+
+A decoder that crashes or hangs costs one question, after a second try; one that is killed from outside costs none.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from framesift.core.errors import VideoError
+from framesift.video.reader import read_frames
+from framesift.video.workers import Call
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Questions whose frames wait for the model: 64 frames of 720p are 177 MB.
+AHEAD = 2
+#: How often the frames of a question are tried whose decoder crashes or hangs.
+TRIES = 2
+#: Questions after which a process is replaced, since decoders leak.
+RECYCLED_AFTER = 500
+#: Seconds that the frames of one question may take.
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class FrameRequest:
+    """The frames that one question is to be shown, and how to decode them (see `framesift.video.table.Video`).
+
+    Attributes
+    ----------
+    path, digest : str
+        The video and its SHA-256.
+    fps : float
+    n_frames : int
+        Of the video.
+    frames, stamps : list of int
+        Index and time stamp of the frame in each place, in the order shown; a frame may come twice.
+    times : list of float
+        Seconds that go with each place.
+    keyframes : list of int
+        Time stamps at which decoding can start.
+    blank : bool
+        Show grey pictures of the same size instead.
+    """
+
+    path: str
+    digest: str
+    fps: float
+    n_frames: int
+    frames: list[int]
+    times: list[float]
+    stamps: list[int]
+    keyframes: list[int]
+    blank: bool = False
+
+
+Item = TypeVar("Item")
+
+
+def decoded_ahead(
+    items: Iterable[tuple[Item, FrameRequest]], workers: int, timeout: float = TIMEOUT
+) -> Generator[tuple[Item, list[np.ndarray] | VideoError, float]]:
+    """Decode the frames of questions, some ahead of the one that is taken.
+
+    Yields
+    ------
+    item
+    pictures : list of ndarray of uint8, shape (height, width, 3); or VideoError
+        One a place. An error where they cannot be decoded.
+    seconds : float
+        How long this item was waited for.
+    """
+    from pebble import ProcessPool
+
+    # spawn: a forked child would inherit locks of threads that it does not have
+    context = multiprocessing.get_context("spawn")
+    waiting: deque[tuple[Item, Call[FrameRequest, list[np.ndarray]]]] = deque()
+    source = iter(items)
+    with ProcessPool(max_workers=workers, max_tasks=RECYCLED_AFTER, context=context) as pool:
+        try:
+            while True:
+                while len(waiting) < AHEAD + workers and (following := next(source, None)):
+                    item, wanted = following
+                    waiting.append((item, Call(pool, decode, wanted, timeout)))
+                if not waiting:
+                    return
+                item, call = waiting.popleft()
+                start = time.monotonic()
+                pictures = call.result(TRIES)
+                yield item, pictures, time.monotonic() - start
+        finally:
+            pool.stop()
+
+
+def decode(wanted: FrameRequest) -> list[np.ndarray]:
+    """The pictures of each place.
+
+    Raises
+    ------
+    VideoError
+        When a frame cannot be decoded.
+    """
+    import numpy as np
+
+    pictures = dict(read_frames(wanted.path, sorted(set(wanted.stamps)), wanted.keyframes))
+    if missing := set(wanted.stamps) - pictures.keys():
+        raise VideoError(f"{len(missing)} of {len(set(wanted.stamps))} frames were not decoded")
+    if wanted.blank:
+        pictures = {stamp: np.full_like(picture, 128) for stamp, picture in pictures.items()}
+    return [pictures[stamp] for stamp in wanted.stamps]

@@ -1,0 +1,221 @@
+"""The table of a dataset's videos: where each lies, what it is, and its candidate frames.
+
+Everything later reads videos from this table, so a broken or missing video is found once, here, and costs only its
+own questions.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from framesift.core.code_digest import code_digest
+from framesift.core.errors import InputError, VideoError
+from framesift.core.spec import canonical_json, spec_id
+from framesift.storage.checksums import check_seal, sealed
+from framesift.storage.files import recall, remember, remembered_digest
+from framesift.storage.parquet import read_rows
+from framesift.video.grid import CandidateGrid
+from framesift.video.index import VideoIndex, index_video
+from framesift.video.reader import read_frames
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: A file of which less than this share of the announced length can be decoded is cut short.
+SHORTEST = 0.9
+#: Seconds by which a video's length may always differ from what the labels say: they round, and ends are cut.
+LENGTH_SLACK = 3.0
+#: How far from the end the last key frame is looked for among the frames.
+LAST_FRAMES = 2000
+
+
+@dataclass(frozen=True)
+class Video:
+    """One row of the table.
+
+    Attributes
+    ----------
+    video_id, path : str
+        `path` is empty for a missing file.
+    error : str or None
+        Why the video cannot be used; candidates are then empty, and so is the rest of what could not be found out.
+    reason : str
+        The same in one word: ``missing``, ``broken``, ``short``, ``mislabelled`` or ``ambiguous``; else empty.
+    digest : str
+        SHA-256 of the file.
+    codec : str
+    width, height, n_frames : int
+    fps, duration : float
+        Frames per second; seconds.
+    complete : bool
+        False for a file that is cut short.
+    frames, stamps : list of int
+        Index and presentation time stamp of each candidate frame, ascending.
+    times : list of float
+        Seconds of each candidate frame after the first frame of the video.
+    keyframes : list of int
+        Time stamps at which decoding can start.
+    """
+
+    video_id: str
+    path: str
+    error: str | None = None
+    reason: str = ""
+    digest: str = ""
+    codec: str = ""
+    width: int = 0
+    height: int = 0
+    n_frames: int = 0
+    fps: float = 0.0
+    duration: float = 0.0
+    complete: bool = False
+    frames: list[int] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    keyframes: list[int] = field(default_factory=list)
+
+    def stamps_of(self, frames: Iterable[int]) -> list[int]:
+        """Time stamps of candidate frames.
+
+        Raises
+        ------
+        VideoError
+            For a frame that is no candidate of this video.
+        """
+        known = dict(zip(self.frames, self.stamps, strict=True))
+        frames = list(frames)
+        if unknown := [frame for frame in frames if frame not in known]:
+            raise VideoError(f"{self.video_id}: frame {unknown[0]} is not a candidate of this video")
+        return [known[frame] for frame in frames]
+
+
+def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: Path | None = None) -> Video:
+    """Make the row of one video; an unusable one gets a row that says why.
+
+    Parameters
+    ----------
+    video : (str, path or None)
+        Its id and its file.
+    grid : CandidateGrid
+    cache : path, optional
+        Folder that remembers the row of a file by its path, size and modification time, so that a long index that
+        was interrupted goes on where it stopped.
+    """
+    video_id, path = video
+    if path is None:
+        return Video(video_id, "", error="no video file was found", reason="missing")
+    stat = path.stat()
+    key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
+    name = spec_id(key)
+    entry = cache / name[:2] / f"{name}.json" if cache else None
+    if entry and (known := recall(entry)):
+        return Video(**known)
+    row = _examine(video_id, path, grid, cache)
+    if entry and row.reason != "broken":  # what a disk could not give today, it may give tomorrow
+        remember(entry, asdict(row))
+    return row
+
+
+def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None) -> Video:
+    try:
+        index = index_video(path)
+        _decode_a_little(path, index)
+    except VideoError as error:
+        return Video(video_id, str(path), error=str(error), reason="broken")
+    video = Video(
+        video_id=video_id,
+        path=str(path),
+        digest=remembered_digest(path, cache),
+        codec=index.codec,
+        width=index.width,
+        height=index.height,
+        n_frames=index.n_frames,
+        fps=index.fps,
+        duration=index.duration,
+        complete=index.complete,
+    )
+    if not index.complete and index.duration < SHORTEST * index.announced:
+        left = f"{index.duration:.1f} of {index.announced:.1f} seconds can be decoded"
+        return replace(video, error=f"is cut short: {left}", reason="short")
+    frames = grid.frames(index)
+    return replace(
+        video,
+        frames=frames,
+        stamps=[index.pts[frame] for frame in frames],
+        times=[round(index.seconds(frame), 6) for frame in frames],
+        keyframes=index.keyframes,
+    )
+
+
+def _decode_a_little(path: Path, index: VideoIndex) -> None:
+    """Decode the first frame and the last key frame: a file may have sound packets and no decoder for them."""
+    last = [stamp for stamp in index.keyframes[-1:] if stamp in index.pts[-LAST_FRAMES:] and stamp > index.pts[0]]
+    for _ in read_frames(path, [index.pts[0], *last], index.keyframes):
+        pass
+
+
+def checked_length(video: Video, labelled: float | None, tolerance: float | None) -> Video:
+    """The row, made unusable where the video's length is not what the labels say: another video, or a part of one.
+
+    Parameters
+    ----------
+    labelled : float or None
+        Seconds according to the labels; None where they do not say.
+    tolerance : float or None
+        Share of the length by which it may differ (three seconds are always allowed); None to allow everything.
+    """
+    if video.error or labelled is None or tolerance is None:
+        return video
+    if abs(video.duration - labelled) <= max(LENGTH_SLACK, tolerance * labelled):
+        return video
+    return replace(
+        video,
+        error=f"is {video.duration:.1f} seconds long, the labels say {labelled:.1f}",
+        reason="short" if video.duration < labelled else "mislabelled",
+        frames=[],
+        stamps=[],
+        times=[],
+        keyframes=[],
+    )
+
+
+def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> None:
+    """Write the table as parquet, sorted by video id; the spec goes into its metadata."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [asdict(video) for video in sorted(videos, key=lambda video: video.video_id)]
+    schema = _schema().with_metadata({"spec": canonical_json(spec)})
+    with sealed(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
+
+
+def read_videos(path: str | Path) -> dict[str, Video]:
+    """The table by video id."""
+    if not os.path.isfile(path):
+        raise InputError("there is no such table of videos", file=path, hint="index_videos.py makes it")
+    check_seal(path)
+    videos = [Video(**row) for row in read_rows(path, _schema(), optional=("error",))]
+    for video in videos:
+        if not len(video.frames) == len(video.stamps) == len(video.times):
+            raise InputError("has lists of unequal length", file=path, field=f"video {video.video_id}")
+    return {video.video_id: video for video in videos}
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            *[(name, pa.string()) for name in ("video_id", "path", "error", "reason", "digest", "codec")],
+            *[(name, pa.int32()) for name in ("width", "height", "n_frames")],
+            *[(name, pa.float64()) for name in ("fps", "duration")],
+            ("complete", pa.bool_()),
+            *[(name, pa.list_(pa.int64())) for name in ("frames", "stamps", "keyframes")],
+            ("times", pa.list_(pa.float64())),
+        ]
+    )
