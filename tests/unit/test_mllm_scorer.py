@@ -231,19 +231,17 @@ def spec_for(folder, **fields):
 def test_scores_are_those_of_the_network(selector_folder, checkpoints, videos, tmp_path):
     rows = run(tmp_path, videos, questions(videos), spec_for(selector_folder))
     selector = from_pretrained(str(selector_folder))
-    feature_encoder = build(
-        "encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2, "frames": 8}
-    )
-    loaded = feature_encoder.load("cpu")
+    encoder = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2, "frames": 8})
+    loaded = encoder.load("cpu")
     from framesift.video.decoders import read_candidates
 
     for video in videos:
         images = list(read_candidates(video, "pyav"))
         shown = slots(len(images), 8)
-        form = feature_encoder.pictures(loaded)
+        form = encoder.pictures(loaded)
         pixels = form.normalised(np.stack([form.prepare(images[i]) for i in shown]), "cpu")
         with torch.inference_mode():
-            frames = feature_encoder.features(loaded, pixels)
+            frames = encoder.features(loaded, pixels)
             for question in questions([video])[video.video_id]:
                 text = asked(question, "question_and_options")
                 assert text.endswith("A. red B. blue")
@@ -258,16 +256,16 @@ def test_scores_are_those_of_the_network(selector_folder, checkpoints, videos, t
 
 
 def test_features_are_means_over_parts_of_the_patches(checkpoints):
-    feature_encoder = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2})
+    encoder = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 2})
     coarse = build("encoders", {"kind": "patches", "model": str(checkpoints / "siglip"), "pool": 1})
     clip = build("encoders", {"kind": "patches", "model": str(checkpoints / "clip"), "pool": 2, "layer": -2})
     images = tiny_scorers.random_images(3)
     with torch.inference_mode():
         features, one, of_clip = (
-            tiny_scorers.features_of(made, made.load("cpu"), images) for made in (feature_encoder, coarse, clip)
+            tiny_scorers.features_of(made, made.load("cpu"), images) for made in (encoder, coarse, clip)
         )
-        tower, _ = feature_encoder.load("cpu")
-        form = feature_encoder.pictures(feature_encoder.load("cpu"))
+        tower, _ = encoder.load("cpu")
+        form = encoder.pictures(encoder.load("cpu"))
         pixels = form.normalised(np.stack([form.prepare(image) for image in images]), "cpu")
         patches = tower(pixel_values=pixels).last_hidden_state
         clip_tower, _ = clip.load("cpu")

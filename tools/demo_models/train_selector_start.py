@@ -152,15 +152,13 @@ def check_lists(network: SelectorNetwork, tokenizer: Any, words: list[int], list
 @torch.inference_mode()
 def look_at(pool: Pool, device: torch.device) -> Tensor:
     """Features (frames, width) of rendered frames, by the frozen vision encoder."""
-    feature_encoder = settings().vision
-    model = pretrained(
-        AutoModel, feature_encoder.model, feature_encoder.revision, dtype=getattr(torch, feature_encoder.dtype)
-    )
+    vision = settings().vision
+    model = pretrained(AutoModel, vision.model, vision.revision, dtype=getattr(torch, vision.dtype))
     tower = model.vision_model.to(device).eval()
     parts = np.array_split(pool.frames, -(-len(pool.frames) // 256))
-    return torch.cat(
-        [feature_encoder.features((tower, None), to_pixels(part, device))[:, 0].float() for part in parts]
-    ).to(device)
+    return torch.cat([vision.features((tower, None), to_pixels(part, device))[:, 0].float() for part in parts]).to(
+        device
+    )
 
 
 def meanings(pool: Pool, network: SelectorNetwork, words: list[int]) -> Tensor:
