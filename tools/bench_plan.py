@@ -87,9 +87,9 @@ def make_dataset(folder: Path, videos: int, downloaded: bool) -> None:
         file = folder / "data" / f"{name_of(number)}.mp4"
         file.write_bytes(b"made up")
         if downloaded:
-            write_note(folder, file)
+            write_download_record(folder, file)
     if downloaded:
-        write_note(folder, labels)
+        write_download_record(folder, labels)
 
 
 def records(videos: int) -> Iterator[dict[str, Any]]:
@@ -116,12 +116,14 @@ def name_of(number: int) -> str:
     return f"video{number:06d}"
 
 
-def write_note(folder: Path, file: Path) -> None:
+def write_download_record(folder: Path, file: Path) -> None:
     from framesift.data import download_records as notes
 
     stat = file.stat()
     note = {"repo": "made/up", "revision": "0" * 40, "source": {}, "sha256": "0" * 64}
-    notes.write_note(folder, file, notes.Note(**note, size=stat.st_size, mtime_ns=stat.st_mtime_ns))
+    notes.write_download_record(
+        folder, file, notes.DownloadRecord(**note, size=stat.st_size, mtime_ns=stat.st_mtime_ns)
+    )
 
 
 def measured(folder: Path, videos: int) -> dict[str, Any]:

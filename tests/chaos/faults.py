@@ -16,7 +16,7 @@ from random import Random
 from world import Finished, World
 
 from benchmarks import zipped
-from framesift.storage.checksums import seal_of
+from framesift.storage.checksums import checksum_path
 from local_hub import Fault as HubFault
 from local_hub import LocalHub
 from tiny import TABLE, VIDEOS
@@ -116,7 +116,9 @@ class DamagedResult(Damaged):
 
     def strike(self, world: World, random: Random) -> Finished:
         folder = random.choice(self.read_again)
-        path = random.choice(sorted(path for path in (world.results / folder).rglob("*") if seal_of(path).is_file()))
+        path = random.choice(
+            sorted(path for path in (world.results / folder).rglob("*") if checksum_path(path).is_file())
+        )
         self.damage(path, random)
         before = world.finished()
         (world.folder / TABLE).unlink()

@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 from framesift.storage.checksums import is_intact
-from framesift.storage.journal import record_of
+from framesift.storage.journal import parse_line
 from framesift.storage.tensors import read_tensors
 from project import Project
 from tiny import TABLE, config, make_dataset
@@ -112,7 +112,7 @@ class World:
             if not path.name.startswith(".") and read_tensors(path) is not None
         }
         records = [
-            record_of(line)
+            parse_line(line)
             for path in self.cache.glob("answers/*/*.jsonl")
             for line in path.read_bytes().split(b"\n")[:-1]
         ]

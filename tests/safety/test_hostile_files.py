@@ -123,7 +123,7 @@ def test_small_files_that_unpack_to_large_ones_are_refused_unread(tmp_path, monk
     packed.write_bytes(gzip.compress(b" " * 2_000_000))
     with pytest.raises(InputError, match=r"too large to be read(.|\n)*1,000,000 bytes, unpacked"):
         read_bytes(packed, 1_000_000)
-    monkeypatch.setattr(framesift.storage.parquet, "MOST_ROWS", 1000)
+    monkeypatch.setattr(framesift.storage.parquet, "MAX_ROWS", 1000)
     path = tmp_path / "labels.parquet"
     pq.write_table(pa.table({"x": pa.array([1] * 1_000_000)}), path)
     assert path.stat().st_size < 10_000
@@ -242,7 +242,7 @@ def test_what_is_plain_and_what_is_json():
     for text in ("[1,]", "Infinity", '{"a": 1, "a": 1}', b"\xff", '"\\udc00"'):
         with pytest.raises(ValueError, match=r"."):
             parse_json(text)
-    assert framesift.storage.untrusted.DEEPEST == 64
+    assert framesift.storage.untrusted.MAX_DEPTH == 64
 
 
 def test_names_of_the_configuration_stay_file_names():

@@ -54,7 +54,7 @@ from framesift.scoring.embedding_table import Embeddings, write_embeddings
 from framesift.scoring.score_table import QuestionScores, computed_on, read_scores, write_scores
 from framesift.selection.select_frames import read_selection, write_selection
 from framesift.storage.files import write_json
-from framesift.storage.journal import Journal, line_of
+from framesift.storage.journal import Journal, to_line
 from framesift.video.table import Video, read_videos, write_videos
 from hostile import as_json, damaged, json_files, mutated
 from project import ROOT
@@ -358,7 +358,7 @@ def _journal(content: bytes, folder: Path) -> None:
     assert Journal(folder, "c").get("k") == {"key": "k", "x": 1}
 
 
-LINES = line_of({"key": "a", "response": "A", "frames": [1, 2]}) + line_of({"key": "b", "response": "é"})
+LINES = to_line({"key": "a", "response": "A", "frames": [1, 2]}) + to_line({"key": "b", "response": "é"})
 
 # Subtitles, answers of models, replies of servers
 

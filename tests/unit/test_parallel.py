@@ -3,18 +3,18 @@
 import pytest
 
 from framesift.core.errors import VideoError
-from framesift.video.workers import each_alone
+from framesift.video.workers import map_isolated
 from misbehaving import work
 
 
 def test_results_come_in_the_order_of_the_items():
     words = [f"w{number}" for number in range(20)]
-    assert list(each_alone(work, words, 2, 60)) == [word.upper() for word in words]
-    assert list(each_alone(work, [], 2, 60)) == []
+    assert list(map_isolated(work, words, 2, 60)) == [word.upper() for word in words]
+    assert list(map_isolated(work, [], 2, 60)) == []
 
 
 def test_what_crashes_or_hangs_costs_itself_alone():
-    crashed, fine, hung, last = each_alone(work, ["crash", "a", "hang", "b"], 2, 4)
+    crashed, fine, hung, last = map_isolated(work, ["crash", "a", "hang", "b"], 2, 4)
     assert (fine, last) == ("A", "B")
     assert isinstance(crashed, VideoError)
     assert "the decoder crashed (exit status -11)" in str(crashed)
@@ -23,4 +23,4 @@ def test_what_crashes_or_hangs_costs_itself_alone():
 
 def test_a_mistake_in_the_program_is_not_taken_for_a_broken_video():
     with pytest.raises(ZeroDivisionError):
-        list(each_alone(work, ["a", "mistake"], 1, 60))
+        list(map_isolated(work, ["a", "mistake"], 1, 60))

@@ -399,7 +399,7 @@ def test_thumbnails_are_made_once_a_video_and_show_the_frame(tmp_path, monkeypat
     def never(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(thumbnails, "each_alone", never)
+    monkeypatch.setattr(thumbnails, "map_isolated", never)
     assert json.loads(Page(world.report("s.html", "--cache", str(tmp_path / "cache")).read_text()).data["piece-v0"])
 
 

@@ -19,9 +19,9 @@ from framesift.core.errors import InputError, VideoError
 from framesift.program import cli
 from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
 from framesift.storage import files
-from framesift.storage.checksums import is_intact, read_sealed, seal_of, write_sealed
-from framesift.storage.files import recall, remember, whole
-from framesift.storage.journal import Journal, line_of, record_of
+from framesift.storage.checksums import checksum_path, is_intact, read_checked, write_checked
+from framesift.storage.files import atomic_write, read_cached, write_cached
+from framesift.storage.journal import Journal, parse_line, to_line
 from framesift.storage.tensors import read_tensors, write_tensors
 from framesift.video import stream as decoding
 from framesift.video import workers as parallel
@@ -29,7 +29,7 @@ from framesift.video.grid import CandidateGrid
 from framesift.video.prefetch import FrameRequest, decoded_ahead
 from framesift.video.stream import Task, decode_all
 from framesift.video.table import describe_video
-from framesift.video.workers import KILLS, each_alone
+from framesift.video.workers import KILLS, map_isolated
 
 #: One bit of each byte, lest this takes minutes.
 BITS = [1 << (place * 5 % 8) for place in range(8)]
@@ -80,9 +80,9 @@ def test_a_journal_keeps_half_a_pair_of_surrogates(tmp_path):
 
 def test_no_flipped_bit_of_a_line_of_a_journal_goes_unnoticed():
     record = {"key": "k", "response": "A", "frames": [1, 2], "seconds": 0.25}
-    line = line_of(record).rstrip(b"\n")
-    assert record_of(line) == record
-    assert {repr(record_of(damaged)) for damaged in flipped(line)} == {"None"}
+    line = to_line(record).rstrip(b"\n")
+    assert parse_line(line) == record
+    assert {repr(parse_line(damaged)) for damaged in flipped(line)} == {"None"}
 
 
 def test_a_damaged_line_costs_itself_alone(tmp_path, caplog):
@@ -120,13 +120,13 @@ def test_what_could_not_be_written_to_a_journal_is_not_known(tmp_path, monkeypat
 
 def test_a_damaged_entry_of_a_cache_is_found_out_again(tmp_path, caplog):
     entry = tmp_path / "e.json"
-    remember(entry, {"digest": "abc", "frames": [1, 2]})
+    write_cached(entry, {"digest": "abc", "frames": [1, 2]})
     content = entry.read_bytes()
-    assert recall(entry) == {"digest": "abc", "frames": [1, 2]}
+    assert read_cached(entry) == {"digest": "abc", "frames": [1, 2]}
     unharmed = 0
     for damaged in (*flipped(content), *(content[:end] for end in range(len(content)))):
         entry.write_bytes(damaged)
-        found = recall(entry)
+        found = read_cached(entry)
         assert found in (None, {"digest": "abc", "frames": [1, 2]})  # a space may become another one
         unharmed += found is not None
     assert unharmed < 10
@@ -165,14 +165,14 @@ def test_that_a_video_could_not_be_read_is_not_remembered(clip, tmp_path, monkey
 
 def test_a_changed_result_is_refused_until_it_or_its_seal_is_removed(tmp_path):
     path = tmp_path / "r.json"
-    write_sealed(path, {"a": 1})
-    assert read_sealed(path) == {"a": 1}
+    write_checked(path, {"a": 1})
+    assert read_checked(path) == {"a": 1}
     path.write_text('{"a": 2}')
     assert not is_intact(path)
     with pytest.raises(InputError, match=r"r\.json: is damaged, or was changed(.|\n)*remove the file and run again"):
-        read_sealed(path)
-    seal_of(path).unlink()
-    assert read_sealed(path) == {"a": 2}
+        read_checked(path)
+    checksum_path(path).unlink()
+    assert read_checked(path) == {"a": 2}
 
 
 def test_a_cut_table_of_scores_is_refused(tmp_path):
@@ -193,7 +193,7 @@ def test_a_check_names_all_that_is_damaged(tmp_path, monkeypatch):
     labels = Journal(Path("results/cache/pseudo_labels/openai_api-0/video"), "b")
     labels.add("x", {"text": "1"})
     write_tensors("results/cache/training/0/progress.safetensors", {"a": np.zeros(3, np.float32)}, {})
-    write_sealed("results/selections/s.json", {})
+    write_checked("results/selections/s.json", {})
 
     def check():
         done = subprocess.run(
@@ -256,7 +256,7 @@ def test_a_whole_file_is_on_disk_before_it_has_its_name(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda _: calls.append("sync"))
     replace_ = os.replace
     monkeypatch.setattr(os, "replace", lambda *names: (calls.append("name"), replace_(*names)))
-    with whole(tmp_path / "x") as temporary:
+    with atomic_write(tmp_path / "x") as temporary:
         temporary.write_text("x")
     assert calls == ["sync", "name"]
 
@@ -277,13 +277,13 @@ def killed_at_first(folder: str, item: str) -> str:
 
 def test_work_whose_process_is_killed_is_done_again(tmp_path):
     work = partial(killed_at_first, str(tmp_path))
-    assert list(each_alone(work, ["a 0", "b 1", "c 3"], 2, 60)) == ["a", "b", "c"]
+    assert list(map_isolated(work, ["a 0", "b 1", "c 3"], 2, 60)) == ["a", "b", "c"]
     assert len((tmp_path / "c").read_text()) == 4
 
 
 def test_work_that_is_always_killed_ends_the_job(tmp_path):
     with pytest.raises(InputError, match=f"killed {KILLS} times"):
-        list(each_alone(partial(killed_at_first, str(tmp_path)), ["a 99"], 1, 60))
+        list(map_isolated(partial(killed_at_first, str(tmp_path)), ["a 99"], 1, 60))
 
 
 class Killing(str):

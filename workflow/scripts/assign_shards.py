@@ -2,7 +2,7 @@
 
 from framesift.data.shards import assign_shards
 from framesift.program.cli import log, parser, run
-from framesift.storage.checksums import write_sealed
+from framesift.storage.checksums import write_checked
 from framesift.video.table import read_videos
 
 
@@ -13,7 +13,7 @@ def main() -> None:
     args = options.parse_args()
 
     shards = assign_shards(read_videos(args.videos), args.spec["shards"])
-    write_sealed(args.out, shards)
+    write_checked(args.out, shards)
     log.info("%s: %d videos in %d shards", args.out, len(shards), args.spec["shards"])
 
 

@@ -23,8 +23,8 @@ from framesift.program.cli import log, parser, run
 from framesift.program.progress import size_text
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
-from framesift.storage.checksums import is_intact, sealed_by
-from framesift.storage.journal import record_of
+from framesift.storage.checksums import checked_path, is_intact
+from framesift.storage.journal import parse_line
 from framesift.storage.tensors import read_tensors
 
 
@@ -69,12 +69,12 @@ def check(args) -> None:
     tensors += sorted(args.results.glob("cache/training/*/progress.safetensors"))
     bad = [file for file in tensors if read_tensors(file) is None and file.exists()]  # a training may end meanwhile
     for journal in sorted(args.results.glob("cache/*/**/*.jsonl")):
-        if not all(map(record_of, journal.read_bytes().split(b"\n")[:-1])):
+        if not all(map(parse_line, journal.read_bytes().split(b"\n")[:-1])):
             bad.append(journal)
     for file in bad:
         print(f"damaged: {file}")
-    seals = (seal for seal in sorted(args.results.rglob(".*.sha256")) if sealed_by(seal).is_file())
-    results = [sealed_by(seal) for seal in seals if not is_intact(sealed_by(seal))]
+    seals = (seal for seal in sorted(args.results.rglob(".*.sha256")) if checked_path(seal).is_file())
+    results = [checked_path(seal) for seal in seals if not is_intact(checked_path(seal))]
     for file in results:
         print(f"damaged, or changed: {file}")
     log.info("%d damaged files in the cache; a run makes anew what it needs of them", len(bad))

@@ -8,7 +8,7 @@ from framesift.data.benchmarks import reader_of
 from framesift.data.labels import convert
 from framesift.program.cli import log, parser, run
 from framesift.program.read_spec import read_spec
-from framesift.storage.checksums import write_sealed
+from framesift.storage.checksums import write_checked
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     args = options.parse_args()
 
     records = convert(reader_of(args.spec or {"kind": args.dataset}), args.labels)
-    write_sealed(args.out, records)
+    write_checked(args.out, records)
     log.info("%s: %d questions", args.out, len(records))
 
 

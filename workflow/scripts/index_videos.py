@@ -13,10 +13,10 @@ from framesift.core.errors import InputError, VideoError
 from framesift.data.benchmarks import VideoFolder, reader_of
 from framesift.data.questions import Question, read_questions
 from framesift.program.cli import log, parser, run
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 from framesift.video.grid import CandidateGrid
 from framesift.video.table import Video, checked_length, describe_video, write_videos
-from framesift.video.workers import each_alone
+from framesift.video.workers import map_isolated
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
         except VideoError as error:
             rows.append(Video(video_id, "", error=str(error), reason="ambiguous"))
     probe = partial(describe_video, grid=grid, cache=cache)
-    probed = each_alone(probe, found.items(), args.threads, args.timeout)
+    probed = map_isolated(probe, found.items(), args.threads, args.timeout)
     for (video_id, path), row in zip(found.items(), probed, strict=True):
         if isinstance(row, VideoError):
             row = Video(video_id, str(path), error=str(row), reason="broken")
@@ -65,7 +65,7 @@ def main() -> None:
 
 def write_excluded(path: str, rows: Iterable[Video], questions: Iterable[Question]) -> None:
     asked = Counter(question.video_id for question in questions)
-    with whole(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["video_id", "questions", "reason", "detail", "file"])
         for row in rows:

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_sealed, write_sealed
+from framesift.storage.checksums import read_checked, write_checked
 
 
 class Answer(BaseModel):
@@ -58,12 +58,12 @@ class Answer(BaseModel):
 def write_answers(path: str | Path, answers: Mapping[str, Answer], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
     questions = {question_id: answer.model_dump() for question_id, answer in answers.items()}
-    write_sealed(path, {"made_by": dict(made_by), "questions": questions})
+    write_checked(path, {"made_by": dict(made_by), "questions": questions})
 
 
 def read_answers(path: str | Path) -> dict[str, Answer]:
     """Answers by question id, from a file of `write_answers`."""
-    content = read_sealed(path)
+    content = read_checked(path)
     try:
         return {question_id: Answer(**answer) for question_id, answer in content["questions"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:

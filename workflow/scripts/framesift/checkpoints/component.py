@@ -79,13 +79,13 @@ def model_digest(model: str, revision: str | None) -> str:
 
 def _file_digest(file: Path) -> str:
     """SHA-256 of a file; of a large one it is remembered between jobs, by path, size and date of the file."""
-    from framesift.storage.files import file_digest, remembered_digest
+    from framesift.storage.files import cached_digest, file_digest
 
     stat = file.stat()
     if stat.st_size >= LARGE and time.time() - stat.st_mtime > SETTLED:
         try:
             cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-            return remembered_digest(file, cache / "framesift" / "digests")
+            return cached_digest(file, cache / "framesift" / "digests")
         except (OSError, RuntimeError):  # nowhere to write to
             pass
     return file_digest(file)

@@ -18,7 +18,7 @@ from framesift.config.steps import Answering, Selecting
 from framesift.core.errors import InputError
 from framesift.core.spec import plain, spec_id
 from framesift.data.benchmarks import VideoFolder
-from framesift.data.download_records import by_hand, downloaded
+from framesift.data.download_records import downloaded_files, user_changes
 from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart, video_ids
 from framesift.scoring.mllm_selector.settings import LanguageModel
 from framesift.scoring.scorers.mllm_selector import SELECTORS
@@ -99,13 +99,15 @@ class Sources:
             state = [[file, found.st_size, *([found.st_mtime_ns] if dated else [])] for file, found in files]
             self._video_states[dataset] = spec_id(state)
         if dataset not in self._video_states:
-            gone = [file.as_posix() for file in downloaded(chosen.data_dir, chosen.video_dir) if not file.is_file()]
+            gone = [
+                file.as_posix() for file in downloaded_files(chosen.data_dir, chosen.video_dir) if not file.is_file()
+            ]
             changed = self._by_hand(dataset, VideoFolder(chosen.video_dir).all())
             self._video_states[dataset] = changed if not gone else spec_id([changed, gone])
         return self._video_states[dataset]
 
     def _by_hand(self, dataset: str, files: list[Path]) -> str:
-        changed = by_hand(self.config.datasets[dataset].data_dir, files)
+        changed = user_changes(self.config.datasets[dataset].data_dir, files)
         return spec_id(changed) if changed else ""
 
     def evidence(self, dataset: str) -> list[str]:

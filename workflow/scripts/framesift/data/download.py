@@ -19,14 +19,20 @@ from typing import Any, BinaryIO
 
 from framesift.core.errors import InputError
 from framesift.data.benchmarks import VIDEO_SUFFIXES, Dataset, VideoFolder
-from framesift.data.download_records import NOTES, Note, note_of, remove_note, write_note
+from framesift.data.download_records import (
+    RECORDS,
+    DownloadRecord,
+    read_download_record,
+    remove_download_record,
+    write_download_record,
+)
 from framesift.data.labels import convert
 from framesift.data.questions import NORMALISED
 from framesift.program.cli import log
 from framesift.program.progress import TransferProgress, size_text
 from framesift.remote.archives import Archive, Damaged, Joined, Member, is_zip, read_index
 from framesift.remote.hub import RemoteFile, Repo, content_digest, hub_errors, offline, partial_path
-from framesift.storage.files import file_digest, read_json, remembered_digest, write_json
+from framesift.storage.files import cached_digest, file_digest, read_json, write_json
 
 #: The end of the name of a part that an archive was cut into: x.tar.part.aa, x.zip.001, x.tar.aa ...
 PART = re.compile(r"\.(part)?[._]?([a-z]{2}|\d{2,3})$")
@@ -304,7 +310,7 @@ class Downloader:
             for path in map(self._local, source.parts):
                 if self._note_of(path):  # those that the user put there stay
                     path.unlink()
-                    remove_note(self.dataset.data_dir, path)
+                    remove_download_record(self.dataset.data_dir, path)
 
     @contextmanager
     def _opened(self, container: Container) -> Iterator[BinaryIO]:
@@ -365,15 +371,15 @@ class Downloader:
 
     @property
     def _notes(self) -> Path:
-        return self.dataset.data_dir / NOTES
+        return self.dataset.data_dir / RECORDS
 
-    def _note_of(self, path: Path) -> Note | None:
-        return note_of(self.dataset.data_dir, path)
+    def _note_of(self, path: Path) -> DownloadRecord | None:
+        return read_download_record(self.dataset.data_dir, path)
 
     def _write_note(self, path: Path, *sources: str) -> None:
         assert self.repo
         stat, old = path.stat(), self._note_of(path)
-        note = Note(
+        note = DownloadRecord(
             repo=self.repo.name,
             revision=self.repo.commit,
             source={name: self.repo.files()[name].digest for name in sources},
@@ -381,7 +387,7 @@ class Downloader:
             mtime_ns=stat.st_mtime_ns,
             sha256=old.sha256 if old and old.fits(path) else file_digest(path),
         )
-        write_note(self.dataset.data_dir, path, note)
+        write_download_record(self.dataset.data_dir, path, note)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -429,7 +435,7 @@ class Downloader:
     def _describe(self, path: Path) -> dict[str, Any]:
         size, note = path.stat().st_size, self._note_of(path)
         if note is None:
-            return {"size": size, "sha256": remembered_digest(path, self.cache), "from": "given"}
+            return {"size": size, "sha256": cached_digest(path, self.cache), "from": "given"}
         digest = note.sha256 if note.fits(path) else file_digest(path)
         origin = f"{note.repo}@{note.revision}: {', '.join(note.source)}"
         if digest != note.sha256:

@@ -11,10 +11,10 @@ from framesift.core.errors import InputError
 from framesift.storage.files import read_json, write_json
 
 #: Folder within `data_dir` that holds them.
-NOTES = ".framesift"
+RECORDS = ".framesift"
 
 
-class Note(BaseModel):
+class DownloadRecord(BaseModel):
     """One downloaded file.
 
     Attributes
@@ -43,26 +43,26 @@ class Note(BaseModel):
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
-def note_of(data_dir: Path, path: Path) -> Note | None:
+def read_download_record(data_dir: Path, path: Path) -> DownloadRecord | None:
     """The note about a file; None for one that we did not download."""
     if not path.is_relative_to(data_dir):
         return None
     note = _place(data_dir, path)
     try:
-        return Note(**read_json(note)) if note.is_file() else None
+        return DownloadRecord(**read_json(note)) if note.is_file() else None
     except (InputError, ValidationError, TypeError):
         return None  # damaged, or written by another version: the file counts as the user's own
 
 
-def write_note(data_dir: Path, path: Path, note: Note) -> None:
+def write_download_record(data_dir: Path, path: Path, note: DownloadRecord) -> None:
     write_json(_place(data_dir, path), note.model_dump())
 
 
-def remove_note(data_dir: Path, path: Path) -> None:
+def remove_download_record(data_dir: Path, path: Path) -> None:
     _place(data_dir, path).unlink(missing_ok=True)
 
 
-def by_hand(data_dir: Path, paths: list[Path]) -> dict[str, Any]:
+def user_changes(data_dir: Path, paths: list[Path]) -> dict[str, Any]:
     """Size and date of the files that are not, or no longer, what was downloaded.
 
     Downloading changes nothing about this, so it tells what a user changed from what a download did.
@@ -70,11 +70,11 @@ def by_hand(data_dir: Path, paths: list[Path]) -> dict[str, Any]:
     return {
         path.as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
         for path in paths
-        if path.is_file() and not ((note := note_of(data_dir, path)) and note.fits(path))
+        if path.is_file() and not ((note := read_download_record(data_dir, path)) and note.fits(path))
     }
 
 
-def downloaded(data_dir: Path, folder: Path) -> list[Path]:
+def downloaded_files(data_dir: Path, folder: Path) -> list[Path]:
     """Every file below a folder that was downloaded, whether it is still there or not."""
     if not folder.is_relative_to(data_dir):
         return []
@@ -83,4 +83,4 @@ def downloaded(data_dir: Path, folder: Path) -> list[Path]:
 
 
 def _place(data_dir: Path, path: Path) -> Path:
-    return data_dir / NOTES / f"{path.relative_to(data_dir).as_posix()}.json"
+    return data_dir / RECORDS / f"{path.relative_to(data_dir).as_posix()}.json"

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_sealed
+from framesift.storage.checksums import read_checked
 
 #: Key of a record of ``results/labels/{dataset}.json`` that holds the `Question`; the other keys are the original's.
 NORMALISED = "normalised"
@@ -114,7 +114,7 @@ class Question(BaseModel):
 def read_questions(path: str | Path) -> list[Question]:
     """The questions of a label file that convert_labels.py made, in its order."""
     questions = []
-    records = read_sealed(path)
+    records = read_checked(path)
     if not isinstance(records, list):
         raise InputError("holds no records", file=path, expected="the output of convert_labels.py")
     for number, record in enumerate(records, start=1):

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.core.errors import InputError
-from framesift.storage.untrusted import LARGEST, parse_json
+from framesift.storage.untrusted import MAX_BYTES, parse_json
 
 log = logging.getLogger("framesift")
 
@@ -80,7 +80,7 @@ def read_subtitles(path: str | Path) -> Subtitles:
     try:
         # bytes that are no UTF-8 cost a character, not the video's subtitles
         with Path(path).open("rb") as file:
-            text = file.read(LARGEST).decode("utf-8-sig", errors="replace")
+            text = file.read(MAX_BYTES).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
         return Subtitles(missing=True)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL

@@ -9,7 +9,7 @@ import numpy as np
 from framesift.demo import text
 from framesift.demo.config import DemoWorld, video_ids
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES, Event, VideoPlan, event_pairs, plan_video, stream
-from framesift.storage.files import whole, write_json
+from framesift.storage.files import atomic_write, write_json
 
 COLUMNS = (
     "video_id",
@@ -142,7 +142,7 @@ def write_labels(world: DemoWorld, labels: Path, evidence: Path) -> int:
     schema = pyarrow.schema(
         [(name, pyarrow.list_(pyarrow.string()) if name == "options" else pyarrow.string()) for name in COLUMNS]
     )
-    with whole(labels) as temporary:
+    with atomic_write(labels) as temporary:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), temporary)
     write_json(evidence, spans)
     return len(records)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from framesift.demo.config import DIGIT_COUNT, DemoWorld, class_seconds, video_class, video_ids
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 
 COLOURS = {
     "red": (225, 35, 35),
@@ -317,7 +317,7 @@ def write_video(world: DemoWorld, video_id: str, path: Path) -> None:
     cv2.setNumThreads(1)
     plan = plan_video(world, video_id)
     background = Background(stream(world, video_id, "background"), plan.seconds)
-    with whole(path) as temporary, av.open(str(temporary), "w") as container:
+    with atomic_write(path) as temporary, av.open(str(temporary), "w") as container:
         video = container.add_stream("libx264", rate=world.fps)
         video.width = video.height = world.frame_size
         video.pix_fmt = "yuv420p"

@@ -15,7 +15,7 @@ from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import ScoreSource
 from framesift.storage.files import read_json
-from framesift.storage.journal import record_of
+from framesift.storage.journal import parse_line
 
 SCORES, ANSWERS = Path("results/cache/scores"), Path("results/cache/answers")
 
@@ -54,7 +54,7 @@ def answers_kept(plan: Plan, jobs: Iterable[PlannedJob]) -> int:
 
 
 def _keys(folder: Path) -> set[str]:
-    records = (record_of(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines())
+    records = (parse_line(line) for file in folder.glob("*.jsonl") for line in file.read_bytes().splitlines())
     return {record["key"] for record in records if record}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_sealed, write_sealed
+from framesift.storage.checksums import read_checked, write_checked
 
 
 class Verdict(BaseModel):
@@ -59,12 +59,12 @@ class JudgedCell(BaseModel):
 def write_judged(path: str | Path, cells: Mapping[str, JudgedCell], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "cells": {id: ...}}``."""
     content = {name: cell.model_dump() for name, cell in cells.items()}
-    write_sealed(path, {"made_by": dict(made_by), "cells": content})
+    write_checked(path, {"made_by": dict(made_by), "cells": content})
 
 
 def read_judged(path: str | Path) -> dict[str, JudgedCell]:
     """The cells by id, from a file of `write_judged`."""
-    content = read_sealed(path)
+    content = read_checked(path)
     try:
         return {name: JudgedCell.model_validate(cell) for name, cell in content["cells"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from framesift.core.errors import InputError
 from framesift.provenance.manifest import make_manifest, manifest_path, read_manifest
-from framesift.storage.files import whole, write_json, write_text
+from framesift.storage.files import atomic_write, write_json, write_text
 
 VERSION = "1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
@@ -73,7 +73,7 @@ def export_crate(
         write_json(staged / "manifest.json", manifest)
         crate = _crate(manifest, root, staged, configfiles, license, author)
         if out.suffix == ".zip":
-            with whole(out) as temporary:
+            with atomic_write(out) as temporary:
                 crate.write_zip(temporary)
         else:
             crate.write(out)

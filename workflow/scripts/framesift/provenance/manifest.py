@@ -21,7 +21,7 @@ from framesift.program.job_costs import benchmark_of, read_costs
 from framesift.provenance.differences import CONSEQUENCES, row_identity, row_name
 from framesift.provenance.environment import machine, software
 from framesift.provenance.lineage import FileOrigin, ancestors, made, when
-from framesift.storage.files import read_csv, read_json, remembered_digest, write_json
+from framesift.storage.files import cached_digest, read_csv, read_json, write_json
 
 FORMAT = 1
 #: Columns of a table that a manifest repeats, so that two manifests can be compared.
@@ -265,7 +265,7 @@ class _Maker:
         file = self.root / path
         if not file.is_file():
             return self.noted.get(path)
-        return remembered_digest(file, self.root / _CACHE if file.stat().st_size > _LARGE else None)
+        return cached_digest(file, self.root / _CACHE if file.stat().st_size > _LARGE else None)
 
     # Paths, without where somebody keeps things
 

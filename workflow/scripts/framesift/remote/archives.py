@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
 from framesift.core.errors import InputError
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 
 CHUNK = 8 << 20
 #: By how much deflate can pack at most is 1032; videos are hardly packed at all, subtitles by a factor of five or so.
@@ -143,7 +143,11 @@ class Archive:
         Damaged
             Where its content is not what was packed (a .zip has check sums), or ends too early.
         """
-        with _reading(self.name, f"{member.name} cannot be taken out"), whole(target) as part, part.open("wb") as copy:
+        with (
+            _reading(self.name, f"{member.name} cannot be taken out"),
+            atomic_write(target) as part,
+            part.open("wb") as copy,
+        ):
             if self._zip:
                 with self._zip.open(member.name) as source:
                     _copy(source, copy, member.size, progress)

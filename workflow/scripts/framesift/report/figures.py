@@ -21,7 +21,7 @@ from framesift.report.inputs import Inputs
 from framesift.report.rows import BETTER, WORSE, Row, number, series
 from framesift.report.style import BASELINE, COLOURS, SeriesStyle, looks
 from framesift.report.training import QUALITIES, SMOOTHED, TASKS, Points, TrainingCurve
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def write_figures(inputs: Inputs, folder: Path, questions: Sequence[str] = ()) -
             (".png", {"Software": None, "Title": title}),
         ):
             file = folder / f"{name}{suffix}"
-            with whole(file) as temporary, _settings():
+            with atomic_write(file) as temporary, _settings():
                 figure.savefig(temporary, metadata=metadata, dpi=150, format=suffix[1:])
             files.append(file)
     return files

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from framesift.core.errors import VideoError
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 from framesift.video.table import Video
-from framesift.video.workers import each_alone
+from framesift.video.workers import map_isolated
 
 #: Pixels across, and JPEG quality: some 2 kB a picture.
 WIDTH, QUALITY = 128, 55
@@ -72,7 +72,7 @@ def make_all(videos: Iterable[Video], chosen: Mapping[str, Iterable[int]], cache
             jobs.append(ThumbnailRequest(video.path, digest, tuple(sorted(missing)), tuple(video.keyframes), kept))
     faults: dict[str, str] = {}
     if jobs:
-        for job, result in zip(jobs, each_alone(make, jobs, workers, TIMEOUT), strict=True):
+        for job, result in zip(jobs, map_isolated(make, jobs, workers, TIMEOUT), strict=True):
             if result is not None:
                 faults |= {video.video_id: str(result) for video in by_digest[job.digest]}
     return faults
@@ -117,7 +117,7 @@ def make(wanted: ThumbnailRequest) -> str | None:
         error = str(found)
     if made:
         made |= _read(wanted.kept, names_in(wanted.kept) - set(made))
-        with whole(wanted.kept) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as kept:
+        with atomic_write(wanted.kept) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as kept:
             for stamp in sorted(made):
                 kept.writestr(zipfile.ZipInfo(f"{stamp}.jpg"), made[stamp])  # dated 1980: same pictures, same bytes
     return error

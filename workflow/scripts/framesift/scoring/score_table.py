@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json
-from framesift.storage.checksums import check_seal, sealed
+from framesift.storage.checksums import atomic_write_checked, verify_checksum
 from framesift.storage.parquet import read_rows
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object,
 
     schema = _schema().with_metadata({"spec": canonical_json(spec), "device": device})
     table = pa.Table.from_pylist([asdict(row) for row in sorted(rows, key=lambda row: row.question_id)], schema=schema)
-    with sealed(path) as temporary:
+    with atomic_write_checked(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
@@ -57,7 +57,7 @@ def read_scores(path: str | Path) -> dict[str, QuestionScores]:
     InputError
         For a file that is missing, damaged, or no table of scores.
     """
-    check_seal(path)
+    verify_checksum(path)
     rows = [QuestionScores(**row) for row in read_rows(path, _schema(), optional=("error",))]
     for row in rows:
         if len(row.frames) != len(row.scores):

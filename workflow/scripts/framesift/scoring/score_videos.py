@@ -24,7 +24,7 @@ from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.score_table import QuestionScores
 from framesift.scoring.scorers import Scorer
-from framesift.storage.checksums import read_sealed
+from framesift.storage.checksums import read_checked
 from framesift.video.decoders import check_decoder
 from framesift.video.pictures import Pictures
 from framesift.video.stream import Task, decode_all
@@ -450,7 +450,7 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
     models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *map(encoder_of, args.also))]
-    shards = read_sealed(args.shards)
+    shards = read_checked(args.shards)
     questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
     questions.sort(key=lambda question: question.video_id)
     asked = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}

@@ -15,7 +15,7 @@ from framesift.data.questions import Question
 from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import QuestionScores
 from framesift.selection.selectors import Candidates, ScoreError, Selector, choose, question_rng
-from framesift.storage.checksums import read_sealed, write_sealed
+from framesift.storage.checksums import read_checked, write_checked
 from framesift.video.table import Video
 
 
@@ -120,12 +120,12 @@ def _select_one(
 def write_selection(path: str | Path, selection: Mapping[str, Selected], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
     questions = {question_id: choice.model_dump() for question_id, choice in selection.items()}
-    write_sealed(path, {"made_by": dict(made_by), "questions": questions})
+    write_checked(path, {"made_by": dict(made_by), "questions": questions})
 
 
 def read_selection(path: str | Path) -> dict[str, Selected]:
     """Selections by question id, from a file of `write_selection`."""
-    content = read_sealed(path)
+    content = read_checked(path)
     try:
         return {question_id: Selected(**choice) for question_id, choice in content["questions"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:

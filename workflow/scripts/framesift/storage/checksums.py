@@ -12,35 +12,35 @@ from pathlib import Path
 from typing import Any
 
 from framesift.core.errors import InputError
-from framesift.storage.files import file_digest, json_text, read_json, whole, write_text
+from framesift.storage.files import atomic_write, file_digest, json_text, read_json, write_text
 
 
-def seal_of(path: str | Path) -> Path:
+def checksum_path(path: str | Path) -> Path:
     """Where the digest of a file lies."""
     path = Path(path)
     return path.with_name(f".{path.name}.sha256")
 
 
-def sealed_by(seal: Path) -> Path:
+def checked_path(seal: Path) -> Path:
     """The file that a seal belongs to."""
     return seal.with_name(seal.name.removeprefix(".").removesuffix(".sha256"))
 
 
 @contextmanager
-def sealed(path: str | Path) -> Iterator[Path]:
+def atomic_write_checked(path: str | Path) -> Iterator[Path]:
     """As `files.whole`, with a seal. A process killed between the two leaves a file that is refused."""
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         yield temporary
-        write_text(seal_of(path), file_digest(temporary) + "\n")
+        write_text(checksum_path(path), file_digest(temporary) + "\n")
 
 
 def is_intact(path: str | Path) -> bool:
     """Whether a file is what was written, as far as its seal tells."""
-    seal = seal_of(path)
+    seal = checksum_path(path)
     return not seal.is_file() or seal.read_bytes().strip() == file_digest(path).encode()
 
 
-def check_seal(path: str | Path) -> None:
+def verify_checksum(path: str | Path) -> None:
     """Refuse a file that is not what was written.
 
     Raises
@@ -54,19 +54,19 @@ def check_seal(path: str | Path) -> None:
         raise InputError(
             "is damaged, or was changed: it is not what was written",
             file=path,
-            expected=f"the SHA-256 in {seal_of(path)}",
+            expected=f"the SHA-256 in {checksum_path(path)}",
             hint="remove the file and run again: it is made anew from what is cached. To use it as it is, remove its"
             " seal instead",
         )
 
 
-def write_sealed(path: str | Path, value: Any) -> None:
+def write_checked(path: str | Path, value: Any) -> None:
     """As `framesift.storage.files.write_json`, with a seal."""
-    with sealed(path) as temporary:
+    with atomic_write_checked(path) as temporary:
         temporary.write_text(json_text(value))
 
 
-def read_sealed(path: str | Path) -> Any:
+def read_checked(path: str | Path) -> Any:
     """As `framesift.storage.files.read_json`, of a file that must be what was written."""
-    check_seal(path)
+    verify_checksum(path)
     return read_json(path)

@@ -21,7 +21,7 @@ log = logging.getLogger("framesift")
 
 
 @contextmanager
-def whole(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; on leaving without an error it takes `path`'s place in one step.
 
     A process killed at any moment, or a machine that goes down, leaves either the old file or the new one.
@@ -46,7 +46,7 @@ def whole(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text)
 
 
@@ -91,7 +91,7 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remembered_digest(path: str | Path, cache: Path | None) -> str:
+def cached_digest(path: str | Path, cache: Path | None) -> str:
     """SHA-256 of a file's content; `cache` remembers it by path, size and modification time of the file."""
     path = Path(path)
     if cache is None:
@@ -99,19 +99,19 @@ def remembered_digest(path: str | Path, cache: Path | None) -> str:
     stat = path.stat()
     name = hashlib.sha256(f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
     entry = cache / name[:2] / f"{name}.json"
-    digest = recall(entry)
+    digest = read_cached(entry)
     if digest is None:
         digest = file_digest(path)
-        remember(entry, digest)
+        write_cached(entry, digest)
     return str(digest)
 
 
-def remember(entry: Path, value: Any) -> None:
+def write_cached(entry: Path, value: Any) -> None:
     """Keep a value in a cache, with its digest."""
     write_json(entry, {"sha256": _digest_of(value), "value": value})
 
 
-def recall(entry: Path) -> Any:
+def read_cached(entry: Path) -> Any:
     """A value that was kept; None where there is none, or none that is what was kept."""
     if not entry.is_file():
         return None

@@ -54,7 +54,7 @@ class Journal:
         whole = {"key": key, **record}
         with self._lock:
             file = self._file or self._open()
-            file.write(line_of(whole))
+            file.write(to_line(whole))
             file.flush()
             os.fsync(file.fileno())
             self._records[key] = whole
@@ -75,7 +75,7 @@ class Journal:
                 lines, end, _ = file.read().rpartition(b"\n")
             self._read[path] = start + len(lines) + len(end)
             for line in lines.split(b"\n") if end else ():
-                if record := record_of(line):
+                if record := parse_line(line):
                     self._records[record["key"]] = record
                 else:
                     log.warning("%s: a damaged line is ignored; what it held is asked again", path)
@@ -94,7 +94,7 @@ class Journal:
         return self._file
 
 
-def line_of(record: Mapping[str, Any]) -> bytes:
+def to_line(record: Mapping[str, Any]) -> bytes:
     """The line of a record."""
     content = {"sha256": _digest(record), **record}
     try:
@@ -103,7 +103,7 @@ def line_of(record: Mapping[str, Any]) -> bytes:
         return json.dumps(content, allow_nan=False).encode() + b"\n"
 
 
-def record_of(line: bytes) -> dict[str, Any] | None:
+def parse_line(line: bytes) -> dict[str, Any] | None:
     """The record of a line; None where it is not what was written."""
     try:
         record = json.loads(line)

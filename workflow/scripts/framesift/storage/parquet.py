@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.core.errors import InputError
-from framesift.storage.untrusted import LARGEST
+from framesift.storage.untrusted import MAX_BYTES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Rows of the largest file that is read: equal values take no space in parquet, so its size tells nothing.
-MOST_ROWS = 10_000_000
+MAX_ROWS = 10_000_000
 
 
 def read_rows(
@@ -40,12 +40,12 @@ def read_rows(
         with pq.ParquetFile(path) as file:
             said = file.metadata
             size = sum(said.row_group(number).total_byte_size for number in range(said.num_row_groups))
-            if not 0 <= said.num_rows <= MOST_ROWS or not 0 <= size <= 4 * LARGEST:
+            if not 0 <= said.num_rows <= MAX_ROWS or not 0 <= size <= 4 * MAX_BYTES:
                 raise InputError(
                     "is too large to be read",
                     file=path,
                     value=f"{said.num_rows:,} rows, {size:,} bytes",
-                    expected=f"at most {MOST_ROWS:,} rows and {4 * LARGEST:,} bytes, unpacked",
+                    expected=f"at most {MAX_ROWS:,} rows and {4 * MAX_BYTES:,} bytes, unpacked",
                 )
             table = file.read()
             table.validate(full=True)

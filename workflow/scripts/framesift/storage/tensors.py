@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framesift.core.spec import canonical_json
-from framesift.storage.files import whole
+from framesift.storage.files import atomic_write
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +22,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata:
     # safetensors writes memory as it lies; unlike ascontiguousarray, this leaves a tensor without dimensions as it is
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     content = save(tensors, metadata={**metadata, "digest": _digest(tensors, metadata)})
-    with whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)  # by Python, which names a full disk as such
 
 

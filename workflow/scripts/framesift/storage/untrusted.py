@@ -14,16 +14,16 @@ from typing import Any
 from framesift.core.errors import InputError
 
 #: Bytes of the largest file, after unpacking, that is read into memory as a whole.
-LARGEST = 1 << 30
+MAX_BYTES = 1 << 30
 #: Levels of lists and mappings within each other.
-DEEPEST = 64
+MAX_DEPTH = 64
 #: Values in one structure, what several places share counted at each of them.
-MOST = 5_000_000
+MAX_VALUES = 5_000_000
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
-def read_bytes(path: str | Path, largest: int = LARGEST) -> bytes:
+def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
     """The content of a file, unpacked where it is packed with gzip.
 
     Raises
@@ -89,13 +89,13 @@ def parse_json(text: str | bytes, *, lenient: bool = False) -> Any:
         if _SURROGATE.search(text):
             value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace" if lenient else "strict"))
     except RecursionError:
-        raise ValueError(f"more than {DEEPEST} levels deep") from None
+        raise ValueError(f"more than {MAX_DEPTH} levels deep") from None
     except UnicodeEncodeError:
         raise ValueError("a \\u escape that is half a character") from None
     return value
 
 
-def check_plain(value: Any, most: int = MOST) -> None:
+def check_plain(value: Any, most: int = MAX_VALUES) -> None:
     """Refuse what JSON cannot hold: numbers that are not finite, dates, bytes, keys that are no text, cycles.
 
     Raises
@@ -110,8 +110,8 @@ def check_plain(value: Any, most: int = MOST) -> None:
         seen += 1
         if seen > most:
             raise ValueError(f"more than {most:,} values, those counted twice that are named twice")
-        if len(place) > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} levels deep")
+        if len(place) > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} levels deep")
         if isinstance(item, Mapping):
             todo.extend((one, (*place, key)) for key, one in item.items())
             if odd := next((key for key in item if not isinstance(key, str) or not _is_text(key)), None):
@@ -152,7 +152,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _is_deep(value: Any) -> bool:
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_DEPTH):
         inner = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list))
         level = [one for items in inner for one in items if isinstance(one, dict | list)]
         if not level:

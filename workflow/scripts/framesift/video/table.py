@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from framesift.core.code_digest import code_digest
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json, spec_id
-from framesift.storage.checksums import check_seal, sealed
-from framesift.storage.files import recall, remember, remembered_digest
+from framesift.storage.checksums import atomic_write_checked, verify_checksum
+from framesift.storage.files import cached_digest, read_cached, write_cached
 from framesift.storage.parquet import read_rows
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex, index_video
@@ -112,11 +112,11 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
     key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
     name = spec_id(key)
     entry = cache / name[:2] / f"{name}.json" if cache else None
-    if entry and (known := recall(entry)):
+    if entry and (known := read_cached(entry)):
         return Video(**known)
     row = _examine(video_id, path, grid, cache)
     if entry and row.reason != "broken":  # what a disk could not give today, it may give tomorrow
-        remember(entry, asdict(row))
+        write_cached(entry, asdict(row))
     return row
 
 
@@ -129,7 +129,7 @@ def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None)
     video = Video(
         video_id=video_id,
         path=str(path),
-        digest=remembered_digest(path, cache),
+        digest=cached_digest(path, cache),
         codec=index.codec,
         width=index.width,
         height=index.height,
@@ -190,7 +190,7 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
 
     rows = [asdict(video) for video in sorted(videos, key=lambda video: video.video_id)]
     schema = _schema().with_metadata({"spec": canonical_json(spec)})
-    with sealed(path) as temporary:
+    with atomic_write_checked(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
 
@@ -198,7 +198,7 @@ def read_videos(path: str | Path) -> dict[str, Video]:
     """The table by video id."""
     if not os.path.isfile(path):
         raise InputError("there is no such table of videos", file=path, hint="index_videos.py makes it")
-    check_seal(path)
+    verify_checksum(path)
     videos = [Video(**row) for row in read_rows(path, _schema(), optional=("error",))]
     for video in videos:
         if not len(video.frames) == len(video.stamps) == len(video.times):

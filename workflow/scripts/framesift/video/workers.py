@@ -90,7 +90,7 @@ class Call(Generic[Item, Result]):
             self._start()
 
 
-def each_alone(
+def map_isolated(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, timeout: float
 ) -> Iterator[Result | VideoError]:
     """Call a function for each item, side by side.

@@ -25,7 +25,7 @@ from framesift.scoring.mllm_selector.card import model_card
 from framesift.scoring.mllm_selector.network import SelectorNetwork
 from framesift.scoring.mllm_selector.release import CONFIG, Release, settings_of
 from framesift.scoring.mllm_selector.settings import Lora, SelectorSettings, TrainLlm
-from framesift.storage.files import read_json, whole, write_json, write_text
+from framesift.storage.files import atomic_write, read_json, write_json, write_text
 
 WEIGHTS, TRAINING, CURVES = "selector.safetensors", "training.json", "curves.csv"
 #: What stands before the names of the language model's weights, where they are saved.
@@ -137,7 +137,7 @@ def _write(selector: TrainedSelector, folder: Path, trained: TrainLlm, dtype: to
         form = {key: value for key, value in config.to_diff_dict().items() if key != "_name_or_path"}
         update["llm_config"] = selector.release.llm_config or form
     selector.release = selector.release.model_copy(update=update)
-    with whole(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
     selector.tokenizer.save_pretrained(folder)
     write_json(folder / CONFIG, selector.release.model_dump(mode="json"))

@@ -12,7 +12,7 @@ from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
-from framesift.storage.checksums import check_seal, sealed
+from framesift.storage.checksums import atomic_write_checked, verify_checksum
 
 Label = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -149,7 +149,7 @@ def _write(path: str | Path, columns: list, records: Iterable[_Record], spec: ob
 
     rows = [record.model_dump() for record in sorted(records, key=lambda record: record.question_id)]
     schema = pa.schema(columns, metadata={"spec": canonical_json(spec)})
-    with sealed(path) as temporary:
+    with atomic_write_checked(path) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
 
@@ -159,7 +159,7 @@ def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
 
     records: dict[str, Record] = {}
     for file in files_of(paths):
-        check_seal(file)
+        verify_checksum(file)
         try:
             rows = pq.read_table(file).to_pylist()
         except (OSError, pa.ArrowInvalid) as error:
