@@ -9,45 +9,27 @@ import subprocess
 import pytest
 import torch
 
-import tiny_idefics2
-import tiny_internvl
 import tiny_labellers
-import tiny_llava
-import tiny_llava_next_video
 import tiny_mllm
-import tiny_pllava
-import tiny_qwen
 import tiny_scorers
+from framesift.checkpoints.component import Checkpoint
 from framesift.checkpoints.no_remote_code import no_code
-from framesift.core.components import build, kinds
+from framesift.core.components import build, implementation, kinds
 from framesift.core.errors import InputError
 from framesift.scoring.scorers._localizer import load_localizer
 from framesift.scoring.scorers.blip_itm_lavis import _read
 from framesift.scoring.scorers.mllm_selector import _eyes
 from project import ROOT
+from tiny_checkpoints import WRITERS
 
-ANSWERERS = {
-    "idefics2": tiny_idefics2.write_checkpoint,
-    "internvl3": tiny_internvl.write_checkpoint,
-    "llava_onevision_hf": tiny_llava.write_checkpoint,
-    "llava_next_video": tiny_llava_next_video.write_checkpoint,
-    "pllava": tiny_pllava.write_checkpoint,
-    **{kind: (lambda folder, kind=kind: tiny_qwen.write_checkpoint(folder, kind)) for kind in tiny_qwen.KINDS},
-}
-SCORERS = {
-    "clip": tiny_scorers.write_clip,
-    "siglip": tiny_scorers.write_siglip,
-    "blip_itm": tiny_scorers.write_blip,
-    "blip_itc": tiny_scorers.write_blip,
-    "blip2_itm": tiny_scorers.write_blip2_itm,
-    "sevila": tiny_scorers.write_blip2_t5,
-    "dino": tiny_scorers.write_dino,
-    "patches": tiny_scorers.write_siglip,
-}
-#: Made of several checkpoints, each with a test of its own below.
-COMPOSED = {"mllm_selector", "pseudo_labels"}
-#: Run elsewhere: `llava` and LAVIS have environments of their own, a server has no checkpoint, released scores neither.
-ELSEWHERE = {"llava_vid", "llava_onevision", "openai_api", "blip_itm_lavis", "aks_outscores"}
+#: Members that load a folder of transformers here, and not in an environment of their own.
+OF_TRANSFORMERS = [
+    (family, kind)
+    for family in ("answerers", "scorers", "encoders")
+    for kind in kinds(family)
+    if implementation(family, kind).checkpoint == "transformers"
+    and implementation(family, kind).env in ("evaluate", "features")
+]
 #: What transformers may look for in the files of a checkpoint.
 CLASSES = (
     *("AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM"),
@@ -91,21 +73,27 @@ def loaded(kind, folder):
     return build(of_family(kind), {"kind": kind, "model": str(folder)}).load("cpu")
 
 
-def test_every_component_that_loads_a_checkpoint_is_tried():
-    known = {kind for family in ("answerers", "scorers", "encoders") for kind in kinds(family)}
-    assert known == {*ANSWERERS, *SCORERS, *COMPOSED, *ELSEWHERE}
+def test_a_component_with_a_checkpoint_says_so():
+    for family in ("answerers", "scorers", "encoders"):
+        for kind in kinds(family):
+            cls = implementation(family, kind)
+            assert (cls.checkpoint in ("transformers", "torch")) == issubclass(cls, Checkpoint) or (
+                cls.checkpoint == "composed"
+            ), kind
 
 
-@pytest.mark.parametrize("kind", [*ANSWERERS, *SCORERS])
-def test_python_files_of_a_checkpoint_never_run(kind, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("family", "kind"), OF_TRANSFORMERS)
+def test_python_files_of_a_checkpoint_never_run(family, kind, tmp_path, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda *_: "y")  # transformers asks a person at a terminal
+    if kind not in WRITERS:
+        pytest.skip(f"tests/support/tiny_checkpoints.py writes no checkpoint of {kind}")
     folder, marker = tmp_path / "model", tmp_path / "pwned"
     folder.mkdir()
-    (ANSWERERS | SCORERS)[kind](folder)
+    WRITERS[kind](folder)
     plant(folder, marker)
     refused = ""
     try:
-        loaded(kind, folder)
+        build(family, {"kind": kind, "model": str(folder)}).load("cpu")
     except InputError as error:
         refused = str(error)
     assert not marker.exists()
@@ -205,7 +193,7 @@ def checkpoints(tmp_path_factory):
     def of(kind):
         if kind not in made:
             made[kind] = tmp_path_factory.mktemp(kind)
-            (ANSWERERS | SCORERS)[kind](made[kind])
+            WRITERS[kind](made[kind])
         return made[kind]
 
     return of

@@ -15,7 +15,7 @@ from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
 from framesift.data.questions import NORMALISED, Question
-from framesift.papers.citations import REFERENCES
+from framesift.papers.references import REFERENCES
 from framesift.storage.files import write_json
 from framesift.tables import columns
 

@@ -98,7 +98,7 @@ def test_every_file_is_read_and_explained(published):
 
 
 def test_every_paper_has_an_entry(published):
-    from framesift.papers.citations import read_bibliography
+    from framesift.papers.references import read_bibliography
 
     assert {number.paper for number in published} <= set(read_bibliography())
 

@@ -5,16 +5,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 from framesift.data.questions import read_questions
-from framesift.papers.citations import bibtex, keys_in, methods_text
+from framesift.papers.methods_text import methods_text, own_entries
+from framesift.papers.references import bibtex, keys_in
 from framesift.program.cli import log, parser, run
 from framesift.storage.files import write_text
 
 
 def main() -> None:
-    options = parser(__doc__, spec="what decides the numbers of the table (framesift.papers.citations.setup_of)")
+    options = parser(__doc__, spec="what decides the numbers of the table (framesift.papers.methods_text.setup_of)")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="they tell versions")
-    options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")
+    options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="their versions are named")
+    options.add_argument("--references", required=True, metavar="FILE.bib", help="papers/references.bib")
     options.add_argument("--text-out", required=True, metavar="FILE.tex")
     options.add_argument("--bib-out", required=True, metavar="FILE.bib")
     args = options.parse_args()
@@ -28,7 +29,7 @@ def main() -> None:
         versions |= {name: known[name] for name in ("lmms-eval", "transformers") if name in known}
     text = methods_text(args.spec | counts | {"versions": versions})
     write_text(args.text_out, text + "\n")
-    write_text(args.bib_out, bibtex(keys_in(text), args.references))
+    write_text(args.bib_out, bibtex(keys_in(text), args.references, own_entries(args.spec)))
     log.info("%s: %d words, %d works to cite", args.text_out, len(text.split()), len(keys_in(text)))
 
 

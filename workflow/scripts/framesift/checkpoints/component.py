@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
-from framesift.core.components import Component
+from framesift.core.components import CheckpointForm, Component
 
 log = logging.getLogger("framesift")
 
@@ -28,6 +28,8 @@ SETTLED = 10.0
 
 class Checkpoint(Component):
     """A component that runs a pretrained model."""
+
+    checkpoint: ClassVar[CheckpointForm] = "transformers"
 
     model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
     revision: str | None = Field(

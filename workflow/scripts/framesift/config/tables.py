@@ -12,8 +12,9 @@ from framesift.config.steps import PlannedCell, Selecting
 from framesift.core.components import Component
 from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json, spec_id
-from framesift.papers.citations import REFERENCES, setup_of
+from framesift.papers.methods_text import setup_of
 from framesift.papers.published import FOLDER
+from framesift.papers.references import REFERENCES
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import ScoreSource
 from framesift.scoring.scorers.mllm_selector import MllmSelector

@@ -2,23 +2,32 @@
 
 A family (`selectors`, `scorers`, `encoders`, `answerers`, `datasets`) is a package whose `__init__` defines a small
 contract. Each module in it that does not start with an underscore is one implementation: the module's name is the
-`kind` that a configuration names, the class's fields are its parameters. There is no list to keep: adding a file adds
-the kind.
+`kind` that a configuration names, the class's fields are its parameters. The class says everything about it, so adding
+a file adds the kind. Classes of installed packages, and of folders that the configuration names, are members too
+(`framesift.core.plugins`).
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import logging
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticUndefined
 
 from framesift.core.errors import InputError, did_you_mean, invalid
+from framesift.core.plugins import Plugin, plugins, usable_kind
 from framesift.core.spec import not_in_spec, spec_of
 
-#: Where the implementations of each family are.
+log = logging.getLogger("framesift")
+
+#: Where Framesift's own implementations of each family are.
 FAMILIES = {
     "datasets": "framesift.data.benchmarks",
     "encoders": "framesift.scoring.encoders",
@@ -26,6 +35,25 @@ FAMILIES = {
     "selectors": "framesift.selection.selectors",
     "answerers": "framesift.answering.answerers",
 }
+#: The class, in that package, that every member of a family derives from.
+CONTRACTS = {
+    "datasets": "Dataset",
+    "encoders": "Encoder",
+    "scorers": "ScoreSource",
+    "selectors": "SelectionSource",
+    "answerers": "Answerer",
+}
+
+
+#: The forms of checkpoints.
+CheckpointForm = Literal["transformers", "torch", "composed", "none"]
+
+
+class Work(NamedTuple):
+    """What texts call a component, and the BibTeX keys of the works to cite for it."""
+
+    title: str
+    cites: tuple[str, ...] = ()
 
 
 class Component(BaseModel):
@@ -33,12 +61,31 @@ class Component(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
+    #: What texts call it, such as "AKS". Each class has its own; that of a base class does not count.
+    title: ClassVar[str] = ""
+    #: BibTeX keys of the works to cite for it.
+    cites: ClassVar[tuple[str, ...]] = ()
+    #: BibTeX entries of works that papers/references.bib does not have.
+    bibtex: ClassVar[str] = ""
+    #: Raise this when the output changes for the same input: costly results are identified by it. None, the default of
+    #: a component outside of Framesift: they are identified by the digest of its code. That of a base class does not
+    #: count.
+    version: ClassVar[int | None] = None
+    #: The form of its checkpoint, which decides what could run while it loads: `transformers`, a folder that may hold
+    #: Python files and pickles; `torch`, a pickle; `composed`, several checkpoints; or `none`. None of it ever runs.
+    checkpoint: ClassVar[CheckpointForm] = "none"
+
     kind: str
     label: str | None = Field(
         default=None,
         description="Name shown in tables; changing it reruns nothing but tables.",
         json_schema_extra=not_in_spec(),
     )
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.title = vars(cls).get("title", "")
+        cls.version = vars(cls).get("version")
 
     def spec(self) -> dict[str, Any]:
         """The parameters that decide results, as plain types."""
@@ -49,12 +96,47 @@ class Component(BaseModel):
         """The module that implements this component (for code digests)."""
         return type(self).__module__
 
+    @classmethod
+    def work(cls, spec: Mapping[str, Any]) -> Work:
+        """Title and works to cite, given its parameters: some kinds cover several works."""
+        return Work(cls.title or str(spec.get("kind")), cls.cites)
+
 
 @cache
-def kinds(family: str) -> tuple[str, ...]:
-    """Names of the implementations of a family."""
+def _own_kinds(family: str) -> tuple[str, ...]:
     folder = Path(__file__).parents[2].joinpath(*FAMILIES[family].split("."))
     return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
+
+
+def kinds(family: str) -> tuple[str, ...]:
+    """Names of the implementations of a family, plug-ins included."""
+    return tuple(sorted({*_own_kinds(family), *plugins(family)}))
+
+
+def is_plugin(family: str, kind: str) -> bool:
+    """Whether an implementation is one outside of Framesift."""
+    return kind in plugins(family)
+
+
+def module_of(family: str, kind: str) -> str:
+    """The module of an implementation."""
+    return f"{FAMILIES[family]}.{kind}" if kind in _own_kinds(family) else plugins(family)[kind][0].module
+
+
+def usable_kinds(family: str) -> list[str]:
+    """The implementations that can be imported. A plug-in that cannot be costs a warning."""
+    found = []
+    for kind in kinds(family):
+        try:
+            implementation(family, kind)
+            found.append(kind)
+        except InputError as error:
+            if kind in _own_kinds(family) and not is_plugin(family, kind):
+                raise
+            log.warning("%s", error)
+            if kind in _own_kinds(family):
+                found.append(kind)
+    return found
 
 
 def implementation(family: str, kind: str) -> type[Component]:
@@ -63,9 +145,21 @@ def implementation(family: str, kind: str) -> type[Component]:
     Raises
     ------
     InputError
-        For a name that no file of the family has.
+        For an unknown name, for a name that two components have, and for a plug-in that cannot be used.
     """
-    if kind not in kinds(family):
+    outside = plugins(family).get(kind, [])
+    own = kind in _own_kinds(family)
+    if len(outside) + own > 1:
+        first, *others = [*(["Framesift"] if own else []), *(f"{one.origin} ({one.file})" for one in outside)]
+        raise InputError(
+            f"the kind {kind!r} of {family.removesuffix('s')} is defined by {first} and by {' and by '.join(others)}",
+            field=family,
+            expected="one definition of each kind",
+            hint="rename it, or remove one of them",
+        )
+    if outside:
+        return _plugged(family, outside[0])
+    if not own:
         raise InputError(
             f"there is no such kind of {family.removesuffix('s')}",
             field="kind",
@@ -74,14 +168,52 @@ def implementation(family: str, kind: str) -> type[Component]:
             hint=did_you_mean(kind, kinds(family)),
         )
     module = importlib.import_module(f"{FAMILIES[family]}.{kind}")
-    classes = [
+    [cls] = _components(module)
+    return cls
+
+
+def _components(module: ModuleType) -> list[type[Component]]:
+    """The components that a module defines."""
+    return [
         item
         for item in vars(module).values()
         if isinstance(item, type) and issubclass(item, Component) and item.__module__ == module.__name__
     ]
-    if len(classes) != 1:
-        raise ImportError(f"{module.__name__} must define exactly one component, not {len(classes)}")
-    return classes[0]
+
+
+@cache
+def _plugged(family: str, plugin: Plugin) -> type[Component]:
+    """The class of a plug-in, checked against the contract of its family."""
+    contract = getattr(importlib.import_module(FAMILIES[family]), CONTRACTS[family])
+    if not usable_kind(plugin.kind):
+        raise plugin.error("has a name that cannot be a kind", "lower-case letters, digits and underscores")
+    cls = plugin.load()
+    if isinstance(cls, ModuleType):
+        defined = _components(cls)
+        if len(defined) != 1:
+            names = ", ".join(one.__name__ for one in defined) or "none"
+            raise plugin.error(f"must define exactly one component, not {names}", f"one subclass of {_name(contract)}")
+        cls = defined[0]
+    if not (isinstance(cls, type) and issubclass(cls, Component) and issubclass(cls, contract)):
+        found = getattr(cls, "__name__", repr(cls))
+        raise plugin.error(f"is not one of the {family}: found {found}", f"a subclass of {_name(contract)}")
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        methods = " and ".join(f"{name}{_signature(contract, name)}" for name in missing)
+        raise plugin.error(f"does not define all methods: {cls.__name__} has no {', '.join(missing)}", methods)
+    if (kind := cls.model_fields["kind"].default) != plugin.kind:
+        found = "not set" if kind is PydanticUndefined else repr(kind)
+        expected = f'kind: Literal["{plugin.kind}"] = "{plugin.kind}"'
+        raise plugin.error(f"has another kind than its name: {cls.__name__}.kind is {found}", expected)
+    return cls
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__name__}"
+
+
+def _signature(contract: type, name: str) -> str:
+    method = getattr(contract, name, None)
+    return str(inspect.signature(method)) if callable(method) else "()"
 
 
 def build(family: str, spec: dict[str, Any]) -> Any:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from framesift.core.components import kinds
 from framesift.core.errors import InputError, did_you_mean
-from framesift.papers.citations import OUTSCORES, REFERENCES, read_bibliography
+from framesift.papers.references import REFERENCES, read_bibliography
+from framesift.scoring.scorers.aks_outscores import SCORERS
 
 FOLDER = Path(__file__).parent / "published_numbers"
 
@@ -340,7 +341,7 @@ def _scored_by(scorer: Mapping[str, Any] | None) -> tuple[str, str]:
     if scorer is None:
         return "", ""
     if scorer["kind"] == "aks_outscores":
-        return OUTSCORES[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
+        return SCORERS[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
     return str(scorer["kind"]), "" if scorer["kind"] == "blip_itm_lavis" else str(scorer.get("model", ""))
 
 

@@ -20,6 +20,10 @@ class Idefics2(LocalAnswerer):
     is 64 tokens at its own aspect ratio, its sides between 378 and 980 pixels, and is not split into four.
     """
 
+    title = "Idefics2"
+    cites = ("laurencon2024idefics2",)
+    version = 1
+
     kind: Literal["idefics2"] = "idefics2"
     chat: ClassVar[bool] = False
 

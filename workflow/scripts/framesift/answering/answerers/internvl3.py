@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal
 
@@ -9,6 +11,7 @@ from framesift.answering.answerers import Given, LoadedAnswerer, LocalAnswerer, 
 from framesift.answering.answerers._network import VideoProcessor, Watched, in_own_precision
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import loading, local_checkpoint
+from framesift.core.components import Work
 
 
 class Internvl3(LocalAnswerer):
@@ -19,7 +22,17 @@ class Internvl3(LocalAnswerer):
     not their times.
     """
 
+    title = "InternVL3"
+    cites = ("zhu2025internvl3",)
+    version = 1
+
     kind: Literal["internvl3"] = "internvl3"
+
+    @classmethod
+    def work(cls, spec: Mapping[str, Any]) -> Work:
+        if re.search(r"internvl3[._]5", str(spec.get("model", "")).lower()):
+            return Work("InternVL3.5", ("wang2025internvl35",))
+        return super().work(spec)
 
     def load(self, device: str) -> LoadedAnswerer:
         with loading(self, "an InternVL3 or InternVL3.5 checkpoint in the format of transformers"):

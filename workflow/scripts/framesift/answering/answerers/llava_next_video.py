@@ -20,6 +20,10 @@ class LlavaNextVideo(LocalAnswerer):
     their times.
     """
 
+    title = "LLaVA-NeXT-Video"
+    cites = ("zhang2024llavanextvideo",)
+    version = 1
+
     kind: Literal["llava_next_video"] = "llava_next_video"
 
     def load(self, device: str) -> LoadedAnswerer:

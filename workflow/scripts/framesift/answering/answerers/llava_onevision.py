@@ -22,6 +22,10 @@ class LlavaOnevision(LlavaAnswerer):
     default then.
     """
 
+    title = "LLaVA-OneVision"
+    cites = ("li2025llavaonevision",)
+    version = 1
+
     kind: Literal["llava_onevision"] = "llava_onevision"
     dtype: Literal["float16"] = Field(default="float16", description="Precision of the model.")
     mm_spatial_pool_mode: Literal["bilinear", "average", "max"] = Field(

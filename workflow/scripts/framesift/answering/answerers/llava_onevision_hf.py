@@ -18,6 +18,10 @@ class LlavaOnevisionHf(LongVideo):
     The model knows the order of its frames, not their times.
     """
 
+    title = "LLaVA-OneVision (transformers form)"
+    cites = ("li2025llavaonevision",)
+    version = 1
+
     kind: Literal["llava_onevision_hf"] = "llava_onevision_hf"
 
     def load(self, device: str) -> LoadedAnswerer:

@@ -24,6 +24,9 @@ class LlavaVid(LlavaAnswerer):
     newlines to the checkpoint (mm_spatial_pool_mode and mm_newline_position null; lmms-eval's overwrite=False).
     """
 
+    title = "LLaVA-Video"
+    cites = ("zhang2025llavavideo",)
+    version = 1
     released_uniform: ClassVar[UniformArm] = "one_per_second"
 
     kind: Literal["llava_vid"] = "llava_vid"

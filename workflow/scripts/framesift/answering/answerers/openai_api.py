@@ -36,6 +36,8 @@ class OpenaiApi(ChatApi, Answerer):
     frames, and so take them all or refuse.
     """
 
+    title = "a model asked through a chat interface"
+    version = 1
     libraries: ClassVar[tuple[str, ...]] = ("lmms-eval", "pillow")
 
     kind: Literal["openai_api"] = "openai_api"

@@ -47,6 +47,10 @@ class Pllava(LocalAnswerer):
     the order of its frames, not their times.
     """
 
+    title = "PLLaVA"
+    cites = ("xu2024pllava",)
+    version = 1
+
     kind: Literal["pllava"] = "pllava"
     pooling_shape: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
         default=(16, 12, 12), description="Time, height and width of what the language model reads of a video."

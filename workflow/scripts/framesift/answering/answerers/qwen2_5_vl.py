@@ -33,6 +33,10 @@ class Qwen2_5_VL(LongVideo, QwenVL):
     115,200 tokens, shared evenly.
     """
 
+    title = "Qwen2.5-VL"
+    cites = ("bai2025qwen25vl",)
+    version = 1
+
     kind: Literal["qwen2_5_vl"] = "qwen2_5_vl"
     min_pixels: int = Field(default=256 * 28 * 28, ge=1, description=SMALLEST)
     max_pixels: int = Field(default=1605632, ge=1, description=LARGEST)

@@ -28,6 +28,10 @@ class Qwen2VL(LongVideo, QwenVL):
     evenly.
     """
 
+    title = "Qwen2-VL"
+    cites = ("wang2024qwen2vl",)
+    version = 1
+
     kind: Literal["qwen2_vl"] = "qwen2_vl"
     min_pixels: int = Field(default=3136, ge=1, description=SMALLEST)
     max_pixels: int = Field(default=602112, ge=1, description=LARGEST)

@@ -23,6 +23,10 @@ class Qwen3_VL(QwenVL):
     115,200 tokens, shared evenly.
     """
 
+    title = "Qwen3-VL"
+    cites = ("bai2025qwen3vl",)
+    version = 1
+
     kind: Literal["qwen3_vl"] = "qwen3_vl"
     min_pixels: int = Field(default=256 * 28 * 28, ge=1, description=SMALLEST)
     max_pixels: int = Field(default=1605632, ge=1, description=LARGEST)

@@ -15,6 +15,8 @@ TYPES = ("motion", "spatial", "temporal", "yes_no", "color", "object", "location
 class ActivityNetQA(Dataset):
     """Labels of lmms-eval's copy. Answers are open: they have no letter, and judging them takes a language model."""
 
+    title = "ActivityNet-QA"
+    cites = ("yu2019activitynetqa",)
     lmms_task = LmmsTask(
         yaml="activitynetqa/activitynetqa_generation.yaml",
         prompt={"pre_prompt": "", "post_prompt": " Answer the question using a single word or phrase."},

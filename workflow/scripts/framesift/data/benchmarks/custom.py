@@ -40,6 +40,7 @@ class Columns(BaseModel):
 class Custom(Dataset):
     """Any labels with one question a row. Its questions are asked and judged as those of VideoMME are."""
 
+    title = "a data set of our own"
     lmms_task = VideoMME.lmms_task
 
     kind: Literal["custom"] = "custom"

@@ -29,6 +29,8 @@ LETTER = "\nAnswer with the option's letter from the given choices directly."
 class EgoSchema(Dataset):
     """The subset by default; for all 5,031 questions set `labels: GENERATION/test-00000-of-00001.parquet`."""
 
+    title = "EgoSchema"
+    cites = ("mangalam2023egoschema",)
     lmms_task = LmmsTask(
         yaml="egoschema/egoschema_subset.yaml",  # that of all questions asks the same, and has no metric but a file
         prompt={"pre_prompt": "", "post_prompt": LETTER},

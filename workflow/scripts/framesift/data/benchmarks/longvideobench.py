@@ -19,6 +19,8 @@ PERCEPTION = ("S2E", "S2O", "S2A", "E2O", "O2E", "T2E", "T2O", "T2A")
 class LongVideoBench(Dataset):
     """Either form of its labels: `lvb_val.json`, which alone has evidence (`position`), or the parquet of lmms-eval."""
 
+    title = "LongVideoBench (validation)"
+    cites = ("wu2024longvideobench",)
     lmms_task = LmmsTask(
         yaml="longvideobench/longvideobench_val_v.yaml",
         prompt={"pre_prompt": "", "post_prompt": "Answer with the option's letter from the given choices directly.\n"},

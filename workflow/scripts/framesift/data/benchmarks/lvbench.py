@@ -15,6 +15,8 @@ OPTION = re.compile(r"^\(([A-Z])\)[ \t]*(.*?)[ \t]*$", flags=re.MULTILINE)
 class LVBench(Dataset):
     """One row a question, as lmms-eval has it: the text ends in the options, `time_reference` is the evidence."""
 
+    title = "LVBench"
+    cites = ("wang2025lvbench",)
     lmms_task = LmmsTask(
         yaml="lvbench/lvbench.yaml",
         prompt={"pre_prompt": "", "post_prompt": "\nAnswer the question with the option letter"},

@@ -23,6 +23,8 @@ TASKS = {
 class MLVU(Dataset):
     """Labels of lmms-eval's `mlvu_dev`, parquet or JSON. A question's text ends in its options (`candidates`)."""
 
+    title = "MLVU (dev)"
+    cites = ("zhou2025mlvu",)
     lmms_task = LmmsTask(
         yaml="mlvu/mlvu_dev.yaml",
         prompt={"pre_prompt": "", "post_prompt": "\nOnly give the best option.\nBest option: ("},

@@ -16,6 +16,8 @@ KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
 class NExTQA(Dataset):
     """Labels with the columns of NExT-QA: options `a0` to `a4`, `answer` the number of the right one."""
 
+    title = "NExT-QA (multiple choice)"
+    cites = ("xiao2021nextqa",)
     lmms_task = LmmsTask(
         yaml="nextqa/nextqa_mc_test.yaml",
         prompt={},  # the question and its options, nothing else

@@ -14,6 +14,8 @@ from framesift.data.questions import Question
 class NExTOE(Dataset):
     """Labels of lmms-eval's copy: `answer` is a text, `additional_ref_answer` another right one, or nothing."""
 
+    title = "NExT-QA (open-ended)"
+    cites = ("xiao2021nextqa",)
     lmms_task = LmmsTask(
         yaml="nextqa/nextqa_oe_test.yaml",
         prompt={"pre_prompt": "", "post_prompt": "\nAnswer a question using a short phrase or sentence."},

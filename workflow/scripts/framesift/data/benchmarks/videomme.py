@@ -22,6 +22,8 @@ from framesift.data.questions import Question
 class VideoMME(Dataset):
     """Labels with the columns of VideoMME: `videoID` names the video file, options carry their letters ("A. ...")."""
 
+    title = "Video-MME"
+    cites = ("fu2025videomme",)
     lmms_task = LmmsTask(
         yaml="videomme/videomme.yaml",
         prompt={  # that of AKS's release too

@@ -14,6 +14,10 @@ from framesift.video.pictures import Pictures
 class Dino(Encoder):
     """Unit-length embedding by a DINOv2, or another vision transformer whose first token stands for the picture."""
 
+    title = "DINOv2"
+    cites = ("oquab2024dinov2",)
+    version = 1
+
     kind: Literal["dino"] = "dino"
     pooling: Literal["cls", "mean", "mean_all"] = Field(
         default="cls",

@@ -19,6 +19,9 @@ class Patches(Encoder):
     3 x 3 means of 8 x 8. Tokens that stand before the patches (class, registers) are left out.
     """
 
+    title = "patches of frames, as the M-LLM selector sees them"
+    cites = ("hu2025mllm",)
+    version = 1
     vectors: ClassVar[bool] = False
 
     kind: Literal["patches"] = "patches"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field
 
+from framesift.core.components import Work, implementation
 from framesift.core.spec import not_in_spec
 from framesift.scoring.scorers import ScoreSource
 
@@ -14,6 +16,8 @@ LABELS = {
     "longvideobench": "datasets/longvideobench/include_frame_idx.json",
     "videomme": "datasets/videomme/videomme.json",
 }
+#: The scorer that made each of the released scores.
+SCORERS = {"blip": "blip_itm", "clip": "clip", "sevila": "sevila"}
 
 
 class AksOutscores(ScoreSource):
@@ -22,6 +26,10 @@ class AksOutscores(ScoreSource):
     They lie in lists without ids, in the order of the label files beside them; they are matched by the ids of those
     files, and only where the frames they are about are the candidates of the video here.
     """
+
+    title = "the released scores of AKS"
+    cites = ("tang2025aks",)
+    version = 1
 
     kind: Literal["aks_outscores"] = "aks_outscores"
     scores: Literal["blip", "clip", "sevila"] = Field(description="Which of the three scorers of the release.")
@@ -33,6 +41,13 @@ class AksOutscores(ScoreSource):
         description="Where its files lie, laid out as in the release; what is missing is fetched there.",
         json_schema_extra=not_in_spec(),
     )
+
+    @classmethod
+    def work(cls, spec: Mapping[str, Any]) -> Work:
+        if spec.get("scores") not in SCORERS:
+            return super().work(spec)
+        behind = implementation("scorers", SCORERS[spec["scores"]])
+        return Work(f"the released scores of AKS by {behind.title}", cls.cites + behind.cites)
 
     def refuses(self, dataset: str, rule: str) -> str | None:
         if dataset not in LABELS:

@@ -20,6 +20,9 @@ class Blip2Itm(Captioned, OfTransformers):
     attend to text and picture alike.
     """
 
+    title = "BLIP-2 (image-text matching)"
+    cites = ("li2023blip2",)
+    version = 1
     architecture: ClassVar[str] = "Blip2ForImageTextRetrieval"
 
     kind: Literal["blip2_itm"] = "blip2_itm"

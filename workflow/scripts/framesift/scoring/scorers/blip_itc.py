@@ -12,6 +12,10 @@ from framesift.scoring.scorers._blip import Blip
 class BlipItc(TwoTowers, Blip):
     """Cosine between the projected embeddings of frame and text: cheaper than matching, and another score than it."""
 
+    title = "BLIP (image-text contrast)"
+    cites = ("li2022blip",)
+    version = 1
+
     kind: Literal["blip_itc"] = "blip_itc"
 
     def features(self, loaded: Any, pixels: Any) -> Any:

@@ -19,6 +19,10 @@ class BlipItm(Blip):
     too large to keep.
     """
 
+    title = "BLIP (image-text matching)"
+    cites = ("li2022blip",)
+    version = 1
+
     kind: Literal["blip_itm"] = "blip_itm"
     first_token: Literal["enc", "cls"] = Field(
         default="enc",

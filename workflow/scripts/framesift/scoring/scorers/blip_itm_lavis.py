@@ -29,6 +29,10 @@ class BlipItmLavis(Captioned):
     LAVIS distributes them, and to check the other against.
     """
 
+    title = "BLIP (image-text matching, by LAVIS)"
+    cites = ("li2022blip", "li2023lavis")
+    version = 1
+    checkpoint = "torch"
     env: ClassVar[str] = "lavis"
 
     kind: Literal["blip_itm_lavis"] = "blip_itm_lavis"

@@ -15,6 +15,9 @@ class Clip(TwoTowers, OfTransformers):
     Texts longer than the model's context are cut at its end: 77 tokens, or 248 for a checkpoint of long-text CLIP.
     """
 
+    title = "CLIP"
+    cites = ("radford2021clip",)
+    version = 1
     architecture: ClassVar[str] = "CLIPModel"
 
     kind: Literal["clip"] = "clip"

@@ -29,6 +29,10 @@ class MllmSelector(Scorer):
     `nms`; any other can take the scores too.
     """
 
+    title = "the M-LLM frame selector"
+    cites = ("hu2025mllm",)
+    version = 1
+    checkpoint = "composed"
     keeps_features: ClassVar[bool] = True
     vectors: ClassVar[bool] = False
 

@@ -18,6 +18,11 @@ class PseudoLabels(ScoreSource):
     every frame, for every question.
     """
 
+    title = "pseudo-labels of frames, as for the M-LLM frame selector"
+    cites = ("hu2025mllm",)
+    version = 1
+    checkpoint = "composed"
+
     kind: Literal["pseudo_labels"] = "pseudo_labels"
     labels: LabelSettings = Field(description="What labels frames, and how (docs/mllm_selector.md).")
 

@@ -37,6 +37,9 @@ class Sevila(Scorer, OfTransformers):
     localizer that SeViLA trained is in `sevila_pretrained.pth`.
     """
 
+    title = "the localizer of SeViLA"
+    cites = ("yu2023sevila", "li2023blip2")
+    version = 1
     architecture: ClassVar[str] = "Blip2ForConditionalGeneration"
 
     kind: Literal["sevila"] = "sevila"

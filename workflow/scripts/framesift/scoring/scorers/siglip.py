@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
+from framesift.core.components import Work
 from framesift.scoring.encoders import unit_length
 from framesift.scoring.encoders._transformers import OfTransformers
 from framesift.scoring.scorers import TwoTowers
@@ -15,9 +17,18 @@ class Siglip(TwoTowers, OfTransformers):
     Texts are padded to the model's context (64 tokens), as in training, and cut at its end.
     """
 
+    title = "SigLIP"
+    cites = ("zhai2023siglip",)
+    version = 1
     architecture: ClassVar[str] = "AutoModel"
 
     kind: Literal["siglip"] = "siglip"
+
+    @classmethod
+    def work(cls, spec: Mapping[str, Any]) -> Work:
+        if "siglip2" in str(spec.get("model", "")).lower():
+            return Work("SigLIP 2", (*cls.cites, "tschannen2025siglip2"))
+        return super().work(spec)
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         model, _ = loaded

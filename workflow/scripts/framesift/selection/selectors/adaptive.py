@@ -35,6 +35,8 @@ class Adaptive(Selector):
     found.
     """
 
+    title = "Adaptive"
+    cites = ("framesift",)
     source: ClassVar[str] = "Framesift, docs/adaptive.md"
 
     kind: Literal["adaptive"] = "adaptive"

@@ -24,6 +24,8 @@ class AdaRD(Selector):
     A budget above the rank of the embeddings is filled by frames that add nothing to the determinant.
     """
 
+    title = "AdaRD-Key-style selection (re-derived)"
+    cites = ("zhang2025adardkey",)
     needs_embeddings: ClassVar[bool] = True
     source: ClassVar[str] = "after arXiv 2510.02778"
 

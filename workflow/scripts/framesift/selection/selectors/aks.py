@@ -37,6 +37,8 @@ class AKS(Selector):
     Fragile in all: a mean that equals the threshold to the last bit.
     """
 
+    title = "AKS"
+    cites = ("tang2025aks",)
     source: ClassVar[str] = "arXiv 2502.21271, CVPR 2025"
 
     kind: Literal["aks"] = "aks"

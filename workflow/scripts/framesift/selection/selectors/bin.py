@@ -19,6 +19,8 @@ class Bin(Selector):
     some borders one frame elsewhere.
     """
 
+    title = "the best-scored frame of each of equal parts (BIN)"
+    cites = ("tang2025aks",)
     source: ClassVar[str] = "BIN in arXiv 2502.21271"
 
     kind: Literal["bin"] = "bin"

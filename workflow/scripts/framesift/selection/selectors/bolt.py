@@ -27,6 +27,8 @@ class BOLT(Selector):
     first frame `budget` times, which is kept; a level that rounding puts beyond the last frame takes the last frame.
     """
 
+    title = "BOLT"
+    cites = ("liu2025bolt",)
     source: ClassVar[str] = "arXiv 2503.21483, CVPR 2025"
 
     kind: Literal["bolt"] = "bolt"

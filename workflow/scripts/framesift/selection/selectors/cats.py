@@ -25,6 +25,8 @@ class CATS(Selector):
     a frame just at the radius is free; and what happens where none is.
     """
 
+    title = "CATS-style selection (re-derived)"
+    cites = ("miraj2025cats",)
     source: ClassVar[str] = "CATS (2025), after its description"
 
     kind: Literal["cats"] = "cats"

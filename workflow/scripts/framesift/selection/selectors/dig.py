@@ -28,6 +28,8 @@ class DIG(Selector):
     is decided by counts, so that one more or less may double the regions.
     """
 
+    title = "the refinement stage of DIG"
+    cites = ("li2026dig",)
     source: ClassVar[str] = "arXiv 2512.04000, CVPR 2026"
 
     kind: Literal["dig"] = "dig"

@@ -23,6 +23,8 @@ class DPSelect(Selector):
     the earlier frame comes first. A still video has one peak, its first frame.
     """
 
+    title = "DPSelect of ReTaKe"
+    cites = ("wang2024retake",)
     source: ClassVar[str] = "ReTaKe, arXiv 2412.20504"
 
     kind: Literal["dpselect"] = "dpselect"

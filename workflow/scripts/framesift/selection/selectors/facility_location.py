@@ -28,6 +28,8 @@ class FacilityLocation(Selector):
     and memory still grow with the square of the candidates.
     """
 
+    title = "facility location"
+    cites = ("nemhauser1978submodular", "lin2011submodular", "minoux1978greedy")
     needs_embeddings: ClassVar[bool] = True
     source: ClassVar[str] = "Lin and Bilmes, ACL 2011"
 

@@ -64,6 +64,8 @@ class FOCUS(Selector):
     those that fill up.
     """
 
+    title = "FOCUS (replayed on the scores of all candidates)"
+    cites = ("zhu2026focus",)
     source: ClassVar[str] = "arXiv 2510.27280, ICLR 2026"
     random: ClassVar[bool] = True
 

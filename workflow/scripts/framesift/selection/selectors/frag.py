@@ -22,6 +22,8 @@ class FRAG(Selector):
     first, until `completed` finds the budget of distinct frames in them.
     """
 
+    title = "FRAG"
+    cites = ("huang2025frag",)
     source: ClassVar[str] = "arXiv 2504.17447"
 
     kind: Literal["frag"] = "frag"

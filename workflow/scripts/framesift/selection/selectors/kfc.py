@@ -42,6 +42,8 @@ class KFC(Selector):
     rank is cut above eigenvalues that are equal.
     """
 
+    title = "KFC (greedy) of Nar-KFC"
+    cites = ("fang2026narkfc",)
     needs_scores: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = True
     needs_query: ClassVar[bool] = True

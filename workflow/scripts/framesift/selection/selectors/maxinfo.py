@@ -36,6 +36,8 @@ class MaxInfo(Selector):
     Fragile: identical frames, and singular values close to each other.
     """
 
+    title = "MaxInfo (after a third party's code)"
+    cites = ("li2025maxinfo", "brkic2025sampling")
     needs_scores: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = True
     source: ClassVar[str] = "arXiv 2502.03183"

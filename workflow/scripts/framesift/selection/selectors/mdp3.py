@@ -26,6 +26,8 @@ class MDP3(Selector):
     by relevance. The query is to be by the same encoder, and its length matters.
     """
 
+    title = "mDP3"
+    cites = ("sun2025mdp3",)
     needs_scores: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = True
     needs_query: ClassVar[bool] = True

@@ -19,6 +19,8 @@ class MDP3Global(Selector):
     what is fragile are those of `mdp3`.
     """
 
+    title = "mDP3 over the whole video"
+    cites = ("sun2025mdp3",)
     needs_scores: ClassVar[bool] = False
     needs_embeddings: ClassVar[bool] = True
     needs_query: ClassVar[bool] = True

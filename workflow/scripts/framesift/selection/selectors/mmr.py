@@ -20,6 +20,8 @@ class MMR(Selector):
     the earlier. With scores and cosines on scales of their own, what a value of `lam` means depends on the encoder.
     """
 
+    title = "maximal marginal relevance"
+    cites = ("carbonell1998mmr",)
     needs_embeddings: ClassVar[bool] = True
     source: ClassVar[str] = "SIGIR 1998"
 

@@ -22,6 +22,8 @@ class NMS(Selector):
     method, which trains a model to score frames, is not here: any scorer's scores can stand in.
     """
 
+    title = "non-maximum suppression as in the M-LLM selector"
+    cites = ("hu2025mllm",)
     source: ClassVar[str] = "arXiv 2502.19680, CVPR 2025"
 
     kind: Literal["nms"] = "nms"

@@ -27,6 +27,8 @@ class QFrame(Selector):
     fewer. Their three resolutions are the business of whoever shows the frames, and not reproduced.
     """
 
+    title = "Q-Frame (at one resolution)"
+    cites = ("zhang2025qframe",)
     source: ClassVar[str] = "arXiv 2506.22139, ICCV 2025"
     random: ClassVar[bool] = True
 

@@ -15,6 +15,8 @@ class Random(Selector):
     The draw depends on the configured seed and the question id alone, so one run is one sample: compare several seeds.
     """
 
+    title = "random frames"
+
     kind: Literal["random"] = "random"
     needs_scores: ClassVar[bool] = False
     random: ClassVar[bool] = True

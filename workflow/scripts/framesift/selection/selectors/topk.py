@@ -12,6 +12,8 @@ from framesift.selection.selectors import Candidates, Selector, best
 class TopK(Selector):
     """The `budget` highest scores; of equal scores the earlier frame."""
 
+    title = "the best-scored frames (TOP)"
+    cites = ("tang2025aks",)
     source: ClassVar[str] = "TOP in arXiv 2502.21271"
 
     kind: Literal["topk"] = "topk"

@@ -19,6 +19,8 @@ class Uniform(Selector):
     2 * budget - 1) half of it.
     """
 
+    title = "uniform sampling"
+
     kind: Literal["uniform"] = "uniform"
     needs_scores: ClassVar[bool] = False
     convention: Literal["linspace", "midpoint", "grid"] = Field(

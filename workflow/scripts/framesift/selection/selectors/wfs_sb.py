@@ -54,6 +54,8 @@ class WFSSB(Selector):
     samples the video's own frames uniformly; as those are no candidates, ``released`` gives all candidates.
     """
 
+    title = "WFS-SB"
+    cites = ("chen2026wfssb",)
     takes_embeddings: ClassVar[bool] = True
     source: ClassVar[str] = "arXiv 2603.00512, CVPR 2026"
 

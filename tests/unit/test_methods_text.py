@@ -1,4 +1,4 @@
-"""Citations: every kind has its entry, every entry can be read, and the text about a table says what its spec says."""
+"""The text about a table says what its spec says, and cites for each component what its class declares."""
 
 import re
 
@@ -6,180 +6,48 @@ import pytest
 import yaml
 
 from framesift.config.load import load_config, read_config
-from framesift.core.components import FAMILIES, kinds
+from framesift.core.components import kinds
 from framesift.core.errors import InputError
-from framesift.papers import citations
-from framesift.papers.citations import (
-    WORKS,
-    bibtex,
-    keys_in,
-    keys_of,
-    latex,
-    methods_text,
-    read_bibliography,
-    setup_of,
-    work_of,
-)
+from framesift.papers.methods_text import latex, methods_text, own_entries, setup_of, work_of
+from framesift.papers.references import bibtex, keys_in, read_bibliography
+from project import ROOT
 
-#: Kinds that are nobody's invention, or whose source is told by a parameter.
-NEEDS_NONE = {
-    ("datasets", "custom"),
-    ("selectors", "imported"),
-    ("selectors", "random"),
-    ("selectors", "uniform"),
-    ("answerers", "openai_api"),
-}
-ENTRY = """@article{one,
-  author = {A. Body},
-  title = {{ABC}: a {T}itle},
-  journal = {Journal},
-  year = 2024
-}
-"""
+CONFIG = ROOT / "config" / "config.yaml"
 
 
-# Kinds and entries
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_kind_has_an_entry_or_needs_none(family):
-    assert set(WORKS[family]) == set(kinds(family))
-    without = {(family, kind) for kind, work in WORKS[family].items() if not work.keys}
-    assert without == {needless for needless in NEEDS_NONE if needless[0] == family}
-
-
-def test_every_key_is_in_the_references():
-    named = {key for works in WORKS.values() for work in works.values() for key in work.keys}
-    named |= {key for work in citations.PUBLISHED.values() for key in work.keys}
-    for kind, spec in (("siglip", {"model": "google/siglip2-base"}), ("internvl3", {"model": "x/InternVL3_5-8B-HF"})):
-        named |= set(work_of("scorers" if kind == "siglip" else "answerers", {"kind": kind, **spec}).keys)
-    assert named <= set(read_bibliography())
-
-
-def test_arxiv_numbers_in_docstrings_are_those_of_the_entries():
-    """A selector that names an arXiv number cites an entry that has it."""
-    from framesift.core.components import implementation
-
-    entries = read_bibliography()
-    for kind in kinds("selectors"):
-        source = getattr(implementation("selectors", kind), "source", "")
-        for number in re.findall(r"\d{4}\.\d{5}", source):
-            assert number in {entries[key].fields.get("eprint") for key in WORKS["selectors"][kind].keys}, kind
+def keys_of(family, **spec):
+    return work_of(family, spec).cites
 
 
 def test_published_selections_cite_whose_they_are():
     aks = {"kind": "imported", "format": "aks", "selection": "a.json", "original": "b.json"}
-    assert keys_of(selectors=[aks]) == ("tang2025aks",)
-    assert keys_of(selectors=[aks | {"format": "kfs_bench"}]) == ("li2026kfsbench",)
+    assert keys_of("selectors", **aks) == ("tang2025aks",)
+    assert keys_of("selectors", **aks | {"format": "kfs_bench"}) == ("li2026kfsbench",)
 
 
 def test_one_kind_for_several_works_is_told_apart_by_its_checkpoint():
-    assert keys_of(scorers=[{"kind": "siglip", "model": "google/siglip-so400m-patch14-384"}]) == ("zhai2023siglip",)
-    assert "tschannen2025siglip2" in keys_of(scorers=[{"kind": "siglip", "model": "google/siglip2-so400m-patch14-384"}])
-    assert keys_of(answerers=[{"kind": "internvl3", "model": "OpenGVLab/InternVL3-8B-hf"}]) == ("zhu2025internvl3",)
-    assert keys_of(answerers=[{"kind": "internvl3", "model": "OpenGVLab/InternVL3_5-8B-HF"}]) == ("wang2025internvl35",)
-    assert keys_of(scorers=[{"kind": "aks_outscores", "scores": "clip"}]) == ("tang2025aks", "radford2021clip")
-
-
-def test_keys_come_once_and_in_order():
-    keys = keys_of(
-        dataset="videomme",
-        selectors=["uniform", "aks", "topk", "bolt"],
-        scorers=["clip", "blip_itm", "blip_itc"],
-        encoders=["dino"],
-        answerers=["llava_onevision", "llava_onevision_hf"],
-    )
-    assert keys == (
-        *("fu2025videomme", "tang2025aks", "liu2025bolt", "radford2021clip", "li2022blip", "oquab2024dinov2"),
-        "li2025llavaonevision",
-    )
+    assert keys_of("scorers", kind="siglip", model="google/siglip-so400m-patch14-384") == ("zhai2023siglip",)
+    assert "tschannen2025siglip2" in keys_of("scorers", kind="siglip", model="google/siglip2-so400m-patch14-384")
+    assert keys_of("answerers", kind="internvl3", model="OpenGVLab/InternVL3-8B-hf") == ("zhu2025internvl3",)
+    assert keys_of("answerers", kind="internvl3", model="OpenGVLab/InternVL3_5-8B-HF") == ("wang2025internvl35",)
+    assert keys_of("scorers", kind="aks_outscores", scores="clip") == ("tang2025aks", "radford2021clip")
 
 
 def test_an_unknown_kind_is_named_with_the_nearest():
     with pytest.raises(InputError, match=r"(?s)selector.*'bollt'.*did you mean 'bolt'"):
-        keys_of(selectors=["bollt"])
+        work_of("selectors", {"kind": "bollt"})
 
 
-# The file
-
-
-def test_entries_have_author_title_and_a_year_but_for_framesift():
-    for key, entry in read_bibliography().items():
-        assert {"author", "title"} <= entry.fields.keys()
-        assert ("year" in entry.fields) == (key != "framesift"), key
-        assert "arXiv preprint" not in entry.text
-        # names are "Family, Given", so that every style can shorten them
-        names = [name for name in entry.fields["author"].split(" and ") if name != "others"]
-        assert all("," in name or name.startswith("{") for name in names), key
-
-
-def test_keys_name_the_first_author_and_the_year():
-    for key, entry in read_bibliography().items():
-        if key != "framesift":
-            family = re.sub(r"\\.|[^A-Za-z]", "", entry.fields["author"].split(",")[0].split(" and ")[0]).lower()
-            assert key.startswith(family.replace("molder", "moelder"))
-            assert entry.fields["year"] in key
-
-
-def test_no_paper_is_in_the_file_twice():
-    entries = read_bibliography().values()
-    titles = [re.sub(r"[^a-z0-9]", "", entry.fields["title"].lower()) for entry in entries]
-    numbers = [entry.fields["eprint"] for entry in entries if "eprint" in entry.fields]
-    assert len(set(titles)) == len(titles)
-    assert len(set(numbers)) == len(numbers)
-
-
-def test_a_value_keeps_its_inner_braces(tmp_path):
-    file = tmp_path / "r.bib"
-    file.write_text("% a comment\n\n" + ENTRY)
-    entry = read_bibliography(file)["one"]
-    assert entry.type == "article"
-    assert dict(entry.fields) == {
-        "author": "A. Body",
-        "title": "{ABC}: a {T}itle",
-        "journal": "Journal",
-        "year": "2024",
-    }
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "problem"),
-    [
-        (ENTRY + ENTRY, 7, "two entries"),
-        (ENTRY + ENTRY.replace("{one", "{ONE"), 7, "two entries"),
-        (ENTRY.replace("  journal = {Journal},\n", ""), 1, "lacks 'journal'"),
-        (ENTRY.replace("@article", "@book"), 1, "type of entry"),
-        (ENTRY.replace("2024", "{in print}"), 1, "four digits"),
-        (ENTRY.replace("{Journal},", "{Journal}"), 4, "no comma"),
-        (ENTRY.replace("{Journal}", "{Jour{nal}"), 4, "no comma"),
-        (ENTRY.replace("{Journal}", "{Jour{{{nal}"), 4, "no value"),
-        (ENTRY.replace("{Journal}", "{}"), 4, "empty"),
-        (ENTRY.replace("journal", "Title"), 4, "twice"),
-        (ENTRY.replace("{Journal}", '"Journal"'), 4, "no value"),
-        (ENTRY.replace("Body", "Bödy"), 2, "not ASCII"),
-        (ENTRY.replace("year = 2024", "year = 2024,\n  eprint = {cs/0101001}"), 1, "none of arXiv"),
-        (ENTRY[:-2], 5, "no comma"),
-        ("loose words\n" + ENTRY, 1, "no entry"),
-    ],
-)
-def test_a_broken_file_is_refused_with_its_line(tmp_path, text, line, problem):
-    file = tmp_path / "r.bib"
-    file.write_text(text)
-    with pytest.raises(InputError, match=rf"(?s)r\.bib: line {line}: .*{problem}"):
-        read_bibliography(file)
-
-
-def test_bibtex_gives_what_is_asked_for_once_and_can_be_read_again(tmp_path):
-    text = bibtex(["tang2025aks", "wilson1927interval", "tang2025aks"])
-    file = tmp_path / "r.bib"
-    file.write_text(text)
-    assert list(read_bibliography(file)) == ["tang2025aks", "wilson1927interval"]
-    assert bibtex([]) == ""
-    with pytest.raises(InputError, match="tang2025aks"):
-        bibtex(["tang2025ask"])
-
-
-# The text
+def test_a_setup_carries_all_that_the_text_says_of_components():
+    """The job that writes the text needs no class: plug-ins may not be installed in its environment."""
+    setup = setup_of(read_config(CONFIG), "demo")
+    text = methods_text(setup)
+    for part in (setup["dataset"], *setup["selectors"].values(), *setup["answerers"].values()):
+        part["kind"] = "unknown"
+    assert methods_text(setup).replace("~", " ").split("We compare")[0] == text.replace("~", " ").split("We compare")[0]
+    setup["selectors"]["aks"]["work"] = {"title": "Ours", "cites": ["me2026ours"], "bibtex": "@misc{me2026ours,\n}"}
+    assert r"Ours~\cite{me2026ours}" in methods_text(setup)
+    assert bibtex(["me2026ours"], more=own_entries(setup)) == "@misc{me2026ours,\n}\n"
 
 
 def _setup(**changes):
@@ -304,10 +172,10 @@ def test_a_spec_that_is_none_is_refused_with_its_field():
 
 @pytest.mark.parametrize("name", ["demo", "videomme", "longvideobench", "mlvu"])
 def test_the_tables_of_the_default_configuration_have_a_text(name):
-    config = read_config(citations.REFERENCES.with_name("config.yaml"))
+    config = read_config(CONFIG)
     text = methods_text(setup_of(config, name))
     for label in config.tables[name].selectors:
-        assert work_of("selectors", config.selectors[label].spec()).name in text
+        assert work_of("selectors", config.selectors[label].spec()).title in text
     assert ("in the form of" in text) == (config.tables[name].dataset == "demo")
     assert set(keys_in(text)) <= set(read_bibliography())
 
@@ -344,7 +212,7 @@ def test_the_setup_of_a_table_is_what_is_configured():
 
 
 def test_compression_is_told_and_cited():
-    config = read_config(citations.REFERENCES.with_name("config.yaml"))
+    config = read_config(CONFIG)
     text = methods_text(setup_of(config, "retake_demo"))
     assert "compressed inside the network" in text
     assert r"\texttt{demo\_vlm + PivotKV}" in text
