@@ -28,7 +28,7 @@ from framesift.scoring.mllm_selector.examples import read_examples
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel
 from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
 from framesift.storage.files import read_json, write_json
-from framesift.training.labels import looking
+from framesift.training.labels import frame_questions
 from framesift.training.labels.frame_questions import scaled_down
 from framesift.training.labels.labelling import Labelling, summary
 from framesift.video.prefetch import decode
@@ -61,7 +61,7 @@ def decoded_here(request, monkeypatch):
                 yield item, error, 0.0
 
     if "processes" not in request.fixturenames:
-        monkeypatch.setattr(looking, "decoded_ahead", decoded)
+        monkeypatch.setattr(frame_questions, "decoded_ahead", decoded)
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,15 @@ import hashlib
 import json
 import logging
 import re
-import threading
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
 
 from framesift.core.spec import canonical_json
+from framesift.program.in_parallel import in_parallel
 from framesift.remote.chat_api import ChatApi, ChatClient
 from framesift.storage.journal import Journal
 
@@ -116,25 +115,15 @@ def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[st
     for key in records:
         unknown.pop(key, None)
     if unknown:
-        stopped = threading.Event()
+        with ChatClient(by) as client:
 
-        def ask(client: ChatClient, key: str, answer: OpenAnswer) -> None:
-            if stopped.is_set():
-                return
-            try:
+            def ask(item: tuple[str, OpenAnswer]) -> None:
+                key, answer = item
                 record = _ask(client, by, answer)
                 journal.add(key, record)
                 records[key] = record
-            except BaseException:
-                stopped.set()  # requests under way are finished, and kept
-                raise
 
-        with ChatClient(by) as client, ThreadPoolExecutor(by.parallel) as threads:
-            try:
-                list(threads.map(lambda item: ask(client, *item), unknown.items()))
-            except BaseException:
-                stopped.set()
-                raise
+            in_parallel(ask, unknown.items(), by.parallel)
         log.info("%d of %d answers judged by %s, the others known", len(unknown), len(answers), by.model)
     return {one.question_id: _verdict(records.get(keys[one.question_id])) for one in answers}
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.core.spec import canonical_json, spec_id
+from framesift.program.in_parallel import in_parallel
 from framesift.scoring.mllm_selector.label_prompts import VERSION, Ask
 from framesift.scoring.mllm_selector.label_settings import LocalModel, ServedModel
 from framesift.storage.journal import Journal
@@ -77,7 +76,7 @@ class Records:
         InputError
             Where the model cannot be asked; what it said before is kept.
         """
-        unknown, took, stopped = self.unknown(asks), Counter[str](), threading.Event()
+        unknown, took = self.unknown(asks), Counter[str]()
         size = labeller.batch_size
         parts = [
             kind[start : start + size]
@@ -86,22 +85,11 @@ class Records:
         ]
 
         def one(part: Sequence[Ask]) -> None:
-            if stopped.is_set():
-                return
-            try:
-                call = labeller.replies if part[0].begun is None else labeller.verdicts
-                for ask, said in zip(part, call(part, pictures or {}), strict=True):
-                    self._journal.add(self._key(ask), _record(said))
-            except BaseException:
-                stopped.set()  # what is under way is finished, and kept
-                raise
+            call = labeller.replies if part[0].begun is None else labeller.verdicts
+            for ask, said in zip(part, call(part, pictures or {}), strict=True):
+                self._journal.add(self._key(ask), _record(said))
 
-        if labeller.parallel == 1:
-            for part in parts:
-                one(part)
-        else:
-            with ThreadPoolExecutor(labeller.parallel) as threads:
-                list(threads.map(one, parts))
+        in_parallel(one, parts, labeller.parallel)
         for ask in unknown:
             took.update(self[ask].usage, asked=1)
         return took
