@@ -3,28 +3,16 @@
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import Qwen2Config, Qwen2Model, SiglipVisionConfig, SiglipVisionModel
+from transformers import Qwen2Config, Qwen2Model, SiglipVisionModel
 
 import tiny_mllm
 from framesift.scoring.mllm_selector.batches import Reader, VideoFeatures
 from framesift.scoring.mllm_selector.checkpoint import new_selector
 from framesift.scoring.mllm_selector.settings import Lora, SecondStage
-from framesift.training.costs import encoding_flops, lora_memory, reading_flops, selection_ratio
 from framesift.training.train_selector import prepare
+from selector_costs import encoding_flops, full_size, lora_memory, reading_flops, selection_ratio
 
-#: google/siglip-large-patch16-384 and Qwen/Qwen2.5-1.5B-Instruct, as their config.json say.
-VISION = SiglipVisionConfig(
-    hidden_size=1024,
-    intermediate_size=4096,
-    num_hidden_layers=24,
-    num_attention_heads=16,
-    image_size=384,
-    patch_size=16,
-)
-LLM = Qwen2Config(
-    vocab_size=151936, hidden_size=1536, intermediate_size=8960, num_hidden_layers=28, num_attention_heads=12,
-    num_key_value_heads=2,
-)  # fmt: skip
+VISION, LLM = full_size()
 
 
 def counted(model, **inputs):
@@ -105,6 +93,5 @@ def test_the_activations_are_those_that_torch_keeps(checkpointing, tmp_path):
     one = (lora_memory(config, blocks=1, lora=lora, n=8, pool=2, vision_width=32, text_tokens=len(batch.texts[0]),
                        batch=4, checkpointing=False).activations) if checkpointing else 0  # fmt: skip
     measured = sum(size for size, _ in kept.values())
-    print(measured, memory.activations, one)
     assert loss.isfinite()
     assert memory.activations == pytest.approx(measured + one, rel=0.25)

@@ -1,11 +1,14 @@
-"""What a selector costs, from configurations alone: operations of a selection, and memory of training.
+"""Print what the M-LLM frame selector costs, computed from configurations: operations to select, memory to train.
 
-A multiplication with an addition counts as two operations. Norms, activations and biases are left out of operations;
-they are below a hundredth.
+A multiplication with an addition counts as two operations. Norms, activations and biases are left out; they are below a
+hundredth. `tests/unit/test_selector_costs.py` compares the formulas with what torch counts.
+
+  python tools/selector_costs.py
 """
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +24,7 @@ def encoding_flops(config: Any, frames: int) -> float:
     Parameters
     ----------
     config
-        Of transformers, of the vision model: SigLIP's, CLIP's, DINO's.
+        Vision configuration of transformers: SigLIP, CLIP, DINO.
     frames : int
     """
     tokens = (config.image_size // config.patch_size) ** 2
@@ -33,12 +36,12 @@ def encoding_flops(config: Any, frames: int) -> float:
 
 
 def reading_flops(config: Any, blocks: int, tokens: int) -> float:
-    """Operations of a language model that reads tokens through so many blocks, without its head.
+    """Operations of a language model that reads tokens through the given number of blocks, without its head.
 
     Parameters
     ----------
     config
-        Of transformers, of a language model of Llama's form (Qwen2.5).
+        Configuration of transformers of a language model like Llama (Qwen2.5).
     blocks, tokens : int
     """
     attention = tokens * _wide(config)  # scores and sums: half of what is not causal
@@ -53,14 +56,14 @@ def selection_ratio(vision: Any, llm: Any, *, n: int, pool: int, blocks: int, te
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes at the peak of a training step on one device, but for what the allocator and libraries take.
+    """Bytes at the peak of a training step on one device, without what the allocator and libraries take.
 
     Attributes
     ----------
     frozen, trained : float
         Parameters.
     gradients, optimizer : float
-        Of the trained ones, float32: AdamW keeps two numbers a parameter.
+        Of the trained parameters, float32: AdamW keeps two numbers a parameter.
     activations : float
     """
 
@@ -92,16 +95,16 @@ def lora_memory(
     Parameters
     ----------
     config
-        Of transformers, of a language model of Llama's form.
+        Configuration of transformers of a language model like Llama.
     blocks : int
-        Blocks that are run.
+        Blocks that run.
     lora : Lora
     n, pool, vision_width, text_tokens : int
         Frames, rows of a frame's grid, dimensions of a patch, and tokens of a question.
     batch : int
         Examples a forward pass.
     checkpointing : bool
-        Whether activations of blocks are computed anew in the backward pass.
+        Whether the backward pass computes activations of blocks again.
     """
     width = config.hidden_size
     frozen = blocks * block_parameters(config) + config.vocab_size * width
@@ -154,9 +157,9 @@ def _shapes(config: Any) -> dict[str, tuple[int, int]]:
 def _block_activations(config: Any, lora: Lora) -> float:
     """Bytes that one block keeps for one token until the backward pass.
 
-    Frozen layers keep no input. Kept are: of either norm its input in float32; of attention queries, keys (after
-    rotation), values and output; of the MLP gate, its activation, and up; of each adapter its input (dropped out, with
-    the mask of a byte) and what is between its two matrices.
+    Frozen layers keep no input. The rest keeps: each norm its input in float32; attention the queries, keys (after
+    rotation), values and output; the MLP gate, activation and up; each adapter its input (after dropout, with a mask of
+    one byte) and the vector between its two matrices.
     """
     width, inner = config.hidden_size, config.intermediate_size
     norms = 2 * FLOAT * width
@@ -165,3 +168,49 @@ def _block_activations(config: Any, lora: Lora) -> float:
     mask = 1 if lora.dropout else 0
     adapters = sum((HALF + mask) * _shapes(config)[name][0] + HALF * lora.r for name in lora.targets)
     return norms + attention + mlp + adapters
+
+
+def full_size() -> tuple[Any, Any]:
+    """Configurations of google/siglip-large-patch16-384 and Qwen/Qwen2.5-1.5B-Instruct (their config.json)."""
+    from transformers import Qwen2Config, SiglipVisionConfig
+
+    vision = SiglipVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=384,
+        patch_size=16,
+    )
+    llm = Qwen2Config(
+        vocab_size=151936,
+        hidden_size=1536,
+        intermediate_size=8960,
+        num_hidden_layers=28,
+        num_attention_heads=12,
+        num_key_value_heads=2,
+    )
+    return vision, llm
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    vision, llm = full_size()
+    size = {"n": 128, "pool": 3, "blocks": 27, "text_tokens": 128}
+    print(f"encoding the frames: {encoding_flops(vision, 128) / 1e12:.1f} TFLOP")
+    print(f"the language model, 9 tokens a frame: {reading_flops(llm, 27, 128 * 9 + 129) / 1e12:.1f} TFLOP")
+    for pool in (3, 5):
+        ratio = selection_ratio(vision, llm, **size | {"pool": pool})
+        print(f"a selection / encoding alone, {pool**2} tokens a frame: {ratio:.2f}")
+    for checkpointing in (True, False):
+        memory = lora_memory(llm, lora=Lora(), vision_width=1024, batch=8, checkpointing=checkpointing, **size)
+        print(
+            f"stage 2, 8 examples, {'with' if checkpointing else 'without'} gradient checkpointing, GB:"
+            f" frozen weights {memory.frozen / 1e9:.1f},"
+            f" trained weights, gradients, AdamW {(memory.trained + memory.gradients + memory.optimizer) / 1e9:.1f},"
+            f" activations {memory.activations / 1e9:.1f}, together {memory.total / 1e9:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
