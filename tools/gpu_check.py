@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench_extract import made_clip, made_model, warm_up
 from framesift.answering.asker import Asker
-from framesift.answering.evaluate import PromptSettings, evaluate, wanted_frames
+from framesift.answering.evaluate import PromptSettings, evaluate, frame_requests
 from framesift.answering.protocols import Presentation
 from framesift.checkpoints import gpu_lease as gpus
 from framesift.checkpoints.component import device_name, pick_device
@@ -398,7 +398,7 @@ def answers_on(world: CheckWorld, device: str) -> dict[str, str]:
         chosen[question.question_id] = Selected(
             video_id=question.video_id, frames=frames, times=times, candidates=len(video.frames)
         )
-    wanted, excluded = wanted_frames(world.questions, chosen, videos, Presentation.of({"protocol": "fair"}))
+    wanted, excluded = frame_requests(world.questions, chosen, videos, Presentation.of({"protocol": "fair"}))
     answerer = build("answerers", {"kind": "llava_onevision_hf", "model": str(DEMO / "vlm"), "dtype": "float32"})
     with tempfile.TemporaryDirectory() as cache:
         asker = Asker(answerer, Path(cache), "gpu_check", device)

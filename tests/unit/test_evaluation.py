@@ -21,7 +21,7 @@ from framesift.answering.answer_file import Answer, read_answers
 from framesift.answering.answerers import Given, LocalAnswerer, Reply
 from framesift.answering.answerers.llava_onevision_hf import LlavaOnevisionHf
 from framesift.answering.asker import Asker, LmmsRequest
-from framesift.answering.evaluate import chunk_of, wanted_frames
+from framesift.answering.evaluate import chunk_of, frame_requests
 from framesift.answering.lmms.task import Frames, frames_only
 from framesift.answering.protocols import Presentation
 from framesift.core.code_digest import SCRIPTS
@@ -334,7 +334,7 @@ VIDEO = Video("v", "v.mp4", n_frames=11, frames=[0, 10], stamps=[0, 100], times=
 )
 def test_a_selection_that_does_not_belong_is_refused(selection, message):
     with pytest.raises(InputError, match=message):
-        wanted_frames([QUESTION], selection, {"v": VIDEO}, Presentation())
+        frame_requests([QUESTION], selection, {"v": VIDEO}, Presentation())
 
 
 def test_a_column_that_the_task_reads_is_asked_for_before_the_model_is(world, job, tmp_path, monkeypatch):
@@ -398,7 +398,7 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
 
     def ask():
         put = LmmsRequest(request, {"task": {"test": [{"framesift_id": "q"}]}}, chat=False)
-        return asker.ask([put], {"q": wanted})["q"].text
+        return asker.ask([put], {"q": wanted})["q"].response
 
     if skips:
         with pytest.raises(RuntimeError, match="not the selected frames"):
@@ -445,8 +445,8 @@ def test_several_questions_at_a_time(world, tmp_path, fails):
         put.append(LmmsRequest(Request("?", {}, frames_only, k, "task", "test"), documents, chat=False))
     asker = Asker(Crowd(model=str(world.folder / "model"), fails=fails), tmp_path, "job", "cpu")
     if not fails:
-        responses = asker.ask(put, wanted)
-        assert {name: response.text for name, response in responses.items()} == {name: name for name in wanted}
+        answers = asker.ask(put, wanted)
+        assert {name: answer.response for name, answer in answers.items()} == {name: name for name in wanted}
         return
     with pytest.raises(RuntimeError, match="no more"):
         asker.ask(put, wanted)
@@ -474,9 +474,9 @@ def test_a_gpu_that_is_too_small_is_one_clear_error(world, network, job, monkeyp
     from transformers.generation.utils import GenerationMixin
 
     monkeypatch.setattr(GenerationMixin, "generate", exhausted)
-    with pytest.raises(InputError, match=r"question 1-1: the GPU's memory does not suffice for 4 frames") as failure:
+    with pytest.raises(InputError, match=r"question 1-1: the GPU does not have enough memory for 4 frames") as failure:
         job()
-    assert "hint: a larger GPU" in str(failure.value)
+    assert "hint: use a larger GPU" in str(failure.value)
     assert calls == [None, None, "offloaded"]
     assert "keeping keys and values" in caplog.text
 
@@ -580,5 +580,5 @@ def test_frames_are_a_video_before_they_are_decoded():
 
 def test_a_file_of_something_else_is_no_file_of_answers(tmp_path):
     Path(tmp_path / "x.json").write_text('{"questions": [1]}')
-    with pytest.raises(InputError, match="no file of answers"):
+    with pytest.raises(InputError, match="not a file of answers"):
         read_answers(tmp_path / "x.json")

@@ -16,7 +16,7 @@ from typing import Any
 from framesift.answering.answer_file import Answer, write_answers
 from framesift.answering.answerers import LocalAnswerer
 from framesift.answering.asker import Asker
-from framesift.answering.evaluate import PromptSettings, evaluate, read_chunk, wanted_frames
+from framesift.answering.evaluate import PromptSettings, evaluate, frame_requests, read_chunk
 from framesift.answering.protocols import Presentation
 from framesift.checkpoints.component import pick_device
 from framesift.core.code_digest import code_digest
@@ -66,11 +66,11 @@ def main() -> None:
     asker = Asker(answerer, Path(args.cache), writer, device, decoders)
 
     def ask(selection: str, spec: dict[str, Any]) -> dict[str, Answer]:
-        wanted, excluded = wanted_frames(questions, read_selection(selection), videos, Presentation.of(spec))
+        requests, excluded = frame_requests(questions, read_selection(selection), videos, Presentation.of(spec))
         for question_id, error in excluded.items():
             log.warning("question %s is excluded: %s", question_id, error)
-        asking = PromptSettings(spec.get("prompt"), spec.get("subtitles", "none"), args.subtitles)
-        return evaluate(dataset, asking, records, questions, asker, wanted, excluded)
+        settings = PromptSettings(spec.get("prompt"), spec.get("subtitles", "none"), args.subtitles)
+        return evaluate(dataset, settings, records, questions, asker, requests, excluded)
 
     answers = ask(args.selection, args.spec)
     made_by = {

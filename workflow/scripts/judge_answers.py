@@ -12,12 +12,11 @@ from framesift.answering.answer_file import Answer, union_of_chunks
 from framesift.core.code_digest import code_digest
 from framesift.core.spec import spec_id
 from framesift.data.benchmarks import Dataset, reader_of
-from framesift.data.questions import Question, read_questions
+from framesift.data.questions import Question, read_labels
 from framesift.judging.by_llm import Judge, OpenAnswer, judge
 from framesift.judging.by_task import judge_samples
 from framesift.judging.verdict_file import JudgedCell, write_judged
 from framesift.program.cli import log, parser, run
-from framesift.storage.files import read_json
 from framesift.storage.journal import Journal
 
 
@@ -36,7 +35,7 @@ def main() -> None:
     args = options.parse_args()
 
     dataset = reader_of(args.spec["dataset"])
-    records, questions = read_json(args.labels), read_questions(args.labels)
+    records, questions = read_labels(args.labels)
     by_task = args.spec["unparsed"] == "lmms_eval"
     answers = {
         name: {key: answer for key, answer in union_of_chunks(files).items() if answer.error is None}

@@ -1,4 +1,4 @@
-"""Answers: what the answerer said to every question of a dataset, and what it was really shown."""
+"""The record of an answer, and the file that holds those of a chunk: what the model replied, and what it was given."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from framesift.core.errors import InputError
 from framesift.storage.checksums import read_checked, write_checked
 
+#: Fields of an answer that a record of the journal has under another name.
+_IN_JOURNAL = {"frames_given": "frames", "times_given": "times"}
+
 
 class Answer(BaseModel):
     """The answer to one question.
@@ -19,25 +22,34 @@ class Answer(BaseModel):
     ----------
     video_id : str
     error : str or None
-        Why the question was not asked; it is then excluded, and counted as such.
+        Why the question was not asked. It is then excluded, and counted as such.
     response : str
         What the model wrote.
     frames_given : list of int
-        Indices of the frames that the network got, in order, recorded at its call.
+        Indices of the frames that the network received, in order, recorded when it was called.
     times_given : list of float
-        The seconds that go with them.
+        Seconds of these frames.
     pixels : str
-        Digest of all pixels that the network got; empty where nothing is known of them.
+        Digest of all pixels that the network received; empty if unknown.
     key : str
-        What identifies the answer: two of one key are one, given twice.
+        Identifies the answer: two questions with the same key share one answer.
     usage : dict
-        What is counted for its costs, such as tokens.
+        Counts that decide what it costs, such as tokens.
     cost : dict
-        What was measured of a network that ran here (`framesift.answering.answerers._long_video.Meter`).
+        Measurements of a network that ran here (`framesift.answering.answerers._long_video.Meter`).
     seconds : float
-        Time the model took when this answer was made, decoding of the video left out.
+        Time the model took when this answer was made, without decoding the video.
     device : str
-        What it ran on: ``cpu``, the name of a GPU, or ``server``.
+        Where it ran: ``cpu``, the name of a GPU, or ``server``.
+
+    Examples
+    --------
+    >>> answer = Answer(video_id="v1", response="B", frames_given=[0, 30], times_given=[0.0, 1.0], key="k1")
+    >>> record = answer.journal_record("q1", video="sha256 of the video")
+    >>> record["frames"], record["response"]
+    ([0, 30], 'B')
+    >>> Answer.from_journal(record | {"key": "k1"}, "v1") == answer
+    True
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +66,29 @@ class Answer(BaseModel):
     seconds: float = 0.0
     device: str = ""
 
+    def journal_record(self, question_id: str, video: str) -> dict[str, Any]:
+        """The answer as the journal stores it under `key`, for any video file with the same content.
+
+        Parameters
+        ----------
+        question_id : str
+            For readers of the journal; another question may find the same record.
+        video : str
+            SHA-256 of the video.
+        """
+        fields = self.model_dump(exclude={"video_id", "error", "key"})
+        return {
+            "question_id": question_id,
+            "video": video,
+            **{_IN_JOURNAL.get(name, name): value for name, value in fields.items()},
+        }
+
+    @classmethod
+    def from_journal(cls, record: Mapping[str, Any], video_id: str) -> Answer:
+        """The answer in a record of the journal."""
+        names = cls.model_fields.keys() - {"video_id", "error"}
+        return cls(video_id=video_id, **{name: record[_IN_JOURNAL.get(name, name)] for name in names})
+
 
 def write_answers(path: str | Path, answers: Mapping[str, Answer], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
@@ -67,7 +102,7 @@ def read_answers(path: str | Path) -> dict[str, Answer]:
     try:
         return {question_id: Answer(**answer) for question_id, answer in content["questions"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"is no file of answers ({type(error).__name__})", file=path) from None
+        raise InputError(f"is not a file of answers ({type(error).__name__})", file=path) from None
 
 
 def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:
@@ -76,7 +111,7 @@ def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:
     Raises
     ------
     InputError
-        For a question that is in two chunks.
+        If a question is in two chunks.
     """
     answers: dict[str, Answer] = {}
     for path in paths:

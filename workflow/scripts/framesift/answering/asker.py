@@ -1,7 +1,7 @@
-"""Asking a video LLM: decode the frames, ask, check what the model was given, write the answer down.
+"""Asking a video LLM: decode the frames, ask, check what the model was given, and store the answer.
 
-lmms-eval sees one model, `Asker.as_lmms`. It answers a request from the journal where it can, and passes it to the
-real model where it cannot; the checkpoint is loaded by the first such request.
+lmms-eval sees one model, `Asker.as_lmms`. It answers a request from the journal if it can, and else passes it to the
+real model. The first such request loads the checkpoint.
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswerer, LocalAnswerer
+from framesift.answering.answer_file import Answer
+from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswerer, LocalAnswerer, Reply
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import device_name
 from framesift.core.code_digest import code_digest
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json, spec_id
+from framesift.program.in_parallel import in_parallel
 from framesift.storage.journal import Journal
 from framesift.video.prefetch import FrameRequest, decoded_ahead
 
@@ -36,31 +37,27 @@ if TYPE_CHECKING:
 log = logging.getLogger("framesift")
 
 
-@dataclass(frozen=True)
-class Response:
-    """What came back for one question; `error` where its frames could not be decoded, and nothing was asked.
-
-    `key` identifies the answer: it is the same for two questions that were asked the same with the same frames.
-    """
-
-    text: str = ""
-    frames: tuple[int, ...] = ()
-    times: tuple[float, ...] = ()
-    pixels: str = ""
-    key: str = ""
-    usage: dict[str, int] = field(default_factory=dict)
-    cost: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
-    device: str = ""
-    error: str | None = None
-
-
 @dataclass
 class Timing:
-    """Where the time of a job went, in seconds."""
+    """Where the time of a job went, in seconds.
+
+    Attributes
+    ----------
+    asked : int
+        Questions that the model answered; those found in the journal do not count.
+    total : float
+        From the first question to the last answer, without loading the model.
+    loading, waiting, model : float
+        Loading the model, waiting for decoded frames, and inside the model.
+
+    Examples
+    --------
+    >>> print(Timing(asked=10, total=5.0, waiting=0.5, model=4.0))
+    10 questions in 5.0 s: 80% in the model, 10.0% waiting for frames, 50 ms a question for everything else
+    """
 
     asked: int = 0
-    total: float = 0.0  # of asking; loading the model left out
+    total: float = 0.0
     loading: float = 0.0
     waiting: float = 0.0
     model: float = 0.0
@@ -77,7 +74,7 @@ class Timing:
 
 
 def identity_of(answerer: Answerer) -> dict[str, Any]:
-    """What all answers of an answerer depend on."""
+    """Everything that all answers of an answerer depend on."""
     return {
         "answerer": answerer.spec(),
         "weights": answerer.weights(),
@@ -87,17 +84,16 @@ def identity_of(answerer: Answerer) -> dict[str, Any]:
 
 
 def journal_folder(cache: Path, answerer: Answerer) -> Path:
-    """Where the answers of an answerer are kept."""
+    """The folder of an answerer's journal."""
     return cache / f"{answerer.kind}-{spec_id(identity_of(answerer))}"
 
 
 class Asker:
     """An answerer with its journal.
 
-    An answer in the journal is addressed by everything it depends on: answerer, weights, the code that asks, the
-    versions of the libraries (these name the folder), the prompt really sent, the generation settings, the video and
-    the frames (these are the record's key). Killed, retried, cut into other chunks, or asked for the very same frames
-    by another selector, a job finds every finished answer again.
+    The journal addresses an answer by everything it depends on: `identity_of` the answerer names the folder; the
+    prompt as it is sent, the generation settings, the video and the frames make the key of the record. A killed or
+    retried job, another split into chunks, or another selection with the same frames finds every finished answer again.
 
     Parameters
     ----------
@@ -114,7 +110,7 @@ class Asker:
     Attributes
     ----------
     timing : Timing
-        Of the questions really asked.
+        Of the questions that the model answered.
     """
 
     def __init__(self, answerer: Answerer, cache: Path, writer: str, device: str, decoders: int = 1) -> None:
@@ -135,27 +131,27 @@ class Asker:
         log.info("%s loaded on %s in %.1f s", self.answerer.kind, self.device, self.timing.loading)
         return model
 
-    def as_lmms(self, wanted: Mapping[str, FrameRequest], responses: dict[str, Response]) -> Any:
+    def as_lmms(self, frames: Mapping[str, FrameRequest], answers: dict[str, Answer]) -> Any:
         """The model to give to lmms-eval.
 
         Parameters
         ----------
-        wanted : dict
-            What each question is to be shown, by its id.
-        responses : dict
-            Gets the `Response` of each question.
+        frames : dict
+            The frames of each question, by its id.
+        answers : dict
+            Receives the answer to each question, by its id.
         """
         from lmms_eval.api.model import lmms
 
         asker = self
 
-        class Asking(lmms):
+        class AskerAsLmms(lmms):
             is_simple = not asker.answerer.chat
 
             def generate_until(self, requests: list[Any]) -> list[str]:
-                put = [LmmsRequest(request, self.task_dict, asker.answerer.chat) for request in requests]
-                responses.update(asker.ask(put, wanted))
-                return [responses[one.frames.question_id].text for one in put]
+                ours = [LmmsRequest(request, self.task_dict, asker.answerer.chat) for request in requests]
+                answers.update(asker.ask(ours, frames))
+                return [answers[request.frames.question_id].response for request in ours]
 
             def loglikelihood(self, requests: list[Any]) -> Any:
                 raise NotImplementedError("answers are generated, never ranked")
@@ -166,121 +162,97 @@ class Asker:
             def generate_until_multi_round(self, requests: list[Any]) -> Any:
                 raise NotImplementedError("every question is asked once")
 
-        return Asking()
+        return AskerAsLmms()
 
-    def ask(self, questions: Sequence[LmmsRequest], wanted: Mapping[str, FrameRequest]) -> dict[str, Response]:
+    def ask(self, requests: Sequence[LmmsRequest], frames: Mapping[str, FrameRequest]) -> dict[str, Answer]:
         """Answer questions, each from the journal or by the model.
+
+        Parameters
+        ----------
+        requests : sequence of LmmsRequest
+        frames : dict
+            The frames of each question, by its id.
 
         Returns
         -------
         dict
-            By question id. A response has an error where its frames cannot be decoded.
+            By question id. An answer has an error if its frames cannot be decoded.
         """
-        responses: dict[str, Response] = {}
+        answers: dict[str, Answer] = {}
         start, asked, loading = time.monotonic(), self.timing.asked, self.timing.loading
-        with closing(decoded_ahead(self._unknown(questions, wanted, responses), self.decoders)) as decoded:
-            if self.answerer.concurrency == 1:
-                for question, pictures, waited in decoded:
-                    self._finish(question, pictures, waited, responses)
-            else:
-                with ThreadPoolExecutor(self.answerer.concurrency) as threads:
-                    list(threads.map(lambda _: self._take(decoded, responses), range(self.answerer.concurrency)))
+        with closing(decoded_ahead(self._not_in_journal(requests, frames, answers), self.decoders)) as decoded:
+            in_parallel(lambda item: self._answer(*item, answers), decoded, self.answerer.concurrency)
         if self.timing.asked > asked:
             self.timing.total += time.monotonic() - start - (self.timing.loading - loading)
-        return responses
+        return answers
 
-    def _take(self, decoded: Generator[Any], responses: dict[str, Response]) -> None:
-        """What one of several threads does: the next question, until there is none."""
-        while True:
-            with self._lock:
-                item = next(decoded, None)
-            if item is None:
-                return
-            try:
-                question, pictures, waited = item
-                self._finish(question, pictures, waited, responses)
-            except BaseException:
-                with self._lock:
-                    decoded.close()  # the other threads finish what they have
-                raise
-
-    def _unknown(
-        self, questions: Sequence[LmmsRequest], wanted: Mapping[str, FrameRequest], responses: dict[str, Response]
-    ) -> Iterator[tuple[tuple[LmmsRequest, str, FrameRequest], FrameRequest]]:
-        """The questions that the journal does not know; the others are answered."""
-        for put in questions:
-            question_id = put.frames.question_id
-            shown = wanted[question_id]
-            key = _key(put, shown)
-            if record := self.journal.get(key):
-                responses[question_id] = _response(record)
+    def _not_in_journal(
+        self, requests: Sequence[LmmsRequest], frames: Mapping[str, FrameRequest], answers: dict[str, Answer]
+    ) -> Iterator[tuple[_Question, FrameRequest]]:
+        """The questions that the journal does not know; it answers the others."""
+        for request in requests:
+            question_id = request.frames.question_id
+            question = _Question(request, frames[question_id])
+            if record := self.journal.get(question.key):
+                answers[question_id] = Answer.from_journal(record, question.frames.video_id)
             else:
-                yield (put, key, shown), shown
+                yield question, question.frames
 
-    def _finish(
+    def _answer(
         self,
-        question: tuple[LmmsRequest, str, FrameRequest],
+        question: _Question,
         pictures: list[np.ndarray] | VideoError,
         waited: float,
-        responses: dict[str, Response],
+        answers: dict[str, Answer],
     ) -> None:
-        """Put one question to the model and keep the answer; unless another job has answered it meanwhile."""
-        put, key, wanted = question
-        question_id = put.frames.question_id
+        """Ask the model one question and store the answer, unless another job has answered it meanwhile."""
+        request, frames = question.request, question.frames
+        question_id = request.frames.question_id
         if isinstance(pictures, VideoError):
-            responses[question_id] = Response(error=f"video: {pictures}")
+            answers[question_id] = Answer(video_id=frames.video_id, error=f"video: {pictures}")
             return
-        record = self.journal.get(key)
-        if record is None:
-            put.show(pictures, wanted, self.answerer)
-            with self._lock:
-                model = self.loaded
-            start = time.monotonic()
-            record = self._generate(model, put, wanted)
-            seconds = time.monotonic() - start
-            record |= {"seconds": round(seconds, 3), "device": self.runs_on}
-            self.journal.add(key, record)
-            put.forget()
-            with self._lock:
-                self.timing.asked += 1
-                self.timing.model += seconds / self.answerer.concurrency
-                self.timing.waiting += waited / self.answerer.concurrency
-            log.info("%s: %r (%d frames)", question_id, record["response"], len(record["frames"]))
-        responses[question_id] = _response({"key": key, **record})
-
-    @staticmethod
-    def _generate(model: LoadedAnswerer, put: LmmsRequest, wanted: FrameRequest) -> dict[str, Any]:
-        """Ask the real model; the record for the journal."""
-        question_id = put.frames.question_id
-        try:
-            reply = model.answer(put.asked())
-        except Exception as error:
-            if _out_of_memory(error):
-                raise InputError(
-                    f"the GPU's memory does not suffice for {len(wanted.frames)} frames, whatever was tried",
-                    field=f"question {question_id}",
-                    hint="a larger GPU, a smaller budget, fewer pixels a frame or 16 bits; answers so far are kept",
-                ) from error
-            raise
-        given = reply.given
-        if given.frames != wanted.frames or given.times != wanted.times:
-            raise RuntimeError(
-                f"question {question_id}: the model was given {given.frames}, not the selected frames {wanted.frames}"
-            )
-        return {
-            "question_id": question_id,
-            "video": wanted.digest,
-            "frames": given.frames,
-            "times": given.times,
-            "pixels": given.pixels,
-            "response": reply.text,
-            "usage": reply.usage,
-            "cost": reply.cost,
-        }
+        if record := self.journal.get(question.key):
+            answers[question_id] = Answer.from_journal(record, frames.video_id)
+            return
+        request.fill(pictures, frames, self.answerer)
+        with self._lock:
+            model = self.loaded
+        start = time.monotonic()
+        reply = _checked_reply(model, request, frames)
+        seconds = time.monotonic() - start
+        answer = Answer(
+            video_id=frames.video_id,
+            response=reply.text,
+            frames_given=reply.given.frames,
+            times_given=reply.given.times,
+            pixels=reply.given.pixels,
+            key=question.key,
+            usage=reply.usage,
+            cost=reply.cost,
+            seconds=round(seconds, 3),
+            device=self.runs_on,
+        )
+        self.journal.add(question.key, answer.journal_record(question_id, frames.digest))
+        answers[question_id] = answer
+        request.drop_pictures()
+        with self._lock:
+            self.timing.asked += 1
+            self.timing.model += seconds / self.answerer.concurrency
+            self.timing.waiting += waited / self.answerer.concurrency
+        log.info("%s: %r (%d frames)", question_id, answer.response, len(answer.frames_given))
 
 
 class LmmsRequest:
-    """A request of lmms-eval, in either form it has: for chat models and for simple ones."""
+    """A request of lmms-eval, in the form for chat models or the one for simple models.
+
+    Parameters
+    ----------
+    request : lmms_eval.api.instance.Instance
+    documents : dict
+        The documents of all tasks, by task and split.
+    chat : bool
+        Whether the request is for a chat model.
+    """
 
     def __init__(self, request: Any, documents: Mapping[str, Any], chat: bool) -> None:
         self.documents = documents
@@ -299,7 +271,7 @@ class LmmsRequest:
 
     @property
     def prompt(self) -> Any:
-        """All that is sent beside the frames, as plain values: `<video>` marks their place."""
+        """Everything that is sent beside the frames, as plain values; `<video>` marks their place."""
         if not self._chat:
             return self.text  # a chat model is sent its messages, not this text
         return [
@@ -307,34 +279,88 @@ class LmmsRequest:
             for message in self._media
         ]
 
-    def show(self, pictures: Sequence[np.ndarray], wanted: FrameRequest, answerer: Answerer) -> None:
-        """Fill the request's frames with decoded pictures, as the answerer wants them."""
+    def fill(self, pictures: Sequence[np.ndarray], frames: FrameRequest, answerer: Answerer) -> None:
+        """Put decoded pictures into the request, in the form that the answerer expects."""
         from PIL import Image
 
-        frames = self.frames
-        frames[:] = [answerer.picture(Image.fromarray(picture)) for picture in pictures]
-        frames.frames, frames.times = list(wanted.frames), list(wanted.times)
-        frames.fps, frames.n_frames = wanted.fps, wanted.n_frames
+        self.frames[:] = [answerer.picture(Image.fromarray(picture)) for picture in pictures]
+        self.frames.frames, self.frames.times = list(frames.frames), list(frames.times)
+        self.frames.fps, self.frames.n_frames = frames.fps, frames.n_frames
 
-    def forget(self) -> None:
-        """Let go of the pictures: lmms-eval keeps every request until the end."""
+    def drop_pictures(self) -> None:
+        """Free the pictures: lmms-eval keeps every request until the end."""
         self.frames.clear()
 
-    def asked(self) -> AnswerRequest:
-        """What the model gets. What was made of the document once is handed over, so it gets these very frames."""
+    def for_answerer(self) -> AnswerRequest:
+        """The request as the answerer receives it.
+
+        lmms-eval's model classes call a function that makes the media of a document. Here it returns the media made
+        once, so the model receives these very frames.
+        """
         request = copy.copy(self._request)
         generation = copy.deepcopy(self.generation)
-        middle = (self._made, generation) if self._chat else (generation, self._made)
+        middle = (self._made_media, generation) if self._chat else (generation, self._made_media)
         request.arguments = (self.text, *middle, *self._request.args[3:])
         messages = self._media if self._chat else None
         return AnswerRequest(self.frames, self.text, messages, generation, request, self.documents)
 
-    def _made(self, document: Any) -> Any:
+    def _made_media(self, document: Any) -> Any:
         return self._media
 
 
+@dataclass(frozen=True)
+class _Question:
+    """A request with the frames it asks about."""
+
+    request: LmmsRequest
+    frames: FrameRequest
+
+    @cached_property
+    def key(self) -> str:
+        """Identifies the answer, together with `identity_of` the answerer."""
+        request, frames = self.request, self.frames
+        blank = ["blank"] if frames.blank else []
+        identity = [request.prompt, request.generation, frames.digest, frames.frames, *blank]
+        return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+
+
+def _checked_reply(model: LoadedAnswerer, request: LmmsRequest, frames: FrameRequest) -> Reply:
+    """The model's reply, if the model received exactly the frames that were requested."""
+    question_id = request.frames.question_id
+    try:
+        reply = model.answer(request.for_answerer())
+    except Exception as error:
+        if _out_of_memory(error):
+            raise InputError(
+                f"the GPU does not have enough memory for {len(frames.frames)} frames; every fallback was tried",
+                field=f"question {question_id}",
+                hint="use a larger GPU, a smaller budget, fewer pixels a frame or 16 bits; finished answers are kept",
+            ) from error
+        raise
+    given = reply.given
+    if given.frames != frames.frames or given.times != frames.times:
+        raise RuntimeError(
+            f"question {question_id}: the model was given {given.frames}, not the selected frames {frames.frames}"
+        )
+    return reply
+
+
 def version(library: str) -> str:
-    """The version of a library; with its commit where it was installed from one."""
+    """The version of an installed library, with its commit if it was installed from one.
+
+    Raises
+    ------
+    InputError
+        If the library is not installed.
+
+    Examples
+    --------
+    >>> version("no-such-library")
+    Traceback (most recent call last):
+    ...
+    framesift.core.errors.InputError: no-such-library is not installed in this environment
+      hint: --use-conda, or see envs/ for what it needs
+    """
     try:
         found = distribution(library)
     except PackageNotFoundError:
@@ -360,25 +386,6 @@ def _frames_in(value: Any) -> Iterator[Frames]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _frames_in(item)
-
-
-def _key(put: LmmsRequest, wanted: FrameRequest) -> str:
-    identity = [put.prompt, put.generation, wanted.digest, wanted.frames, *(["blank"] if wanted.blank else [])]
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
-
-
-def _response(record: Mapping[str, Any]) -> Response:
-    return Response(
-        text=record["response"],
-        frames=tuple(record["frames"]),
-        times=tuple(record["times"]),
-        pixels=record["pixels"],
-        key=record["key"],
-        usage=record["usage"],
-        cost=record["cost"],
-        seconds=record["seconds"],
-        device=record["device"],
-    )
 
 
 def _out_of_memory(error: BaseException | None) -> bool:

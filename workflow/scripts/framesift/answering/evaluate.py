@@ -1,4 +1,4 @@
-"""Evaluation: every question of a chunk is put to an answerer, with its frames, through lmms-eval's own task."""
+"""Evaluation: ask an answerer every question of a chunk, with its frames, through lmms-eval's own task."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from framesift.answering.answer_file import Answer
-from framesift.answering.asker import Asker, Response
+from framesift.answering.asker import Asker
 from framesift.answering.lmms.startup import lmms_eval_environment
 from framesift.answering.lmms.task import ID_COLUMN
 from framesift.answering.lmms.tasks import SUBTITLE_COLUMN, render_task
 from framesift.answering.protocols import Presentation
 from framesift.core.errors import InputError, VideoError
 from framesift.data.benchmarks import Dataset, LmmsTask
-from framesift.data.questions import Question, read_questions
+from framesift.data.questions import Question, read_labels
 from framesift.data.subtitles import block_of, offset_of
 from framesift.selection.select_frames import Selected
-from framesift.storage.files import read_json
 from framesift.video.index import VideoIndex, index_video
 from framesift.video.prefetch import FrameRequest
 from framesift.video.table import Video
@@ -35,16 +34,16 @@ SEEDS = {"random_seed": 0, "numpy_random_seed": 1234, "torch_random_seed": 1234,
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """How questions are put.
+    """How questions are asked.
 
     Attributes
     ----------
     prompt : dict or None
-        Settings of the task's text (``pre_prompt``, ``post_prompt``, ...); None for the dataset's usual ones.
+        Settings of the task's text (``pre_prompt``, ``post_prompt``, ...); None for the dataset's defaults.
     subtitles : str
-        ``none``, ``all``, or ``frames``: the lines that are shown with the chosen frames.
+        ``none``, ``all``, or ``frames``: the lines spoken at the selected frames.
     folder : path or None
-        Where the subtitle files are.
+        Folder of the subtitle files.
     """
 
     prompt: Mapping[str, str] | None = None
@@ -54,34 +53,47 @@ class PromptSettings:
     def document(
         self, dataset: Dataset, record: Mapping[str, Any], question: Question, times: Sequence[float]
     ) -> dict[str, Any]:
-        """What the task gets: the fields it knows, the question's id, and the subtitles."""
+        """The document of a question for the task: the task's own fields, the question's id, and the subtitles."""
         document = {**dataset.document(record, question), ID_COLUMN: question.question_id}
         if self.subtitles != "none" and self.folder and question.subtitles:
-            shown = times if self.subtitles == "frames" else None
+            limited_to = times if self.subtitles == "frames" else None
             document[SUBTITLE_COLUMN] = block_of(
-                self.folder / question.subtitles, shown, offset=offset_of(record), seconds=question.seconds
+                self.folder / question.subtitles, limited_to, offset=offset_of(record), seconds=question.seconds
             )
         return document
 
 
 def chunk_of(items: Sequence[Item], chunk: int, chunks: int) -> Sequence[Item]:
-    """Part `chunk` (from 1) of `chunks` parts: consecutive items, sizes differ by one at most, each item in one part.
+    """Part `chunk` (from 1) of `chunks`: consecutive items, sizes that differ by at most one, each item in one part.
 
-    Questions of a video stand together in label files, so most videos are read by one job.
+    Questions of a video are next to each other in label files, so one job reads most videos.
+
+    Raises
+    ------
+    InputError
+        If there is no such chunk.
+
+    Examples
+    --------
+    >>> [chunk_of("abcde", chunk, 2) for chunk in (1, 2)]
+    ['ab', 'cde']
     """
     if not 1 <= chunk <= chunks:
         raise InputError("there is no such chunk", field="--chunk", value=chunk, expected=f"1 to {chunks}")
     return items[len(items) * (chunk - 1) // chunks : len(items) * chunk // chunks]
 
 
-def wanted_frames(
-    questions: Sequence[Question], selection: Mapping[str, Selected], videos: Mapping[str, Video], showing: Presentation
+def frame_requests(
+    questions: Sequence[Question],
+    selection: Mapping[str, Selected],
+    videos: Mapping[str, Video],
+    presentation: Presentation,
 ) -> tuple[dict[str, FrameRequest], dict[str, str]]:
-    """What each question is to be shown.
+    """The frames to decode for each question.
 
     Returns
     -------
-    wanted : dict
+    requests : dict
         `FrameRequest` by question id.
     excluded : dict
         For the other questions, the reason, by question id.
@@ -89,10 +101,10 @@ def wanted_frames(
     Raises
     ------
     InputError
-        Where selection, labels and video table do not belong together.
+        If selection, labels and video table do not belong together.
     """
     index_of = cache(index_video)
-    wanted, excluded = {}, {}
+    requests, excluded = {}, {}
     for question in questions:
         place = f"question {question.question_id}"
         choice = selection.get(question.question_id)
@@ -110,27 +122,30 @@ def wanted_frames(
             continue
         if not choice.frames or any(frame > later for frame, later in pairwise(choice.frames)):
             raise InputError("has no frames in time order", field=place, value=choice.frames)
-        frames = showing.frames(choice.frames, video.n_frames, video.fps, question.question_id)
+        frames = presentation.frames(choice.frames, video.n_frames, video.fps, question.question_id)
         try:
-            stamps, times = _where(frames, video, index_of)
+            stamps, times = _stamps_and_times(frames, video, index_of)
         except VideoError as error:
             raise InputError(f"selection and video table disagree ({error})", field=place) from None
-        wanted[question.question_id] = FrameRequest(
+        requests[question.question_id] = FrameRequest(
             path=video.path,
             digest=video.digest,
             fps=video.fps,
             n_frames=video.n_frames,
             frames=frames,
-            times=showing.times(times),
+            times=presentation.times(times),
             stamps=stamps,
             keyframes=video.keyframes,
-            blank=showing.control == "blank",
+            blank=presentation.control == "blank",
+            video_id=video.video_id,
         )
-    return wanted, excluded
+    return requests, excluded
 
 
-def _where(frames: Sequence[int], video: Video, index_of: Callable[[str], VideoIndex]) -> tuple[list[int], list[float]]:
-    """Time stamps and seconds of frames; the file itself is asked only for frames that are no candidates."""
+def _stamps_and_times(
+    frames: Sequence[int], video: Video, index_of: Callable[[str], VideoIndex]
+) -> tuple[list[int], list[float]]:
+    """Time stamps and seconds of frames. The file itself is read only for frames that are not candidates."""
     known = dict(zip(video.frames, zip(video.stamps, video.times, strict=True), strict=True))
     if unknown := set(frames) - known.keys():
         if not 0 <= min(unknown) <= max(unknown) < video.n_frames:
@@ -142,11 +157,11 @@ def _where(frames: Sequence[int], video: Video, index_of: Callable[[str], VideoI
 
 def evaluate(
     dataset: Dataset,
-    asking: PromptSettings,
+    settings: PromptSettings,
     records: Sequence[Mapping[str, Any]],
     questions: Sequence[Question],
     asker: Asker,
-    wanted: Mapping[str, FrameRequest],
+    requests: Mapping[str, FrameRequest],
     excluded: Mapping[str, str],
 ) -> dict[str, Answer]:
     """Ask every question that is not excluded.
@@ -154,14 +169,14 @@ def evaluate(
     Parameters
     ----------
     dataset : Dataset
-        Says which task of lmms-eval the questions are.
-    asking : PromptSettings
+        Names the task of lmms-eval that the questions belong to.
+    settings : PromptSettings
     records : sequence of dict
         The original label record of each question.
     questions : sequence of Question
     asker : Asker
-    wanted, excluded : dict
-        From `wanted_frames`.
+    requests, excluded : dict
+        From `frame_requests`.
 
     Returns
     -------
@@ -169,40 +184,24 @@ def evaluate(
         By question id, in the order of `questions`.
     """
     documents = [
-        asking.document(dataset, record, question, wanted[question.question_id].times)
+        settings.document(dataset, record, question, requests[question.question_id].times)
         for record, question in zip(records, questions, strict=True)
         if question.question_id not in excluded
     ]
-    responses: dict[str, Response] = {}
+    answers = {
+        question.question_id: Answer(video_id=question.video_id, error=excluded[question.question_id])
+        for question in questions
+        if question.question_id in excluded
+    }
     if documents:
-        run_task(dataset.lmms_task, asking, documents, asker, asker.as_lmms(wanted, responses))
-    answers = {}
-    for question in questions:
-        question_id = question.question_id
-        error = excluded.get(question_id) or responses[question_id].error
-        if error is not None:
-            answers[question_id] = Answer(video_id=question.video_id, error=error)
-            continue
-        response = responses[question_id]
-        answers[question_id] = Answer(
-            video_id=question.video_id,
-            response=response.text,
-            frames_given=list(response.frames),
-            times_given=list(response.times),
-            pixels=response.pixels,
-            key=response.key,
-            usage=response.usage,
-            cost=response.cost,
-            seconds=response.seconds,
-            device=response.device,
-        )
-    return answers
+        run_task(dataset.lmms_task, settings, documents, asker, asker.as_lmms(requests, answers))
+    return {question.question_id: answers[question.question_id] for question in questions}
 
 
 def run_task(
-    task: LmmsTask, asking: PromptSettings, documents: Sequence[Mapping[str, Any]], asker: Asker, model: Any
+    task: LmmsTask, settings: PromptSettings, documents: Sequence[Mapping[str, Any]], asker: Asker, model: Any
 ) -> None:
-    """Put documents to a model through a derived task of lmms-eval."""
+    """Ask a model the questions of documents through a derived task of lmms-eval."""
     with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder):
         from lmms_eval.evaluator import simple_evaluate
         from lmms_eval.tasks import TaskManager
@@ -210,7 +209,7 @@ def run_task(
 
         logger.remove()
         logger.add(sys.stderr, level="WARNING", format="{time:HH:mm:ss} {name}: {message}")
-        name = render_task(task, documents, Path(folder), chat=asker.answerer.chat, prompt=asking.prompt)
+        name = render_task(task, documents, Path(folder), chat=asker.answerer.chat, prompt=settings.prompt)
         tokens = asker.answerer.max_new_tokens
         simple_evaluate(
             model=model,
@@ -225,7 +224,7 @@ def run_task(
         )
 
 
-def read_chunk(path: str | Path, chunk: int, chunks: int) -> tuple[list[dict[str, Any]], list[Question]]:
-    """Original records and normalised questions of one chunk of a label file of convert_labels.py."""
-    questions = read_questions(path)
-    return list(chunk_of(read_json(path), chunk, chunks)), list(chunk_of(questions, chunk, chunks))
+def read_chunk(path: str | Path, chunk: int, chunks: int) -> tuple[Sequence[dict[str, Any]], Sequence[Question]]:
+    """Original records and normalised questions of one chunk of a label file from convert_labels.py."""
+    records, questions = read_labels(path)
+    return chunk_of(records, chunk, chunks), chunk_of(questions, chunk, chunks)

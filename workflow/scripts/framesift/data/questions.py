@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
@@ -113,10 +113,15 @@ class Question(BaseModel):
 
 def read_questions(path: str | Path) -> list[Question]:
     """The questions of a label file that convert_labels.py made, in its order."""
-    questions = []
+    return read_labels(path)[1]
+
+
+def read_labels(path: str | Path) -> tuple[list[dict[str, Any]], list[Question]]:
+    """The records of a label file that convert_labels.py made, and their questions, in its order."""
     records = read_checked(path)
     if not isinstance(records, list):
         raise InputError("holds no records", file=path, expected="the output of convert_labels.py")
+    questions = []
     for number, record in enumerate(records, start=1):
         try:
             questions.append(Question.model_validate(record[NORMALISED]))
@@ -127,4 +132,4 @@ def read_questions(path: str | Path) -> list[Question]:
                 field=f"record {number}",
                 hint="give the output of convert_labels.py, not an original label file",
             ) from None
-    return questions
+    return records, questions

@@ -175,7 +175,7 @@ def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed
     question_ids = list(question_ids)
     answered = [question_id for question_id in question_ids if _known(cell, question_id)]
     outcomes = [cell.outcomes[question_id] for question_id in answered]
-    videos, correct = [outcome.video_id for outcome in outcomes], [bool(outcome.correct) for outcome in outcomes]
+    videos, correct = [outcome.answer.video_id for outcome in outcomes], [bool(outcome.correct) for outcome in outcomes]
     interval = clustered_accuracy_interval(videos, correct, seed)
     recalls = [outcome.recall for outcome in outcomes if outcome.recall is not None]
     return {
@@ -206,7 +206,7 @@ def _compare(cell: Cell, baseline: Cell | None, question_ids: Sequence[str], see
         for question_id, both in zip(question_ids, known, strict=True)
         if all(both)
     ]
-    videos = [ours.video_id for ours, _ in pairs]
+    videos = [ours.answer.video_id for ours, _ in pairs]
     if not pairs:
         return nothing | counts | {"videos": 0}
     changes = [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
@@ -238,7 +238,7 @@ def timing_rows(cells: Sequence[Cell], n_total: int, benchmarks: str | Path | No
 def _timing(cell: Cell, n_total: int, benchmarks: str | Path | None) -> Row:
     scoring = _each(job_seconds(cell.spec.features, benchmarks), n_total)
     selecting = _each(job_seconds([cell.spec.selection] if cell.spec.selection else [], benchmarks), n_total)
-    answering = [(outcome.seconds, is_gpu(outcome.device)) for outcome in cell.outcomes.values()]
+    answering = [(outcome.answer.seconds, is_gpu(outcome.answer.device)) for outcome in cell.outcomes.values()]
     return {
         **_identity(cell.spec),
         "n": len(cell.outcomes),
@@ -263,14 +263,14 @@ def _mean_costs(cell: Cell, *names: str) -> Row:
 
 
 def _costs(cell: Cell, name: str) -> list[float]:
-    return [outcome.cost[name] for outcome in cell.outcomes.values() if name in outcome.cost]
+    return [outcome.answer.cost[name] for outcome in cell.outcomes.values() if name in outcome.answer.cost]
 
 
 def _usage(cell: Cell) -> str | None:
     """What was counted for costs, summed over the answers of a cell: ``completion_tokens 20; prompt_tokens 4000``."""
     total: Counter[str] = Counter()
     for outcome in cell.outcomes.values():
-        total.update(outcome.usage)
+        total.update(outcome.answer.usage)
     return "; ".join(f"{name} {count}" for name, count in sorted(total.items())) or None
 
 
@@ -291,7 +291,10 @@ def _protocol(spec: TableSpec, cell: Cell) -> str:
 
 def _shared(cells: Sequence[Cell]) -> dict[tuple, int]:
     """How many answers of each cell are another cell's, too: asked once, with the same frames."""
-    keys = {cell.spec.identity: [outcome.key for outcome in cell.outcomes.values() if outcome.key] for cell in cells}
+    keys = {
+        cell.spec.identity: [outcome.answer.key for outcome in cell.outcomes.values() if outcome.answer.key]
+        for cell in cells
+    }
     users = Counter(key for of_cell in keys.values() for key in of_cell)
     return {identity: sum(users[key] > 1 for key in of_cell) for identity, of_cell in keys.items()}
 
@@ -308,7 +311,7 @@ def _counts(cell: Cell, n_total: int) -> Row:
 
 
 def _frames(cell: Cell) -> Row:
-    given = [len(outcome.frames) for outcome in cell.outcomes.values() if outcome.frames]
+    given = [len(outcome.answer.frames_given) for outcome in cell.outcomes.values() if outcome.answer.frames_given]
     return {
         "frames_mean": fmean(given) if given else None,
         "frames_min": min(given, default=None),

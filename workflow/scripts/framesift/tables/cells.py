@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -131,49 +131,26 @@ class Outcome:
 
     Attributes
     ----------
-    video_id : str
+    answer : Answer
+        What the model replied, and the frames it was really given.
     correct : bool or None
         None where nobody has judged an open answer.
-    task_correct : bool or None
-        The verdict of lmms-eval's task, where it has one.
     unparsed : bool
         An answer in which no option was found; never correct.
-    response : str
-        The answerer's own words.
-    frames : tuple of int
-        Indices of the frames it was really given; none where that is not known.
-    pixels : str
-        Digest of what it was given; empty where that is not known.
-    key : str
-        What identifies the answer.
-    replaced : bool
-        The protocols `fair` and `released` show other frames for this question.
     recall : float or None
         Evidence recall, for a question with evidence spans.
-    seconds : float
-        Time the answer took.
-    device : str
-        What it ran on.
-    usage : dict
-        What is counted for its costs.
-    cost : dict
-        What was measured of it.
+    task_correct : bool or None
+        The verdict of lmms-eval's task, where it has one.
+    replaced : bool
+        The protocols `fair` and `released` show other frames for this question.
     """
 
-    video_id: str
+    answer: Answer
     correct: bool | None
     unparsed: bool
-    response: str
-    frames: tuple[int, ...]
     recall: float | None
-    seconds: float
     task_correct: bool | None = None
-    pixels: str = ""
-    key: str = ""
     replaced: bool = False
-    device: str = ""
-    usage: Mapping[str, int] = field(default_factory=dict)
-    cost: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -253,23 +230,15 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
             )
         spans = evidence[question_id].spans if question_id in evidence else ()
         outcomes[question_id] = Outcome(
-            video_id=question.video_id,
+            answer=answer,
             correct=verdict.correct,
-            task_correct=verdict.task_correct,
             unparsed=verdict.parsed is None and bool(question.options),
-            response=answer.response,
-            frames=tuple(answer.frames_given),
-            pixels=answer.pixels,
-            key=answer.key,
+            # The times of what was given are known where they are those of the selection.
+            recall=evidence_recall(_seen(selected, answer, showing), spans, sources.evidence_tolerance),
+            task_correct=verdict.task_correct,
             replaced=bool(
                 selected and video and differ(selected.frames, video.n_frames, video.fps, spec.budget, spec.uniform)
             ),
-            # The times of what was given are known where they are those of the selection.
-            recall=evidence_recall(_seen(selected, answer, showing), spans, sources.evidence_tolerance),
-            seconds=answer.seconds,
-            device=answer.device,
-            usage=answer.usage,
-            cost=answer.cost,
         )
     return Cell(spec, selection, judged, outcomes)
 

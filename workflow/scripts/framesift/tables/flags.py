@@ -73,7 +73,7 @@ def too_alike(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
         if first.spec.answerer != second.spec.answerer or (first.spec.control and second.spec.control):
             continue
         pairs = [
-            (one, second.outcomes[question_id])
+            (one.answer, second.outcomes[question_id].answer)
             for question_id, one in first.outcomes.items()
             if question_id in second.outcomes and _saw_differently(first, one, second, second.outcomes[question_id])
         ]
@@ -89,10 +89,10 @@ def too_alike(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
 
 
 def _saw_differently(first: Cell, one: Outcome, second: Cell, other: Outcome) -> bool:
-    if not one.frames or not other.frames:
+    if not one.answer.frames_given or not other.answer.frames_given:
         return True
     return jaccard(_seen(first, one), _seen(second, other)) <= DIFFERENT
 
 
-def _seen(cell: Cell, outcome: Outcome) -> tuple[int, ...]:
-    return () if cell.spec.control == "blank" else outcome.frames
+def _seen(cell: Cell, outcome: Outcome) -> Sequence[int]:
+    return () if cell.spec.control == "blank" else outcome.answer.frames_given

@@ -48,6 +48,8 @@ class FrameRequest:
         Time stamps at which decoding can start.
     blank : bool
         Show grey pictures of the same size instead.
+    video_id : str
+        Name of the video in the labels, for the record of an answer.
     """
 
     path: str
@@ -59,6 +61,7 @@ class FrameRequest:
     stamps: list[int]
     keyframes: list[int]
     blank: bool = False
+    video_id: str = ""
 
 
 Item = TypeVar("Item")
