@@ -1,10 +1,10 @@
-"""Which frames an answerer is shown: those of a selection, as a protocol and perhaps a negative control have it.
+"""Which frames an answerer receives, given a selection, a protocol and possibly a negative control.
 
-The protocol `fair` shows every selection as it is. `released` does what the scripts of AKS's release do
-(ncTimTang/AKS@4667501, its llava_vid.py and llava_onevision.py): a selection of fewer frames than the budget is thrown
-away for frames spread over the whole video, of a longer one the earliest frames are kept, and the uniform arm takes its
-frames by the rule of the answerer's own script, which for LLaVA-Video is about one a second. So on short videos the
-arms see different numbers of frames.
+The protocol `fair` passes every selection on unchanged. `released` does what the scripts of AKS's release do
+(ncTimTang/AKS@4667501, llava_vid.py and llava_onevision.py): it replaces a selection of fewer frames than the budget by
+frames spread over the whole video, keeps the earliest frames of a longer one, and the uniform arm follows the rule of
+the answerer's own script, which for LLaVA-Video is about one frame a second. On short videos the arms therefore see
+different numbers of frames.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import numpy as np
 from framesift.core.errors import InputError
 
 Protocol = Literal["fair", "released"]
-#: What a negative control does to the pictures: the first frame of the video in place of each; another order; grey.
+#: What a negative control does to the frames: repeat the first frame of the video; shuffle them; make them grey.
 Control = Literal["zeroed", "shuffled", "blank"]
-#: How a released script takes frames where nothing is selected: spread over the video, or one a second where those fit.
+#: How a released script samples without a selection: spread over the video, or one a second if those fit the budget.
 UniformArm = Literal["linspace", "one_per_second"]
 
 
 @dataclass(frozen=True)
 class Presentation:
-    """How selections are shown; a part of the spec of answers.
+    """How selections are presented to an answerer; a part of the spec of answers.
 
     Attributes
     ----------
@@ -35,11 +35,22 @@ class Presentation:
         ``fair`` or ``released``.
     control : str or None
     budget : int or None
-        For ``released``.
+        Needed by ``released``.
     uniform : str or None
-        For ``released``: that the selection is the uniform arm, and its rule.
+        With ``released``: the rule of the uniform arm, if the selection is that arm.
     seed : int
-        For the control ``shuffled``.
+        Of the control ``shuffled``.
+
+    Examples
+    --------
+    >>> Presentation().frames([10, 20], n_frames=100, fps=10.0, question_id="q")
+    [10, 20]
+    >>> Presentation("released", budget=4).frames([10, 20], n_frames=100, fps=10.0, question_id="q")
+    [0, 33, 66, 99]
+    >>> Presentation("released", budget=1).frames([10, 20], n_frames=100, fps=10.0, question_id="q")
+    [10]
+    >>> Presentation(control="zeroed").frames([10, 20], n_frames=100, fps=10.0, question_id="q")
+    [0, 0]
     """
 
     protocol: Protocol = "fair"
@@ -50,12 +61,17 @@ class Presentation:
 
     @classmethod
     def of(cls, spec: dict[str, Any]) -> Presentation:
-        """From the part of a spec that has these names.
+        """From the fields of a spec that have these names.
 
         Raises
         ------
         InputError
-            For a protocol or control that there is not, and for ``released`` without a budget.
+            For an unknown protocol or control, and for ``released`` without a budget.
+
+        Examples
+        --------
+        >>> Presentation.of({"answerer": {}, "protocol": "fair", "control": "blank"})
+        Presentation(protocol='fair', control='blank', budget=None, uniform=None, seed=0)
         """
         made = cls(**{name: spec[name] for name in cls.__dataclass_fields__ if name in spec})
         for field, value, known in (
@@ -70,7 +86,7 @@ class Presentation:
         return made
 
     def frames(self, selected: Sequence[int], n_frames: int, fps: float, question_id: str) -> list[int]:
-        """Indices of the frames to show, in the order in which they are shown.
+        """Indices of the frames that the answerer receives, in order.
 
         Parameters
         ----------
@@ -91,7 +107,13 @@ class Presentation:
         return frames
 
     def times(self, times: Sequence[float]) -> list[float]:
-        """The seconds that the model is told, one a place: in another order, pictures move and times stay."""
+        """Seconds that the model receives, one a place. Shuffling moves the pictures and leaves the times.
+
+        Examples
+        --------
+        >>> Presentation(control="shuffled").times([3.0, 1.0, 2.0])
+        [1.0, 2.0, 3.0]
+        """
         return sorted(times) if self.control == "shuffled" else list(times)
 
     def _released(self, frames: list[int], n_frames: int, fps: float) -> list[int]:
@@ -105,7 +127,7 @@ class Presentation:
         return sorted(frames[:budget])
 
     def _order(self, n: int, question_id: str) -> list[int]:
-        """An order of n places that is not the given one, as far as there is another."""
+        """An order of n places that differs from the given one, if there is another."""
         random = Random(f"{self.seed}/{question_id}")
         order = list(range(n))
         while n > 1 and order == sorted(order):
@@ -114,6 +136,14 @@ class Presentation:
 
 
 def differ(frames: Sequence[int], n_frames: int, fps: float, budget: int, uniform: UniformArm | None) -> bool:
-    """Whether the two protocols show other frames for a selection."""
+    """Whether the two protocols give the answerer different frames for a selection.
+
+    Examples
+    --------
+    >>> differ([10, 20], n_frames=100, fps=10.0, budget=2, uniform=None)
+    False
+    >>> differ([10, 20], n_frames=100, fps=10.0, budget=4, uniform=None)
+    True
+    """
     released = Presentation("released", budget=budget, uniform=uniform)
     return released.frames(frames, n_frames, fps, "") != list(frames)

@@ -1,4 +1,4 @@
-"""Running lmms-eval as it is installed, without what it would fetch or write elsewhere."""
+"""Run lmms-eval as it is installed, without its downloads and without files outside our own folders."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def tasks_folder() -> Path:
     """The folder of lmms-eval's built-in tasks."""
     spec = find_spec("lmms_eval")
     if spec is None or spec.origin is None:
-        raise InputError("lmms-eval is not installed in this environment", hint="see envs/ for what evaluation needs")
+        raise InputError("lmms-eval is not installed in this environment", hint="envs/ lists what evaluation needs")
     return Path(spec.origin).parent / "tasks"
 
 
 @contextmanager
 def no_guessing() -> Iterator[None]:
-    """Make the tasks' parsers admit that they found no option: some would pick one at random (`random.choice`)."""
+    """Make the tasks' parsers return nothing if they find no option: some pick one at random (`random.choice`)."""
     original, tasks = random.choice, str(tasks_folder())
 
     def choice(options: Any) -> Any:
@@ -40,9 +40,9 @@ def no_guessing() -> Iterator[None]:
 
 @contextmanager
 def lmms_eval_environment(folder: str) -> Iterator[None]:
-    """Settings for the time lmms-eval is imported and runs.
+    """Environment variables for importing and running lmms-eval.
 
-    Documents come from a file and the cache of `datasets` goes to `folder`; weights may still come from the hub.
+    Documents come from a file, and `datasets` caches them in `folder`. Weights may still come from the hub.
     """
     settings = {"HF_DATASETS_OFFLINE": "1", "LMMS_EVAL_DATASETS_CACHE": folder}
     before = {name: os.environ.get(name) for name in settings}

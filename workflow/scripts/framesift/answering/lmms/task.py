@@ -1,4 +1,4 @@
-"""What a task of lmms-eval hands to a model: the selected frames of a question, as one video."""
+"""The selected frames of a question as one video, which a task of lmms-eval passes to a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ID_COLUMN = "framesift_id"
 class Frames(list):
     """The selected frames of one question: a list of PIL images in time order, empty until they are decoded.
 
-    A list, since that is what processors take for a video; lmms-eval passes it on as it is.
+    It is a list because processors accept a list as a video; lmms-eval passes it on unchanged.
 
     Attributes
     ----------
@@ -36,11 +36,11 @@ class Frames(list):
         self.n_frames = 0
 
     def __bool__(self) -> bool:
-        return True  # lmms-eval looks elsewhere for a video that is false, as an empty list would be
+        return True  # lmms-eval would look elsewhere for a video that is false, such as an empty list
 
 
 def frames_visual(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The `doc_to_visual` of chat models. The frames are decoded later, and only where no answer is known."""
+    """The `doc_to_visual` of chat models. The frames are decoded later, and only if no answer is known yet."""
     return [{"type": "video", "url": Frames(doc[ID_COLUMN])}]
 
 

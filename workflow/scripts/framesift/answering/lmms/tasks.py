@@ -1,11 +1,11 @@
-"""Tasks of lmms-eval derived from its built-in ones: same questions, other pictures, judged later.
+"""Tasks of lmms-eval derived from its built-in ones: the same questions with our frames, judged later.
 
-A derived task has the text and the generation settings of its built-in task. Its documents are ours, its pictures are
-the selected frames, and subtitles may stand before the text. It has no metric: judging needs all answers, and an
-evaluation sees a chunk of them (see `framesift.judging.by_task`).
+A derived task has the text and the generation settings of its built-in task. Its documents and frames are ours, and
+subtitles may precede the text. It has no metric: judging needs all answers, and an evaluation has one chunk of them
+(see `framesift.judging.by_task`).
 
-The built-in yaml is read with lmms-eval's own reader, but not included in ours: lmms-eval would import the file of a
-built-in task's functions once for each function, and that of NExT-QA tries to download three packages each time.
+lmms-eval's own reader reads the built-in yaml, but our yaml does not include it: lmms-eval would import the file of a
+built-in task's functions once for each function, and the file of NExT-QA tries to download three packages each time.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from framesift.answering.lmms.task import ID_COLUMN
 from framesift.core.errors import InputError
 from framesift.data.benchmarks import LmmsTask
 
-#: Column of a task's documents that holds the subtitles, as they shall stand before the question; empty for none.
+#: Column of a task's documents with the subtitles, as they precede the question; empty for none.
 SUBTITLE_COLUMN = "framesift_subtitles"
 
 _SETTINGS = "framesift"
 _METRIC = "framesift_response"
-#: What a derived task says itself.
+#: Settings that a derived task replaces.
 _REPLACED = (
     *("task", "group", "dataset_path", "dataset_name", "dataset_kwargs", "test_split", "process_docs", "metadata"),
     *("doc_to_visual", "doc_to_text", "doc_to_target", "process_results", "metric_list", "lmms_eval_specific_kwargs"),
@@ -52,14 +52,14 @@ def render_task(
     task : LmmsTask
         The built-in task it derives from.
     documents : sequence of dict
-        At least one, each with `ID_COLUMN` and the task's columns, perhaps with `SUBTITLE_COLUMN`. Other fields are
-        left out.
+        At least one, each with `ID_COLUMN` and the task's columns, and optionally `SUBTITLE_COLUMN`. Other fields
+        are dropped.
     folder : path
         For `TaskManager(include_path=...)`.
     chat : bool
         Whether the task is for a chat model of lmms-eval.
     prompt : dict, optional
-        The task's lmms_eval_specific_kwargs; the usual ones by default.
+        The task's lmms_eval_specific_kwargs; its own by default.
 
     Returns
     -------
@@ -69,12 +69,12 @@ def render_task(
     Raises
     ------
     InputError
-        For a column that is missing, and for a prompt that the task has no use for.
+        For a missing column, and for a prompt setting that the task ignores.
     """
     check_columns(task, documents)
-    asked = dict(task.prompt if prompt is None else prompt)
+    used = dict(task.prompt if prompt is None else prompt)
     _write_documents(task, documents, folder / "docs.parquet")
-    check_prompt(task, asked, documents[0])
+    check_prompt(task, used, documents[0])
     built_in = read_task(task.yaml)
     name = f"framesift_{Path(task.yaml).stem}"
     settings = {key: value for key, value in built_in.items() if key not in _REPLACED}
@@ -87,7 +87,7 @@ def render_task(
         },
         "test_split": built_in["test_split"],
         "doc_to_target": ID_COLUMN,
-        "lmms_eval_specific_kwargs": {"default": {_SETTINGS: {"yaml": task.yaml, "prompt": asked}}},
+        "lmms_eval_specific_kwargs": {"default": {_SETTINGS: {"yaml": task.yaml, "prompt": used}}},
         "metric_list": [{"metric": _METRIC, "aggregation": "bypass", "higher_is_better": True}],
         "metadata": {"version": 0.0},
     }
@@ -102,7 +102,7 @@ def render_task(
 
 
 def check_columns(task: LmmsTask, documents: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse documents that lack a column which the built-in task reads."""
+    """Refuse documents without a column that the built-in task reads."""
     for column in task.columns:
         if missing := [document[ID_COLUMN] for document in documents if column not in document]:
             raise InputError(
@@ -113,7 +113,7 @@ def check_columns(task: LmmsTask, documents: Sequence[Mapping[str, Any]]) -> Non
 
 
 def check_prompt(task: LmmsTask, prompt: Mapping[str, str], document: Mapping[str, Any]) -> None:
-    """Refuse a prompt of which something would silently be left out: built-in tasks ignore keys they do not know."""
+    """Refuse a prompt with a setting that has no effect: built-in tasks ignore keys they do not know."""
     text = _built_in_text(task.yaml, document, prompt)
     for key, value in prompt.items():
         if value and value not in text and text == _built_in_text(task.yaml, document, {**prompt, key: ""}):
@@ -129,7 +129,7 @@ def _write_documents(task: LmmsTask, documents: Sequence[Mapping[str, Any]], fil
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # Parquet, not JSON: the JSON reader of `datasets` turns texts that look like dates into dates.
+    # not JSON: the JSON reader of `datasets` turns texts that look like dates into dates
     known = (*task.columns, *task.optional, ID_COLUMN, SUBTITLE_COLUMN)
     columns = [column for column in known if any(column in document for document in documents)]
     rows = [{column: document.get(column) for column in columns} for document in documents]
@@ -139,7 +139,7 @@ def _write_documents(task: LmmsTask, documents: Sequence[Mapping[str, Any]], fil
         raise InputError(f"a column holds values of different types ({error})", field="labels") from None
 
 
-# What lmms-eval calls: the functions that a derived yaml names.
+# The functions that a derived yaml names, for lmms-eval to call
 
 
 def text_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: Mapping[str, Any]) -> str:
@@ -151,7 +151,7 @@ def text_of(doc: Mapping[str, Any], lmms_eval_specific_kwargs: Mapping[str, Any]
 
 
 def response_of(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, str]:
-    """The `process_results`: what the model said."""
+    """The `process_results`: the model's response."""
     return {_METRIC: results[0]}
 
 
@@ -170,7 +170,7 @@ def _built_in_text(yaml: str, document: Mapping[str, Any], prompt: Mapping[str, 
 
 @cache
 def read_task(yaml: str) -> dict[str, Any]:
-    """The settings of a built-in task, its functions included.
+    """The settings of a built-in task, with its functions.
 
     Parameters
     ----------
@@ -182,7 +182,7 @@ def read_task(yaml: str) -> dict[str, Any]:
         try:
             return _load(path)
         except LookupError:
-            # pywsd needs data of nltk when it is imported; NExT-QA's file can do without pywsd, but for its metric
+            # importing pywsd needs data of nltk; only the metric in NExT-QA's file needs pywsd
             with _without("pywsd"):
                 return _load(path)
 
@@ -194,14 +194,14 @@ def _load(path: Path) -> dict[str, Any]:
         settings: dict[str, Any] = load_yaml_config(yaml_path=str(path), mode="full")
     except ImportError as error:
         raise InputError(
-            f"lmms-eval's task cannot be used here ({error})", file=path, hint="see envs/ for what evaluation needs"
+            f"lmms-eval's task cannot be used here ({error})", file=path, hint="envs/ lists what evaluation needs"
         ) from error
     return settings
 
 
 @contextmanager
 def _without(module: str) -> Iterator[None]:
-    """Let imports of a module fail, as if it were not installed."""
+    """Make imports of a module fail, as if it were not installed."""
     known = {name: sys.modules.pop(name) for name in [*sys.modules] if name.split(".")[0] == module}
     sys.modules[module] = None  # type: ignore[assignment]
     try:
@@ -213,10 +213,9 @@ def _without(module: str) -> Iterator[None]:
 
 @contextmanager
 def _importable(yaml: Path) -> Iterator[None]:
-    """Let lmms-eval import the functions of a task, without the downloads that some files try when imported.
+    """Let lmms-eval import the functions of a task, without the downloads that some files start when imported.
 
-    Two files also want HF_HOME, for the place of their videos, which are not read from there: it is told where it
-    would be anyway.
+    Two files also need HF_HOME, as the folder of videos that nothing reads here; it is set to its default.
     """
     import huggingface_hub.constants
     from loguru import logger

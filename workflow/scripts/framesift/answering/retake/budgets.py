@@ -10,30 +10,48 @@ if TYPE_CHECKING:
 
 
 def kept(ratio: float, tokens: int) -> int:
-    """How many of a chunk's tokens a ratio leaves; one at least."""
+    """How many of a chunk's tokens a ratio leaves, at least one.
+
+    Examples
+    --------
+    >>> kept(0.3, 10), kept(0.01, 10)
+    (3, 1)
+    """
     return max(1, int(ratio * tokens))
 
 
 def chunk_ratios(ratio: float, change: Sequence[float], tokens: Sequence[int]) -> list[float]:
-    """A ratio for each chunk, in proportion to how much its frames change, and `ratio` over all tokens.
+    """A ratio for each chunk, in proportion to how much its frames change; over all tokens the ratio is `ratio`.
 
-    What a chunk cannot use, since it keeps all it has, goes to the others. (AdaReTaKe's release cuts the ratios off and
-    so misses its budget.)
+    A chunk cannot keep more than all of its tokens; what it cannot use goes to the others. (AdaReTaKe's release clips
+    the ratios, and therefore misses its budget.)
 
     Parameters
     ----------
     ratio : float
         Share of all tokens to keep.
     change : sequence of float
-        Mean distance of the frames of a chunk to the frame before.
+        Mean distance between a frame and the frame before it, for each chunk.
     tokens : sequence of int
-        Tokens of a chunk.
+        Tokens of each chunk.
+
+    Returns
+    -------
+    list of float
+        In [0, 1], one a chunk.
+
+    Examples
+    --------
+    >>> chunk_ratios(0.5, change=[1.0, 3.0], tokens=[100, 100])
+    [0.25, 0.75]
+    >>> chunk_ratios(0.75, change=[1.0, 3.0], tokens=[100, 100])
+    [0.5, 1.0]
     """
     ratios = [1.0] * len(tokens)
     open_, left = list(range(len(tokens))), ratio * sum(tokens)
     while open_:
         weight = sum(change[i] * tokens[i] for i in open_)
-        if weight <= 0:  # nothing changes: the same for all
+        if weight <= 0:  # nothing changes: all chunks get the same
             given = {i: left / sum(tokens[j] for j in open_) for i in open_}
         else:
             given = {i: left * change[i] / weight for i in open_}
@@ -48,16 +66,27 @@ def chunk_ratios(ratio: float, change: Sequence[float], tokens: Sequence[int]) -
 
 
 def layer_ratios(ratio: float, scores: Sequence[Tensor]) -> list[float]:
-    """A ratio for each layer: more for layers that hold more of the highest scores of all (`adakv`).
+    """A ratio for each layer: more for layers that hold more of the highest scores overall (`adakv`).
 
-    One is added to the number of each layer, so that none is left without, and the mean stays `ratio` as long as no
-    layer would keep more than it has.
+    One is added to the count of each layer, so that every layer keeps something. The mean stays `ratio` as long as no
+    layer would keep more tokens than it has.
 
     Parameters
     ----------
     ratio : float
     scores : sequence of float tensors, shape (tokens,)
-        One a layer; each has mean 1, so that they compare.
+        One a layer, each with mean 1, so that layers are comparable.
+
+    Returns
+    -------
+    list of float
+        In [0, 1], one a layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer_ratios(0.5, [torch.tensor([0.5, 1.5]), torch.tensor([0.2, 1.8])])
+    [0.5, 0.5]
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""DPSelect on tensors: where the picture changes most, for each patch or for all of a frame together.
+"""DPSelect on tensors: where the picture changes most, for each patch or for whole frames.
 
-The frame-wise form on numpy arrays, for choosing frames, is `framesift.selection.selectors.dpselect`.
+`framesift.selection.selectors.dpselect` is the form on numpy arrays that selects frames.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class KeptPatches:
-    """What DPSelect keeps of a video of T steps and N patches.
+    """The part of a video of T steps and N patches that DPSelect keeps.
 
     Attributes
     ----------
     steps : integer tensor, shape (kept, N)
-        Steps that each patch keeps, ascending; the same column throughout where patches are in step.
+        Steps that each patch keeps, ascending; all columns are equal with `patch_sync`.
     peaks : bool tensor, shape (kept, N)
         Which of them are peaks of change.
     """
@@ -29,7 +29,7 @@ class KeptPatches:
 
 
 def distances(features: Tensor, before: Tensor | None = None) -> Tensor:
-    """One minus the cosine of each patch to the same patch one step earlier; 1 where there is no earlier step.
+    """One minus the cosine similarity of each patch to the same patch one step earlier; 1 for the first step.
 
     Parameters
     ----------
@@ -40,6 +40,13 @@ def distances(features: Tensor, before: Tensor | None = None) -> Tensor:
     Returns
     -------
     float32 tensor, shape (T, N)
+
+    Examples
+    --------
+    >>> import torch
+    >>> features = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]])  # one patch: the same, then another
+    >>> distances(features)[:, 0].tolist()
+    [1.0, 0.0, 1.0]
     """
     import torch
     from torch.nn.functional import cosine_similarity
@@ -53,10 +60,10 @@ def distances(features: Tensor, before: Tensor | None = None) -> Tensor:
 
 
 def choose(change: Tensor, ratio: float, window: int, patch_sync: bool) -> KeptPatches:
-    """Peaks of change first, the largest first, then the other steps by their change.
+    """Keep the peaks of change, largest first, then the other steps by their change.
 
-    A step is a peak where it is the largest of the `window` steps around it; of equals the first. Of equal changes the
-    earlier step comes first; the release leaves that to chance.
+    A step is a peak if it is the largest of the `window` steps around it; of equal steps the first one. For equal
+    changes the earlier step comes first; the release leaves their order undefined.
 
     Parameters
     ----------
@@ -64,6 +71,17 @@ def choose(change: Tensor, ratio: float, window: int, patch_sync: bool) -> KeptP
         From `distances`.
     ratio : float
         Share of the steps to keep: ``max(1, round(ratio * T))``.
+    window : int
+        Odd.
+    patch_sync : bool
+        Whether all patches keep the same steps, by their mean change.
+
+    Examples
+    --------
+    >>> import torch
+    >>> change = torch.tensor([[1.0], [0.1], [0.6], [0.2]])
+    >>> choose(change, ratio=0.5, window=3, patch_sync=False).steps[:, 0].tolist()
+    [0, 2]
     """
     import torch
 
@@ -78,7 +96,7 @@ def choose(change: Tensor, ratio: float, window: int, patch_sync: bool) -> KeptP
 
 
 def _peaks(change: Tensor, window: int) -> Tensor:
-    """Which values (T, N) are the first largest of the window around them in time, as booleans."""
+    """Which values (T, N) are the first maximum of the window around them in time, as booleans."""
     import torch
 
     reach = window // 2
