@@ -16,16 +16,17 @@ import compare_published
 import make_report
 from framesift.core.errors import InputError
 from framesift.report import figures, gallery, thumbnails
+from framesift.report.figures import seconds_columns
 from framesift.report.gallery import curve
 from framesift.report.interactive import pictures
 from framesift.report.page import evenly, inert, table_view, write_page
-from framesift.report.rows import seconds_columns, verdict
 from framesift.report.style import looks
 from framesift.report.summary import summary
 from framesift.report.training import read_curve
 from framesift.scoring.score_table import QuestionScores
 from framesift.storage.files import write_json
 from framesift.tables.columns import write_csv
+from framesift.tables.rows import verdict
 from framesift.video.table import Video, write_videos
 from report_world import HOSTILE, World
 

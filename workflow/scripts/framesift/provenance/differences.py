@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from framesift.tables.rows import RowId
 
 #: What a spec holds of other files: where they are follows from settings that stand elsewhere.
 CONSEQUENCES = ("cells", "selections")
@@ -53,34 +55,20 @@ def flat(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield prefix + name, value
 
 
-def row_identity(cell: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What tells a row of a table from every other."""
-    showing = cell.get("showing") or {}
-    control = cell.get("control") or showing.get("control")
-    return cell["answerer"], cell["method"], cell.get("scorer") or "", int(cell["budget"]), control or ""
-
-
-def row_name(identity: Iterable[Any]) -> str:
-    """A row in words: ``aks with clip, 8 frames, my_vlm``."""
-    answerer, method, scorer, budget, control = identity
-    name = f"{method} with {scorer}" if scorer else method
-    return f"{name}, {budget} frames, {answerer}" + (f", control {control}" if control else "")
-
-
 def row_differences(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
     """What two specs of a table say of its rows, in sentences; which files belong to a row is left out."""
-    first = {row_identity(cell): cell for cell in (was or {}).get("cells", ()) if "answerer" in cell}
-    second = {row_identity(cell): cell for cell in (now or {}).get("cells", ()) if "answerer" in cell}
+    first = {RowId.of(cell): cell for cell in (was or {}).get("cells", ()) if "answerer" in cell}
+    second = {RowId.of(cell): cell for cell in (now or {}).get("cells", ()) if "answerer" in cell}
     gone, new = [key for key in first if key not in second], [key for key in second if key not in first]
     said = []
     for key in list(gone):
         same = next((other for other in new if second[other]["id"] == first[key]["id"]), None)
         if same:  # the same files under another name
-            said.append(f"the row `{row_name(key)}` is now called `{row_name(same)}`")
+            said.append(f"the row `{key}` is now called `{same}`")
             gone.remove(key)
             new.remove(same)
-    said += [f"the row `{row_name(key)}` is no longer in the table" for key in gone]
-    said += [f"the row `{row_name(key)}` is new in the table" for key in new]
+    said += [f"the row `{key}` is no longer in the table" for key in gone]
+    said += [f"the row `{key}` is new in the table" for key in new]
     return said
 
 

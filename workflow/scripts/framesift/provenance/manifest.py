@@ -18,10 +18,11 @@ from framesift.core.code_digest import SCRIPTS, import_closure, normalised
 from framesift.core.errors import InputError, did_you_mean
 from framesift.core.spec import canonical_json
 from framesift.program.job_costs import benchmark_of, read_costs
-from framesift.provenance.differences import CONSEQUENCES, row_identity, row_name
+from framesift.provenance.differences import CONSEQUENCES
 from framesift.provenance.environment import machine, software
 from framesift.provenance.lineage import FileOrigin, ancestors, made, when
 from framesift.storage.files import cached_digest, read_csv, read_json, write_json
+from framesift.tables.rows import RowId
 
 FORMAT = 1
 #: Columns of a table that a manifest repeats, so that two manifests can be compared.
@@ -124,7 +125,7 @@ class _Maker:
             "tables": self._tables(),
             "configuration": self._scrub(self.spec),
             "rows": {
-                name: self._row(cell, lines[name], numbers.get(row_identity(cell), {})) for name, cell in cells.items()
+                name: self._row(cell, lines[name], numbers.get(RowId.of(cell), {})) for name, cell in cells.items()
             },
             "files": files,
             "videos": dict(sorted(self.videos.values())),
@@ -155,8 +156,8 @@ class _Maker:
             if item.spec
         }
         return {
-            "name": row_name(row_identity(cell)),
-            **dict(zip(("answerer", "method", "scorer", "budget", "control"), row_identity(cell), strict=True)),
+            "name": str(RowId.of(cell)),
+            **RowId.of(cell)._asdict(),
             "numbers": dict(numbers),
             "configuration": self._scrub(configuration),
             "models": self._models(line),
@@ -228,7 +229,7 @@ class _Maker:
     def _numbers(self) -> dict[tuple, dict[str, Any]]:
         """What the table says, by the identity of the row."""
         return {
-            row_identity(row): {column: _number(row[column]) for column in NUMBERS if column in row}
+            RowId.of(row): {column: _number(row[column]) for column in NUMBERS if column in row}
             for row in read_csv(self.root / self.csv)
         }
 

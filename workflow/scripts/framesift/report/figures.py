@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from framesift.measures.measure import overlaps
-from framesift.report import rows as table_rows
 from framesift.report.gallery import EXCLUDED, RIGHT, outcome_of
 from framesift.report.inputs import Inputs
-from framesift.report.rows import BETTER, WORSE, Row, number, series
 from framesift.report.style import BASELINE, COLOURS, SeriesStyle, looks
 from framesift.report.training import QUALITIES, SMOOTHED, TASKS, Points, TrainingCurve
 from framesift.storage.files import atomic_write
+from framesift.tables.rows import BETTER, WORSE, Row, RowId, number, series, verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -238,7 +237,7 @@ def gain_by_group(inputs: Inputs, grouping: str) -> Figure | None:
 
 
 def _gain(axis: Axes, place: int, row: Row) -> None:
-    said = table_rows.verdict(row)
+    said = verdict(row)
     colour = {BETTER: COLOURS[0], WORSE: COLOURS[1]}.get(said, BASELINE)
     low, high = number(row, "difference_low"), number(row, "difference_high")
     if low is not None and high is not None:
@@ -288,14 +287,31 @@ def overlap(inputs: Inputs, budget: int) -> Figure | None:
 # Accuracy against cost
 
 
+def seconds_columns(timings: Sequence[Row]) -> list[str]:
+    """Columns of seconds that are known of every row, so that none looks cheap because a part of its cost is unknown.
+
+    A row without a scorer needs no seconds of scoring. Seconds of GPUs are left out: they pass at the same time.
+    """
+    found = [name for name in (timings[0] if timings else ()) if "seconds" in name and "gpu" not in name.lower()]
+    return [
+        name
+        for name in found
+        if all(row[name] or (name.startswith("scoring") and not row["scorer"]) for row in timings)
+        and any(row[name] for row in timings)
+    ]
+
+
 def costs_of(inputs: Inputs) -> tuple[list[tuple[Row, float]], list[str]]:
-    """Rows with their seconds a question, and the columns of the timings that were added up."""
-    columns = table_rows.seconds_columns(inputs.timings)
-    cost = {table_rows.identity(row): table_rows.cost(row, columns) for row in inputs.timings}
+    """Rows with their seconds per question, and the columns of the timings that were added up."""
+    columns = seconds_columns(inputs.timings)
+    seconds = {}
+    for row in inputs.timings:
+        if parts := [value for name in columns if (value := number(row, name)) is not None]:
+            seconds[RowId.of(row)] = sum(parts)
     found = [
-        (row, seconds)
+        (row, seconds[RowId.of(row)])
         for row in inputs.rows
-        if row["accuracy"] and not row["control"] and (seconds := cost.get(table_rows.identity(row))) is not None
+        if row["accuracy"] and not row["control"] and RowId.of(row) in seconds
     ]
     return found, columns
 

@@ -13,19 +13,19 @@ from framesift.core.errors import InputError
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import Evidence, Question, read_questions
 from framesift.judging.verdict_file import read_judged
-from framesift.report import rows as table_rows
-from framesift.report.rows import Row
 from framesift.report.training import TrainingCurve, read_curve
 from framesift.scoring.score_table import QuestionScores, read_scores
 from framesift.selection.select_frames import Selected
 from framesift.tables.accuracy import Groups, baseline_of, groups_of
 from framesift.tables.cells import Cell, CellSources, TableSpec, read_cells, read_table_spec
+from framesift.tables.rows import Row, RowId, is_baseline, read_rows, series
 from framesift.video.table import Video, read_videos
 
 SPEC = (
     "table: the spec of make_table.py; scores: the score file of each selection that was made from one;"
     " training: the curves.csv of each scorer that was trained"
 )
+_COLUMNS = ("n", "accuracy", "accuracy_low", "accuracy_high", "difference", "difference_low")
 
 
 @dataclass(frozen=True)
@@ -66,16 +66,12 @@ class Inputs:
     @cached_property
     def names(self) -> list[str]:
         """Names of the cells, without answerer and budget."""
-        return [table_rows.series(row) for row in self.rows]
+        return [series(row) for row in self.rows]
 
     @cached_property
     def baseline_name(self) -> str | None:
         """The series of the baseline; None where it has several, one a scorer."""
-        found = {
-            name
-            for name, row in zip(self.names, self.rows, strict=True)
-            if table_rows.is_baseline(row, self.spec.baseline)
-        }
+        found = {name for name, row in zip(self.names, self.rows, strict=True) if is_baseline(row, self.spec.baseline)}
         return found.pop() if len(found) == 1 else None
 
     @cached_property
@@ -135,9 +131,9 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     videos = read_videos(args.videos) if args.videos else {}
     evidence = evidence_in_seconds(questions.values(), videos, args.evidence)
     ordered = spec.in_order()
-    rows = table_rows.read_rows(args.table)
-    expected = [tuple(str(part) for part in cell.identity) for cell in ordered]
-    if [table_rows.identity(row) for row in rows] != expected:
+    rows = read_rows(args.table, _COLUMNS)
+    expected = [cell.identity for cell in ordered]
+    if [RowId.of(row) for row in rows] != expected:
         raise InputError(
             "has other rows than its spec",
             file=args.table,
@@ -149,8 +145,8 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     return Inputs(
         spec=spec,
         rows=rows,
-        groups=table_rows.read_rows(args.groups),
-        timings=table_rows.read_rows(args.timings, timings=True) if args.timings else [],
+        groups=read_rows(args.groups, _COLUMNS),
+        timings=read_rows(args.timings) if args.timings else [],
         cells=read_cells(ordered, sources),
         answers=[union_of_chunks(cell.answers) for cell in ordered],
         questions=questions,

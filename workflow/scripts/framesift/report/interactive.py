@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from framesift.measures.measure import overlaps
-from framesift.report import rows as table_rows
 from framesift.report.figures import budgets_of, costs_of, front, gains_of, losses_of, row_label
 from framesift.report.inputs import Inputs
-from framesift.report.rows import BETTER, WORSE, Row, interval, number, percent, series
 from framesift.report.style import BASELINE, COLOURS, looks, plotly_line, plotly_marker
 from framesift.report.training import QUALITIES, SMOOTHED
+from framesift.tables.formatting import percent, with_interval
+from framesift.tables.rows import BETTER, WORSE, Row, number, series, verdict
 
 #: Lines of a figure of gains; beyond that only the grouping of the table is drawn, the others stand in the table.
 MOST_LINES = 150
@@ -112,7 +112,7 @@ def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
                 mode="lines+markers",
                 line={"color": colour, "dash": plotly_line(look[name])},
                 marker={"symbol": plotly_marker(look[name]), "size": 9},
-                text=[interval(row, "accuracy") for row in rows],
+                text=[with_interval(row, "accuracy") for row in rows],
                 hovertemplate="%{x} frames: %{text} %<extra>" + _text(name) + "</extra>",
             )
         ticks = sorted({int(row["budget"]) for rows in of_series.values() for row in rows})
@@ -125,7 +125,9 @@ def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
                 _plain(figure),
                 ("method", "budget (frames)", "accuracy (%), 95 % interval"),
                 tuple(
-                    (name, row["budget"], interval(row, "accuracy")) for name, rows in of_series.items() for row in rows
+                    (name, row["budget"], with_interval(row, "accuracy"))
+                    for name, rows in of_series.items()
+                    for row in rows
                 ),
             )
         )
@@ -151,7 +153,7 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
             [0.0 if end is None else abs(100 * end - gain) for end, gain in zip(of_end, gains, strict=True)]
             for of_end in ends
         ]
-        said = [table_rows.verdict(row) for row in rows]
+        said = [verdict(row) for row in rows]
         figure.add_scatter(
             x=gains,
             y=places,
@@ -166,7 +168,7 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
                 "symbol": [_SYMBOL.get(word, "diamond-open") for word in said],
                 "size": 9,
             },
-            text=[f"{_text(row_label(inputs, row))}: {interval(row, 'difference', '+')} points" for row in rows],
+            text=[f"{_text(row_label(inputs, row))}: {with_interval(row, 'difference', '+')} points" for row in rows],
             hovertemplate="%{text}<extra>" + _text(group) + "</extra>",
         )  # fmt: skip
     figure.update_yaxes(
@@ -182,7 +184,7 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
             _plain(figure),
             (grouping, "method", "answers", "gain (points), 95 % interval", "verdict"),
             tuple(
-                (group, row_label(inputs, row), row["n"], interval(row, "difference", "+"), table_rows.verdict(row))
+                (group, row_label(inputs, row), row["n"], with_interval(row, "difference", "+"), verdict(row))
                 for group, rows in groups.items()
                 for row in rows
             ),
@@ -255,7 +257,7 @@ def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
                 mode="markers",
                 name=_text(name),
                 marker={"color": look[name].colour, "symbol": plotly_marker(look[name]), "size": 11},
-                text=[f"{row['budget']} frames: {interval(row, 'accuracy')} %" for row, _ in points],
+                text=[f"{row['budget']} frames: {with_interval(row, 'accuracy')} %" for row, _ in points],
                 hovertemplate="%{text}, %{x:.2f} s<extra>" + _text(name) + "</extra>",
             )
         line = front([(seconds, 100 * float(row["accuracy"])) for row, seconds in own])
@@ -277,7 +279,8 @@ def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
                 _plain(figure),
                 ("method", "budget (frames)", "seconds a question", "accuracy (%), 95 % interval"),
                 tuple(
-                    (series(row), row["budget"], f"{seconds:.3f}", interval(row, "accuracy")) for row, seconds in own
+                    (series(row), row["budget"], f"{seconds:.3f}", with_interval(row, "accuracy"))
+                    for row, seconds in own
                 ),
             )
         )
@@ -312,7 +315,10 @@ def _overlap(inputs: Inputs, budget: int) -> list[Picture]:
             "Of the frames that either of two methods chose, the share that both did; mean over questions.",
             _plain(figure),
             ("method", *names),
-            tuple((name, *(percent(value) for value in line)) for name, line in zip(names, known, strict=True)),
+            tuple(
+                (name, *("–" if value is None else percent(value) for value in line))
+                for name, line in zip(names, known, strict=True)
+            ),
         )
     ]
 

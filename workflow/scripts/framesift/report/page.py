@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from framesift.report import rows as table_rows
 from framesift.report import thumbnails
 from framesift.report.gallery import details, index
 from framesift.report.inputs import Inputs
 from framesift.report.interactive import pictures
-from framesift.report.rows import IDENTITY, Row
 from framesift.report.summary import summary, title
 from framesift.storage.files import write_text
+from framesift.tables import formatting
+from framesift.tables.rows import IDENTITY, Row, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 QUESTIONS_A_PIECE = 100
@@ -216,7 +216,7 @@ _FIRST = {
     "seconds_per_question": "answering, s",
     "flag": "flag",
 }
-_WITH_INTERVAL = {"accuracy": "", "difference": "+"}
+_WITH_INTERVAL = {"accuracy", "difference"}
 _PERCENT = {"evidence_recall"}
 _COUNTS = {"excluded", "unparsed"}
 _WORDS = {*IDENTITY, "grouping", "group", "verdict", "protocol", "flag", "usage", "reason"} - {"budget"}
@@ -228,7 +228,7 @@ def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
     Columns that are empty in every row, or count nothing, are among those shown on request only.
     """
     columns = list(rows[0]) if rows else []
-    judged = any(table_rows.verdict(row) for row in rows) and "difference" in columns
+    judged = any(verdict(row) for row in rows) and "difference" in columns
     if judged and "verdict" not in columns:
         columns.append("verdict")
     first = [name for name in _FIRST if name in columns and (name == "verdict" or _telling(rows, name))]
@@ -286,7 +286,7 @@ def _telling(rows: list[Row], name: str) -> bool:
 
 
 def _fields(row: Row, heads: list[dict[str, Any]], baseline: str | None) -> dict[str, Any]:
-    said = table_rows.verdict(row)
+    said = verdict(row)
     fields = []
     for head in heads:
         name = head["key"]
@@ -296,15 +296,20 @@ def _fields(row: Row, heads: list[dict[str, Any]], baseline: str | None) -> dict
 
 
 def _shown(row: Row, name: str, raw: str, baseline: str | None) -> str:
-    if name == "difference" and not raw and table_rows.is_baseline(row, baseline):
-        return "baseline"
-    if name in _WITH_INTERVAL:
-        return table_rows.interval(row, name, _WITH_INTERVAL[name])
+    if name == "accuracy":
+        return _dash(formatting.with_interval(row, name))
+    if name == "difference":
+        return _dash(formatting.gain(row, baseline))
     if name in _PERCENT:
-        return table_rows.percent(raw)
+        return _dash(formatting.percent(raw))
     if name in ("p_value", "p_holm"):
-        return table_rows.p_value(raw)
+        return _dash(formatting.p_value(raw))
     if name == "frames_mean" and raw:
         low, high = row.get("frames_min"), row.get("frames_max")
         return raw if low == high else f"{raw} ({low} to {high})"
     return raw
+
+
+def _dash(text: str) -> str:
+    """Nothing is a dash of the page's font."""
+    return "–" if text == formatting.NOTHING else text

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from framesift.report import rows as table_rows
 from framesift.report.inputs import Inputs
-from framesift.report.rows import BETTER, NO_EVIDENCE, WORSE, Row, number, percent, series
+from framesift.tables.formatting import percent
+from framesift.tables.rows import BETTER, NO_EVIDENCE, WORSE, Row, RowId, blocks, is_baseline, number, series, verdict
 
 #: Fewer videos than this make bootstrap intervals too narrow (docs/tables.md).
 FEW_VIDEOS = 20
@@ -26,7 +26,7 @@ class SummarySection:
 def summary(inputs: Inputs) -> list[SummarySection]:
     """What was measured, what came out for each answerer and budget, and what to mind."""
     made = [SummarySection("What was measured", tuple(_measured(inputs)))]
-    for (answerer, budget), rows in table_rows.blocks(inputs.rows).items():
+    for (answerer, budget), rows in blocks(inputs.rows).items():
         made.append(SummarySection(f"{answerer}, {budget} frames", tuple(_results(rows, inputs))))
     made.append(SummarySection("What to mind", tuple(_cautions(inputs))))
     return made
@@ -49,7 +49,7 @@ def _measured(inputs: Inputs) -> list[str]:
 def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
     lines = []
     for row in rows:
-        if table_rows.is_baseline(row, inputs.spec.baseline):
+        if is_baseline(row, inputs.spec.baseline):
             lines.append(
                 f"Baseline {series(row)}: {percent(row['accuracy'])} % of {row['n']} answers right (95 % interval"
                 f" {percent(row['accuracy_low'])} to {percent(row['accuracy_high'])})."
@@ -58,16 +58,16 @@ def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
     if not compared:
         return [*lines, "No other row can be compared with a baseline here."]
     for word, label in ((BETTER, "better than"), (WORSE, "worse than")):
-        found = [row for row in compared if table_rows.verdict(row) == word]
+        found = [row for row in compared if verdict(row) == word]
         if found:
             found.sort(key=lambda row: -abs(float(row["difference"])))
             named = "; ".join(f"{series(row)} ({_gain(row)})" for row in found)
             lines.append(f"{len(found)} of {len(compared)} {label} the baseline: {named}.")
-    if unknown := [row for row in compared if table_rows.verdict(row) == NO_EVIDENCE]:
+    if unknown := [row for row in compared if verdict(row) == NO_EVIDENCE]:
         named = "; ".join(f"{series(row)} ({_gain(row)}{_why_not(row)})" for row in unknown)
         lines.append(f"{len(unknown)} of {len(compared)} with no evidence of a difference: {named}.")
-    if other := [row for row in compared if table_rows.verdict(row) not in (BETTER, WORSE, NO_EVIDENCE)]:
-        named = "; ".join(f"{series(row)}: {table_rows.verdict(row)}" for row in other)
+    if other := [row for row in compared if verdict(row) not in (BETTER, WORSE, NO_EVIDENCE)]:
+        named = "; ".join(f"{series(row)}: {verdict(row)}" for row in other)
         lines.append(f"Other verdicts: {named}.")
     lines += _by_group(rows, inputs)
     return lines
@@ -78,15 +78,15 @@ def _by_group(rows: Sequence[Row], inputs: Inputs) -> list[str]:
     grouping = inputs.spec.group_by
     if grouping is None:
         return []
-    verdicts = {table_rows.identity(row): table_rows.verdict(row) for row in rows}
+    verdicts = {RowId.of(row): verdict(row) for row in rows}
     lost = [
         row
         for row in inputs.groups
         if row.get("grouping") == grouping
         and not row["control"]
-        and table_rows.identity(row) in verdicts
-        and table_rows.verdict(row) == WORSE
-        and verdicts[table_rows.identity(row)] != WORSE
+        and RowId.of(row) in verdicts
+        and verdict(row) == WORSE
+        and verdicts[RowId.of(row)] != WORSE
     ]
     if not lost:
         return []

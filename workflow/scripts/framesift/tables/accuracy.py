@@ -17,6 +17,7 @@ from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
 from framesift.tables.flags import too_alike
 from framesift.tables.power import detectable_difference
+from framesift.tables.rows import IDENTITY
 from framesift.tables.statistics import (
     clustered_accuracy_interval,
     clustered_p_value,
@@ -73,7 +74,7 @@ def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
 
     The baseline is of the same answerer and budget. Where it has several scorers, it is the one of the same scorer.
     """
-    found = {}
+    found: dict[tuple, Cell] = {}
     for cell in cells:
         if spec.baseline is None or (cell.spec.method == spec.baseline and not cell.spec.control):
             continue
@@ -300,7 +301,7 @@ def _shared(cells: Sequence[Cell]) -> dict[tuple, int]:
 
 
 def _identity(spec: CellSpec) -> Row:
-    return {name: getattr(spec, name) for name in ("answerer", "method", "scorer", "budget", "control")}
+    return {name: getattr(spec, name) for name in IDENTITY}
 
 
 def _counts(cell: Cell, n_total: int) -> Row:

@@ -16,6 +16,7 @@ from framesift.data.questions import Evidence, Question
 from framesift.judging.verdict_file import JudgedCell
 from framesift.measures.evidence import evidence_recall
 from framesift.selection.select_frames import Selected, read_selection
+from framesift.tables.rows import RowId
 from framesift.video.table import Video
 
 
@@ -40,9 +41,8 @@ class CellSpec(BaseModel):
     answers: tuple[str, ...] = Field(min_length=1)
 
     @property
-    def identity(self) -> tuple[str, str, str, int, str]:
-        """What tells this row from every other."""
-        return self.answerer, self.method, self.scorer or "", self.budget, self.control or ""
+    def identity(self) -> RowId:
+        return RowId(self.answerer, self.method, self.scorer or "", self.budget, self.control or "")
 
     @property
     def control(self) -> str | None:
@@ -50,9 +50,7 @@ class CellSpec(BaseModel):
 
     @property
     def name(self) -> str:
-        method = f"{self.method} with {self.scorer}" if self.scorer else self.method
-        control = f", control {self.control}" if self.control else ""
-        return f"{method}, {self.budget} frames, {self.answerer}{control}"
+        return str(self.identity)
 
 
 class TableSpec(BaseModel):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from framesift.storage.files import write_text
+from framesift.tables.rows import IDENTITY
 
-_IDENTITY = ("answerer", "method", "scorer", "budget", "control")
 _MEASURES = (
     "accuracy",
     "accuracy_low",
@@ -36,7 +36,7 @@ SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
 
 #: Columns of the table; one `accuracy[group]` for each group of `group_by` follows.
 TABLE = (
-    *_IDENTITY,
+    *IDENTITY,
     "protocol",
     "n",
     "n_total",
@@ -57,9 +57,9 @@ TABLE = (
     *SELECTION,
     "flag",
 )
-GROUPS = (*_IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
+GROUPS = (*IDENTITY, "grouping", "group", "n", "n_total", *_MEASURES)
 TIMINGS = (
-    *_IDENTITY,
+    *IDENTITY,
     "n",
     *(
         "scoring_seconds",

@@ -1,43 +1,59 @@
-"""The values of a table's file as people read them: percents, points, intervals."""
+"""The numbers of a table as people read them: percentages, points and intervals."""
 
 from __future__ import annotations
 
-Row = dict[str, str]
+from framesift.tables.rows import Row, is_baseline
+
 NOTHING = "-"
 
 
-def points(fraction: str, sign: str = "") -> str:
-    """A fraction in points of a hundred, with one decimal; `sign` "+" shows that of positive numbers, too."""
-    return f"{100 * float(fraction):{sign}.1f}"
+def percent(fraction: str | float | None, sign: str = "") -> str:
+    """A fraction times 100 with one decimal; `sign` "+" marks positive numbers.
 
-
-def percent(fraction: str) -> str:
-    return points(fraction) if fraction else NOTHING
+    Examples
+    --------
+    >>> percent("0.8438"), percent(0.052, "+"), percent("")
+    ('84.4', '+5.2', '-')
+    """
+    return NOTHING if fraction in (None, "") else f"{100 * float(fraction):{sign}.1f}"
 
 
 def with_interval(row: Row, column: str, sign: str = "") -> str:
-    """``84.4 (75.8 to 90.3)``."""
-    if not row[column]:
+    """A number with its confidence interval, in per cent or points.
+
+    Examples
+    --------
+    >>> with_interval({"accuracy": "0.8438", "accuracy_low": "0.7580", "accuracy_high": "0.9030"}, "accuracy")
+    '84.4 (75.8 to 90.3)'
+    """
+    if not row.get(column):
         return NOTHING
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    interval = f" ({points(low, sign)} to {points(high, sign)})" if low else ""
-    return f"{points(row[column], sign)}{interval}"
+    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    return percent(row[column], sign) + (f" ({percent(low, sign)} to {percent(high, sign)})" if low and high else "")
 
 
 def gain(row: Row, baseline: str | None) -> str:
-    """The difference with its interval; of the method `baseline`, that it is the baseline."""
-    if row["method"] == baseline and not row["n_paired"]:
+    """The difference to the baseline with its interval; ``baseline`` for the baseline itself."""
+    if is_baseline(row, baseline) and not row["difference"]:
         return "baseline"
     return with_interval(row, "difference", "+")
 
 
-def p_value(row: Row) -> str:
-    if not row["p_holm"]:
-        return NOTHING if row["n_paired"] else ""
-    return "<0.0001" if float(row["p_holm"]) == 0 else row["p_holm"]
+def p_value(text: str) -> str:
+    """A p-value as the file has it, four decimals.
+
+    Examples
+    --------
+    >>> p_value("0.0312"), p_value("0.0000"), p_value("")
+    ('0.0312', '<0.0001', '-')
+    """
+    if not text:
+        return NOTHING
+    return "<0.0001" if float(text) == 0 else text
 
 
 def frames(row: Row) -> str:
+    """Frames per question: ``8``, or ``6.5 (4 to 8)`` if questions differ."""
     if not row["frames_mean"]:
         return NOTHING
     if row["frames_min"] == row["frames_max"]:
@@ -46,5 +62,5 @@ def frames(row: Row) -> str:
 
 
 def answered(row: Row) -> str:
-    """``96``, or ``90 of 96`` where questions are excluded."""
+    """Answered questions: ``96``, or ``90 of 96`` if some are excluded."""
     return row["n"] if row["n"] == row["n_total"] else f"{row['n']} of {row['n_total']}"

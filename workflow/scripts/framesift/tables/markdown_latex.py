@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Sequence
 
-from framesift.tables import formatting as shown
+from framesift.tables import formatting
 from framesift.tables.cells import TableSpec
-from framesift.tables.formatting import Row
+from framesift.tables.rows import Row, blocks
 from framesift.tables.statistics import CONFIDENCE, RESAMPLES
 
 #: Columns that a table without a value in them leaves out.
 _OPTIONAL = ("scorer", "control", "gain", "p", "verdict", "evidence seen", "flag")
 _NUMBERS = ("n", "accuracy", "gain", "p", "evidence seen", "frames")
-_HEADERS = {
-    **{"accuracy": "accuracy, %", "gain": "gain, points", "p": "p (Holm)", "evidence seen": "evidence seen, %"},
-}
+_HEADERS = {"accuracy": "accuracy, %", "gain": "gain, points", "p": "p (Holm)", "evidence seen": "evidence seen, %"}
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -44,8 +41,8 @@ def markdown(spec: TableSpec, rows: Sequence[Row]) -> str:
     """
     lines = [f"# {_markdown(spec.table)}", "", _markdown(caption(spec, rows)), ""]
     names = _columns(spec, rows)
-    for title, block in _blocks(rows):
-        lines += [f"## {_markdown(title)}", ""]
+    for (answerer, budget), block in blocks(rows).items():
+        lines += [f"## {_markdown(f'{answerer}, {budget} frames')}", ""]
         lines.append(_markdown_row(_HEADERS.get(name, name) for name in names))
         lines.append(_markdown_row("---:" if name in _NUMBERS else "---" for name in names))
         lines += [_markdown_row(map(_markdown, _values(spec, row, names))) for row in block]
@@ -67,8 +64,9 @@ def latex(spec: TableSpec, rows: Sequence[Row]) -> str:
     lines += [f"  \\caption{{{escape_latex(caption(spec, rows))}}}", f"  \\label{{tab:{spec.table.replace('_', '-')}}}"]
     lines.append(f"  \\begin{{tabular}}{{{''.join('r' if name in _NUMBERS else 'l' for name in names)}}}")
     lines += [r"    \toprule", _latex_row(_HEADERS.get(name, name) for name in names)]
-    for title, block in _blocks(rows):
-        lines += [r"    \midrule", f"    \\multicolumn{{{len(names)}}}{{l}}{{\\emph{{{escape_latex(title)}}}}} \\\\"]
+    for (answerer, budget), block in blocks(rows).items():
+        title = escape_latex(f"{answerer}, {budget} frames")
+        lines += [r"    \midrule", f"    \\multicolumn{{{len(names)}}}{{l}}{{\\emph{{{title}}}}} \\\\"]
         lines += [_latex_row(_values(spec, row, names)) for row in block]
     lines += [r"    \bottomrule", r"  \end{tabular}", r"\end{table*}", ""]
     return "\n".join(lines)
@@ -100,7 +98,8 @@ def caption(spec: TableSpec, rows: Sequence[Row]) -> str:
 
 def _columns(spec: TableSpec, rows: Sequence[Row]) -> list[str]:
     every = [_cells(spec, row) for row in rows]
-    return [name for name in every[0] if name not in _OPTIONAL or any(cells[name] not in ("", "-") for cells in every)]
+    empty = ("", formatting.NOTHING)
+    return [name for name in every[0] if name not in _OPTIONAL or any(cells[name] not in empty for cells in every)]
 
 
 def _cells(spec: TableSpec, row: Row) -> Row:
@@ -109,13 +108,13 @@ def _cells(spec: TableSpec, row: Row) -> Row:
         "method": row["method"],
         "scorer": row["scorer"],
         "control": row["control"],
-        "n": shown.answered(row),
-        "accuracy": shown.with_interval(row, "accuracy"),
-        "gain": shown.gain(row, spec.baseline),
-        "p": shown.p_value(row),
+        "n": formatting.answered(row),
+        "accuracy": formatting.with_interval(row, "accuracy"),
+        "gain": formatting.gain(row, spec.baseline),
+        "p": formatting.p_value(row["p_holm"]) if row["n_paired"] else "",
         "verdict": row["verdict"],
-        "evidence seen": shown.percent(row["evidence_recall"]),
-        "frames": shown.frames(row),
+        "evidence seen": formatting.percent(row["evidence_recall"]),
+        "frames": formatting.frames(row),
         "flag": row["flag"],
     }
 
@@ -125,12 +124,7 @@ def _values(spec: TableSpec, row: Row, names: Sequence[str]) -> list[str]:
     return [cells[name] for name in names]
 
 
-def _blocks(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
-    for (answerer, budget), block in groupby(rows, key=lambda row: (row["answerer"], row["budget"])):
-        yield f"{answerer}, {budget} frames", list(block)
-
-
-def _markdown_row(values: Iterator[str] | map[str]) -> str:
+def _markdown_row(values: Iterable[str]) -> str:
     return f"| {' | '.join(values)} |"
 
 
@@ -139,7 +133,7 @@ def _markdown(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
 
 
-def _latex_row(values: Iterator[str] | Sequence[str]) -> str:
+def _latex_row(values: Iterable[str]) -> str:
     return f"    {' & '.join(map(escape_latex, values))} \\\\"
 
 

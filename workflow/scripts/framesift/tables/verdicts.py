@@ -7,10 +7,9 @@ from typing import Any
 
 from framesift.tables.cells import Cell
 from framesift.tables.flags import SAME_PIXELS
+from framesift.tables.rows import BETTER, NO_EVIDENCE, SIGNIFICANCE, WORSE
 from framesift.tables.statistics import holm
 
-BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence"
-SIGNIFICANCE = 0.05
 #: With fewer videos a few odd ones decide, whatever a test says.
 ENOUGH_VIDEOS = 10
 #: At most this share of the compared questions may have been answered by only one of the two rows.
