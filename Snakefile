@@ -8,22 +8,34 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 min_version("9.27")
-sys.path.insert(0, str(Path(workflow.basedir) / "workflow" / "scripts"))
+# Everything is found from this file, so that the workflow runs in any folder, and as a module of another workflow.
+HERE = Path(str(workflow.current_basedir))
+sys.path.insert(0, str(HERE / "workflow" / "scripts"))
 
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
+from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
 
+# The working folder may have a configuration of its own. It changes the one beside this file, as --configfile does.
+if Path("config/config.yaml").is_file():
 
-configfile: "config/config.yaml"
+    configfile: "config/config.yaml"
 
 
 try:
-    plan = Plan(load_config(config, workflow.configfiles))
+    plan = Plan(
+        load_config(config, workflow.configfiles, HERE / "config" / "config.yaml")
+    )
 except InputError as error:
     raise WorkflowError(f"the configuration cannot be used\n  {error}") from None
 sources, tables = plan.sources, Tables(plan)
+
+
+def program(name):
+    """The path of a program, as a parameter. It takes `threads`, so a moved checkout causes no reruns."""
+    return lambda wildcards, threads: str(SCRIPTS / name)
 
 
 wildcard_constraints:

@@ -14,9 +14,10 @@ rule download_checkpoint:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("download_checkpoint.py"),
         spec=lambda wc: plan.spec(plan.checkpoints[wc.checkpoint]),
         code=lambda wc: plan.code("download_checkpoint.py"),
     message:
         "Looking for {wildcards.checkpoint}; what is missing comes from the hub (progress: {log})"
     shell:
-        "python workflow/scripts/download_checkpoint.py --spec {params.spec:q} --out {output:q} 2> {log:q}"
+        "python {params.program:q} --spec {params.spec:q} --out {output:q} 2> {log:q}"

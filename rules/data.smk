@@ -14,12 +14,13 @@ rule download_dataset:
     resources:
         keep_archives=lambda wc: int(plan.dataset(wc.dataset).keep_archives),
     params:
+        program=program("download_dataset.py"),
         spec=lambda wc: plan.spec(sources.download_spec(wc.dataset)),
         code=lambda wc: plan.code("download_dataset.py", plan.dataset(wc.dataset)),
     message:
         "Looking for the files of {wildcards.dataset}; what is missing comes from the hub (progress: {log})"
     shell:
-        "python workflow/scripts/download_dataset.py --spec {params.spec:q} --keep-archives {resources.keep_archives}"
+        "python {params.program:q} --spec {params.spec:q} --keep-archives {resources.keep_archives}"
         " --cache results/cache/videos --out {output:q} 2> {log:q}"
 
 
@@ -35,6 +36,7 @@ rule convert_labels:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("convert_labels.py"),
         spec=lambda wc: plan.spec(plan.convert_spec(wc.dataset)),
         code=lambda wc: plan.code("convert_labels.py", plan.dataset(wc.dataset)),
         labels=lambda wc: plan.dataset(wc.dataset).labels_file.as_posix(),
@@ -42,7 +44,7 @@ rule convert_labels:
     message:
         "Converting the labels of {wildcards.dataset}"
     shell:
-        "python workflow/scripts/convert_labels.py --spec {params.spec:q} --labels {params.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {params.labels:q}"
         " --out {output:q} 2> {log:q}"
 
 
@@ -64,6 +66,7 @@ rule index_videos:
     resources:
         max_excluded=lambda wc: str(plan.dataset(wc.dataset).max_excluded),
     params:
+        program=program("index_videos.py"),
         spec=lambda wc: plan.spec(plan.index_spec(wc.dataset)),
         code=lambda wc: plan.code("index_videos.py", plan.dataset(wc.dataset)),
         state=lambda wc: sources.video_state(wc.dataset),
@@ -71,7 +74,7 @@ rule index_videos:
     message:
         "Probing the videos of {wildcards.dataset}"
     shell:
-        "python workflow/scripts/index_videos.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --video-dir {params.folder:q} --max-excluded {resources.max_excluded} --excluded {log.excluded:q}"
         " --cache results/cache/videos --threads {threads} --out {output:q} 2> {log.text:q}"
 
@@ -88,10 +91,11 @@ rule assign_shards:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("assign_shards.py"),
         spec=lambda wc: plan.spec({"shards": int(wc.n)}),
         code=lambda wc: plan.code("assign_shards.py"),
     message:
         "Assigning the videos of {wildcards.dataset} to {wildcards.n} shards"
     shell:
-        "python workflow/scripts/assign_shards.py --spec {params.spec:q} --videos {input.videos:q}"
+        "python {params.program:q} --spec {params.spec:q} --videos {input.videos:q}"
         " --out {output:q} 2> {log:q}"

@@ -15,12 +15,13 @@ rule make_demo_labels:
     conda:
         "../envs/demo.yaml"
     params:
+        program=program("make_demo_labels.py"),
         spec=lambda wc: plan.spec(sources.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_labels.py"),
     message:
         "Writing the questions of the world {wildcards.world}"
     shell:
-        "python workflow/scripts/make_demo_labels.py --spec {params.spec:q} --labels {output.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {output.labels:q}"
         " --evidence {output.evidence:q} 2> {log:q}"
 
 
@@ -36,12 +37,13 @@ rule make_demo_video:
     conda:
         "../envs/demo.yaml"
     params:
+        program=program("make_demo_video.py"),
         spec=lambda wc: plan.spec(sources.worlds[wc.world]),
         code=lambda wc: plan.code("make_demo_video.py"),
     message:
         "Rendering {wildcards.video} of the world {wildcards.world}"
     shell:
-        "python workflow/scripts/make_demo_video.py --spec {params.spec:q} --video {wildcards.video:q} --out {output:q}"
+        "python {params.program:q} --spec {params.spec:q} --video {wildcards.video:q} --out {output:q}"
         " 2> {log:q}"
 
 
@@ -57,12 +59,13 @@ rule train_demo_model:
     resources:
         gpu=1,
     params:
+        program=program("train_demo_model.py"),
         spec=lambda wc: plan.spec(sources.demo_training(wc.model)),
         code=lambda wc: plan.code("train_demo_model.py"),
     message:
         "Training the demo's {wildcards.model} to its validation target"
     shell:
-        "python workflow/scripts/train_demo_model.py --spec {params.spec:q} --model {wildcards.model:q} --out {output:q}"
+        "python {params.program:q} --spec {params.spec:q} --model {wildcards.model:q} --out {output:q}"
         " 2> {log:q}"
 
 

@@ -8,7 +8,9 @@ rule evaluate:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         selection="results/selections/{dataset}/{selecting}.json",
-        weights=lambda wc: sources.weights(plan.answerers[wc.answerer].answerer),
+        weights=lambda wc: sources.trained_weights(
+            plan.answerers[wc.answerer].answerer
+        ),
         checkpoint=lambda wc: ancient(
             sources.checkpoint(plan.answerers[wc.answerer].answerer)
         ),
@@ -26,13 +28,16 @@ rule evaluate:
     resources:
         gpu=lambda wc: plan.gpus(plan.answerers[wc.answerer].answerer),
     params:
+        program=program("evaluate_selection.py"),
         spec=lambda wc: plan.spec(
             plan.answer_spec(
                 wc.dataset, plan.answerers[wc.answerer], plan.selectings[wc.selecting]
             )
         ),
-        code=lambda wc: plan.code(
-            "evaluate_selection.py",
+        weights=lambda wc: sources.weights(plan.answerers[wc.answerer].answerer),
+        made_with=lambda wc: plan.made_with(
+            "decoding",
+            "answering",
             plan.answerers[wc.answerer].answerer,
             plan.dataset(wc.dataset),
         ),
@@ -49,7 +54,7 @@ rule evaluate:
     message:
         "Answering {wildcards.dataset} with {wildcards.answerer} on {wildcards.selecting}"
     shell:
-        "python workflow/scripts/evaluate_selection.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --selection {input.selection:q} {params.subtitles:q}"
         " --chunk {wildcards.chunk:q} --chunks {wildcards.n:q} --also {params.also:q}"
         " --connection {params.connection:q}"
@@ -70,12 +75,13 @@ rule import_run:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("import_run.py"),
         given=lambda wc, input: plan.given(input, "results"),
         code=lambda wc: plan.code("import_run.py"),
     message:
         "Taking the finished run {wildcards.run} for {wildcards.dataset}"
     shell:
-        "python workflow/scripts/import_run.py --samples {input.samples:q} {params.given:q}"
+        "python {params.program:q} --samples {input.samples:q} {params.given:q}"
         " --labels {input.labels:q} --out {output:q} 2> {log:q}"
 
 
@@ -93,6 +99,7 @@ rule judge_answers:
     conda:
         "../envs/evaluate.yaml"
     params:
+        program=program("judge_answers.py"),
         spec=lambda wc: plan.spec(tables.judge_spec(wc.table)),
         code=lambda wc: plan.code(
             "judge_answers.py", plan.dataset(plan.table(wc.table).dataset)
@@ -101,5 +108,5 @@ rule judge_answers:
     message:
         "Judging the answers of {wildcards.table}"
     shell:
-        "python workflow/scripts/judge_answers.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --connection {params.connection:q} --cache results/cache/judged --out {output:q} 2> {log:q}"

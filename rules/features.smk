@@ -7,7 +7,7 @@ rule score_frames:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
-        weights=lambda wc: sources.weights(plan.scorers[wc.scorer]),
+        weights=lambda wc: sources.trained_weights(plan.scorers[wc.scorer]),
         checkpoint=lambda wc: ancient(sources.checkpoint(plan.scorers[wc.scorer])),
     output:
         "results/scores/{dataset}/{scorer}/{shard}-of-{n}.parquet",
@@ -23,8 +23,12 @@ rule score_frames:
         gpu=1,
         batch=lambda wc: plan.scorers[wc.scorer].batch_size,  # a resource, since a parameter would cause reruns
     params:
+        program=program("score_frames.py"),
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
-        code=lambda wc: plan.code("score_frames.py", plan.scorers[wc.scorer]),
+        weights=lambda wc: sources.weights(plan.scorers[wc.scorer]),
+        made_with=lambda wc: plan.made_with(
+            "decoding", "scoring", plan.scorers[wc.scorer]
+        ),
         # looking at `threads` keeps this from causing reruns: what other scorers there are changes no score
         also=lambda wc, threads: plan.spec(
             plan.companions(wc.dataset, plan.scorers[wc.scorer])
@@ -32,7 +36,7 @@ rule score_frames:
     message:
         "Scoring {wildcards.dataset} with {wildcards.scorer}, shard {wildcards.shard} of {wildcards.n}"
     shell:
-        "python workflow/scripts/score_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard:q}"
         " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
         " --out {output:q} 2> {log:q}"
@@ -44,7 +48,7 @@ rule embed_frames:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
-        weights=lambda wc: sources.weights(plan.encoders[wc.encoder]),
+        weights=lambda wc: sources.trained_weights(plan.encoders[wc.encoder]),
         checkpoint=lambda wc: ancient(sources.checkpoint(plan.encoders[wc.encoder])),
     output:
         "results/embeddings/{dataset}/{encoder}/{shard}-of-{n}.safetensors",
@@ -60,15 +64,19 @@ rule embed_frames:
         gpu=1,
         batch=lambda wc: plan.encoders[wc.encoder].batch_size,
     params:
+        program=program("embed_frames.py"),
         spec=lambda wc: plan.spec(plan.embed_spec(plan.encoders[wc.encoder])),
-        code=lambda wc: plan.code("embed_frames.py", plan.encoders[wc.encoder]),
+        weights=lambda wc: sources.weights(plan.encoders[wc.encoder]),
+        made_with=lambda wc: plan.made_with(
+            "decoding", "scoring", plan.encoders[wc.encoder]
+        ),
         also=lambda wc, threads: plan.spec(
             plan.companions(wc.dataset, plan.encoders[wc.encoder])
         ),
     message:
         "Embedding {wildcards.dataset} with {wildcards.encoder}, shard {wildcards.shard} of {wildcards.n}"
     shell:
-        "python workflow/scripts/embed_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard:q}"
         " --also {params.also:q} --batch-size {resources.batch} --threads {threads} --cache results/cache/scores"
         " --out {output:q} 2> {log:q}"

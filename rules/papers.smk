@@ -16,12 +16,13 @@ rule compare_published:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("compare_published.py"),
         spec=lambda wc: plan.spec(tables.published_spec(wc.table)),
         code=lambda wc: plan.code("compare_published.py"),
     message:
         "Comparing {wildcards.table} with published numbers"
     shell:
-        "python workflow/scripts/compare_published.py --spec {params.spec:q} --table {input.table:q}"
+        "python {params.program:q} --spec {params.spec:q} --table {input.table:q}"
         " --groups {input.groups:q} --published {input.published:q} --references {input.references:q}"
         " --out {output:q} 2> {log:q}"
 
@@ -41,11 +42,12 @@ rule write_methods:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("write_methods.py"),
         spec=lambda wc: plan.spec(tables.methods_spec(wc.table)),
         code=lambda wc: plan.code("write_methods.py"),
     message:
         "Writing how {wildcards.table} was made"
     shell:
-        "python workflow/scripts/write_methods.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --answers {input.answers:q} --references {input.references:q}"
         " --text-out {output.text:q} --bib-out {output.bib:q} 2> {log:q}"

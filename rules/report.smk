@@ -25,13 +25,14 @@ rule make_figures:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("make_figures.py"),
         spec=lambda wc: plan.spec(tables.report_spec(wc.table)),
         code=lambda wc: plan.code("make_figures.py"),
         given=lambda wc, input: plan.given(input, "videos", "evidence"),
     message:
         "Drawing the figures of {wildcards.table}"
     shell:
-        "python workflow/scripts/make_figures.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " {params.given:q} --judged {input.judged:q} --table {input.table:q}"
         " --groups {input.groups:q} --timings {input.timings:q} --out {output:q} 2> {log:q}"
 
@@ -60,6 +61,7 @@ rule make_report:
         "../envs/tables.yaml"
     threads: 4
     params:
+        program=program("make_report.py"),
         spec=lambda wc: plan.spec(tables.report_spec(wc.table)),
         code=lambda wc: plan.code("make_report.py"),
         templates=tables.templates(),
@@ -67,7 +69,7 @@ rule make_report:
     message:
         "Making the report of {wildcards.table}"
     shell:
-        "python workflow/scripts/make_report.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " {params.given:q} --judged {input.judged:q} --table {input.table:q}"
         " --groups {input.groups:q} --timings {input.timings:q} --published {input.published:q} --cache results/cache/thumbnails"
         " --workers {threads} --out {output.page:q} 2> {log:q}"

@@ -17,12 +17,13 @@ rule merge_scores:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("merge_scores.py"),
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
         code=lambda wc: plan.code("merge_scores.py"),
     message:
         "Merging the scores of {wildcards.dataset} by {wildcards.scorer}"
     shell:
-        "python workflow/scripts/merge_scores.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --out {output:q} {input.shards:q} 2> {log:q}"
 
 
@@ -43,11 +44,12 @@ rule import_outscores:
     resources:
         folder=lambda wc: plan.scorers[wc.released].folder,
     params:
+        program=program("import_outscores.py"),
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.released])),
         code=lambda wc: plan.code("import_outscores.py", plan.dataset(wc.dataset)),
         kind=lambda wc: plan.dataset(wc.dataset).kind,
     message:
         "Taking the released scores of {wildcards.dataset} for {wildcards.released}"
     shell:
-        "python workflow/scripts/import_outscores.py --spec {params.spec:q} --dataset {params.kind:q}"
+        "python {params.program:q} --spec {params.spec:q} --dataset {params.kind:q}"
         " --labels {input.labels:q} --videos {input.videos:q} --folder {resources.folder:q} --out {output:q} 2> {log:q}"

@@ -19,6 +19,7 @@ rule select_frames:
     conda:
         "../envs/select.yaml"
     params:
+        program=program("select_frames.py"),
         spec=lambda wc: plan.spec(plan.select_spec(plan.selectings[wc.selecting])),
         code=lambda wc: plan.code(
             "select_frames.py", plan.selectings[wc.selecting].selector
@@ -27,7 +28,7 @@ rule select_frames:
     message:
         "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"
     shell:
-        "python workflow/scripts/select_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} {params.given:q} --out {output:q} 2> {log:q}"
 
 
@@ -48,12 +49,13 @@ rule import_selection:
     conda:
         "../envs/data.yaml"
     params:
+        program=program("import_selection.py"),
         kind=lambda wc: plan.dataset(wc.dataset).kind,
         format=lambda wc: plan.selectings[wc.imported].selector.format,
         code=lambda wc: plan.code("import_selection.py", plan.dataset(wc.dataset)),
     message:
         "Taking the published selection {wildcards.imported} for {wildcards.dataset}"
     shell:
-        "python workflow/scripts/import_selection.py --format {params.format:q} --dataset {params.kind:q}"
+        "python {params.program:q} --format {params.format:q} --dataset {params.kind:q}"
         " --original {input.original:q} --selection {input.selection:q} --videos {input.videos:q}"
         " --labels {input.labels:q} --out {output:q} 2> {log:q}"

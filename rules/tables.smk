@@ -21,13 +21,14 @@ rule measure_selections:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("measure_selections.py"),
         spec=lambda wc: plan.spec(tables.measure_spec(wc.table)),
         code=lambda wc: plan.code("measure_selections.py"),
         given=lambda wc, input: plan.given(input, "evidence", "embeddings"),
     message:
         "Measuring the selections of {wildcards.table}"
     shell:
-        "python workflow/scripts/measure_selections.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} {params.given:q}"
         " --out {output.measures:q} --overlaps-out {output.overlaps:q} 2> {log:q}"
 
@@ -57,13 +58,14 @@ rule make_table:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("make_table.py"),
         spec=lambda wc: plan.spec(tables.spec(wc.table)),
         code=lambda wc: plan.code("make_table.py"),
         given=lambda wc, input: plan.given(input, "videos", "evidence"),
     message:
         "Making the table {wildcards.table}"
     shell:
-        "python workflow/scripts/make_table.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " {params.given:q} --judged {input.judged:q}"
         " --out {output.table:q} --groups-out {output.groups:q} --markdown-out {output.markdown:q}"
         " --latex-out {output.latex:q} --timings-out {output.timings:q} --benchmarks benchmarks 2> {log:q}"
@@ -84,9 +86,10 @@ rule make_manifest:
     conda:
         "../envs/tables.yaml"
     params:
+        program=program("make_manifest.py"),
         spec=lambda wc: plan.spec(tables.spec(wc.table)),
         code=lambda wc: plan.code("make_manifest.py"),
     message:
         "Writing what the rows of {wildcards.table} were made from"
     shell:
-        "python workflow/scripts/make_manifest.py --spec {params.spec:q} --out {output:q} 2> {log:q}"
+        "python {params.program:q} --spec {params.spec:q} --out {output:q} 2> {log:q}"

@@ -10,11 +10,9 @@ rule label_frames:
         shards=lambda wc: plan.shards(wc.dataset, wc.n),
         scores=lambda wc: plan.stand_in_scores(wc.dataset, plan.scorers[wc.labelled]),
         evidence=lambda wc: sources.evidence(wc.dataset),
-        weights=lambda wc: [
-            file
-            for one in plan.scorers[wc.labelled].labellers()
-            for file in sources.weights(one)
-        ],
+        weights=lambda wc: sources.trained_weights(
+            *plan.scorers[wc.labelled].labellers()
+        ),
         checkpoints=lambda wc: ancient(
             [
                 file
@@ -38,8 +36,10 @@ rule label_frames:
         gpu=lambda wc: int(bool(plan.scorers[wc.labelled].labellers())),
         mem_mb=16000,
     params:
+        program=program("label_frames.py"),
         spec=lambda wc: plan.spec(plan.label_spec(plan.scorers[wc.labelled])),
-        code=lambda wc: plan.code("label_frames.py"),
+        weights=lambda wc: sources.weights(*plan.scorers[wc.labelled].labellers()),
+        made_with=lambda wc: plan.made_with("decoding", "labelling"),
         given=lambda wc, input: plan.given(input, "scores", "evidence"),
         # looking at `threads` keeps this from causing reruns: it changes no label
         connections=lambda wc, threads: plan.spec(
@@ -48,7 +48,7 @@ rule label_frames:
     message:
         "Labelling frames of {wildcards.dataset} for {wildcards.labelled}, shard {wildcards.shard} of {wildcards.n}"
     shell:
-        "python workflow/scripts/label_frames.py --spec {params.spec:q} --labels {input.labels:q}"
+        "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " --videos {input.videos:q} --shards {input.shards:q} --shard {wildcards.shard:q} {params.given:q}"
         " --connections {params.connections:q} --threads {threads} --cache results/cache/pseudo_labels"
         " --out {output.examples:q} --summary {output.summary:q} --as-scores {output.scores:q} 2> {log:q}"
@@ -58,7 +58,9 @@ rule label_frames:
 rule train_selector:
     input:
         unpack(lambda wc: plan.training_inputs(plan.trainings[wc.training])),
-        weights=lambda wc: plan.network_files(plan.trainings[wc.training]),
+        weights=lambda wc: sources.trained_weights(
+            *plan.network_parts(plan.trainings[wc.training])
+        ),
         checkpoints=lambda wc: ancient(
             plan.network_checkpoints(plan.trainings[wc.training])
         ),
@@ -75,8 +77,12 @@ rule train_selector:
         gpu=lambda wc: plan.trainings[wc.training].trained.gpus,
         mem_mb=16000,
     params:
+        program=program("train_selector.py"),
         spec=lambda wc: plan.spec(plan.training_spec(plan.trainings[wc.training])),
-        code=lambda wc: plan.code("train_selector.py"),
+        weights=lambda wc: sources.weights(
+            *plan.network_parts(plan.trainings[wc.training])
+        ),
+        made_with=lambda wc: plan.made_with("training"),
         # looking at `threads` keeps these from causing reruns: they change no result but by rounding
         stage=lambda wc, threads: plan.spec(plan.trainings[wc.training].stage_spec()),
         launch=lambda wc, threads: plan.trainings[wc.training].launcher(),
@@ -85,6 +91,6 @@ rule train_selector:
     message:
         "Training {wildcards.selector}, stage {wildcards.training}"
     shell:
-        "{params.launch:q} workflow/scripts/train_selector.py --spec {params.stage:q} {params.given:q}"
+        "{params.launch:q} {params.program:q} --spec {params.stage:q} {params.given:q}"
         " --threads {threads} --work {params.work:q} --out {output:q} 2> {log:q}"
         " && rm -r {params.work:q}"

@@ -365,7 +365,7 @@ def test_a_scorer_takes_the_last_stage_of_the_selector_that_it_names(raw):
     first, last = plan.trainings.values()
     scorer = plan.config.scorers["mllm"]
     assert scorer.model == plan.selector(last)
-    assert plan.sources.weights(scorer) == [scorer.model]
+    assert plan.sources.trained_weights(scorer) == [scorer.model]
     assert plan.training_inputs(last)["initial"] == [plan.selector(first)]
     assert "initial" not in plan.training_inputs(first)
 
@@ -439,6 +439,7 @@ def test_a_training_may_begin_with_a_trained_selector(raw, monkeypatch):
     assert one != other
     options = plans[0].training_options(training)
     assert options[options.index("--initial") + 1] == initial
-    assert f"{initial}/selector.safetensors" in plans[0].network_files(training)
+    assert initial in [one.model for one in plans[0].network_parts(training)]
+    assert plans[0].sources.weights(*plans[0].network_parts(training)).startswith("weights:")
     assert "--initial" not in plans[1].training_options(without)
-    assert not [file for file in plans[1].network_files(without) if file.startswith(initial)]
+    assert initial not in [one.model for one in plans[1].network_parts(without)]

@@ -19,10 +19,10 @@ from framesift.answering.asker import Asker
 from framesift.answering.evaluate import PromptSettings, evaluate, frame_requests, read_chunk
 from framesift.answering.protocols import Presentation
 from framesift.checkpoints.component import pick_device
-from framesift.core.code_digest import code_digest
 from framesift.core.components import build
 from framesift.core.errors import InputError
 from framesift.core.spec import spec_id
+from framesift.core.versions import versions_of
 from framesift.data.benchmarks import reader_of
 from framesift.program.cli import add_compute_options, log, parser, run
 from framesift.selection.select_frames import read_selection
@@ -75,10 +75,10 @@ def main() -> None:
     answers = ask(args.selection, args.spec)
     made_by = {
         "spec": args.spec,
-        "code": code_digest("evaluate_selection.py", answerer.module, dataset.module),
+        "made_with": versions_of("decoding", "answering", answerer, dataset),
         "weights": asker.identity["weights"],
-        "lmms_eval": asker.identity["versions"]["lmms-eval"],
-        "versions": asker.identity["versions"],
+        "lmms_eval": asker.identity["libraries"]["lmms-eval"],
+        "versions": asker.identity["libraries"],
     }
     write_answers(args.out, answers, made_by)
     log.info(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from framesift.checkpoints.component import local_folder
 from framesift.core.errors import invalid
 from framesift.program.cli import add_compute_options, parser, run
 from framesift.scoring.mllm_selector.settings import TrainingSpec
@@ -20,7 +21,7 @@ def main() -> None:
     options.add_argument("--features", required=True, **several, help="from embed_frames.py, kind patches")
     options.add_argument("--instructions", default=[], **several, help="parquet files of instructions, for stage 1")
     options.add_argument("--validation", default=[], **several, help="labelled frames of other videos")
-    options.add_argument("--initial", type=Path, metavar="DIR", help="selector to go on with")
+    options.add_argument("--initial", type=local_folder, metavar="DIR", help="selector to go on with")
     options.add_argument("--work", required=True, type=Path, metavar="DIR", help="keeps progress and curves")
     options.add_argument("--out", required=True, type=Path, metavar="DIR", help="the trained selector")
     options.add_argument("--micro-batch", type=int, help="examples a forward pass (default: the stage's)")

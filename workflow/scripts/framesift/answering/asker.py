@@ -24,9 +24,9 @@ from framesift.answering.answer_file import Answer
 from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswerer, LocalAnswerer, Reply
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import device_name
-from framesift.core.code_digest import code_digest
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json, spec_id
+from framesift.core.versions import versions_of
 from framesift.program.in_parallel import in_parallel
 from framesift.storage.journal import Journal
 from framesift.video.prefetch import FrameRequest, decoded_ahead
@@ -78,8 +78,8 @@ def identity_of(answerer: Answerer) -> dict[str, Any]:
     return {
         "answerer": answerer.spec(),
         "weights": answerer.weights(),
-        "code": code_digest(__name__, answerer.module),
-        "versions": {name: version(name) for name in answerer.libraries},
+        "made_with": versions_of("decoding", "answering", answerer),
+        "libraries": {name: version(name) for name in answerer.libraries},
     }
 
 
@@ -91,9 +91,16 @@ def journal_folder(cache: Path, answerer: Answerer) -> Path:
 class Asker:
     """An answerer with its journal.
 
+<<<<<<< HEAD
     The journal addresses an answer by everything it depends on: `identity_of` the answerer names the folder; the
     prompt as it is sent, the generation settings, the video and the frames make the key of the record. A killed or
     retried job, another split into chunks, or another selection with the same frames finds every finished answer again.
+=======
+    An answer in the journal is addressed by everything it depends on: answerer, weights, declared versions, the
+    versions of libraries (these name the folder), the prompt really sent, the generation settings, the video and
+    the frames (these are the record's key). Killed, retried, cut into other chunks, or asked for the very same frames
+    by another selector, a job finds every finished answer again.
+>>>>>>> 0431035 (Identify costly results by declared versions)
 
     Parameters
     ----------

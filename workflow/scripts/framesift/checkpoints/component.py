@@ -72,15 +72,15 @@ def model_digest(model: str, revision: str | None) -> str:
     """What identifies the weights: the hub commit, or a digest of the names and contents of the folder's files."""
     if revision:
         return f"{model}@{revision}"
-    folder = Path(_given_folder(model))
+    folder = local_folder(model)
     digest = hashlib.sha256()
     for file in sorted(item for item in folder.rglob("*") if item.is_file() and not item.name.startswith(".")):
-        digest.update(f"{file.relative_to(folder).as_posix()} {_file_digest(file)}\n".encode())
+        digest.update(f"{file.relative_to(folder).as_posix()} {weight_digest(file)}\n".encode())
     return digest.hexdigest()
 
 
-def _file_digest(file: Path) -> str:
-    """SHA-256 of a file; of a large one it is remembered between jobs, by path, size and date of the file."""
+def weight_digest(file: Path) -> str:
+    """SHA-256 of a file of weights. That of a large one is remembered between jobs, by path, size and date."""
     from framesift.storage.files import cached_digest, file_digest
 
     stat = file.stat()
@@ -110,17 +110,36 @@ def checkpoint_folder(model: str, revision: str | None) -> str:
         Where there is no such folder, or the files cannot be fetched.
     """
     if is_folder(model):
-        return _given_folder(model)
+        return str(local_folder(model))
     # By name: how files come into a folder changes no result, so an edit there should change no digest of code.
     return str(importlib.import_module("framesift.checkpoints.fetch").find_or_fetch(model, revision))
 
 
-def _given_folder(model: str) -> str:
-    from framesift.core.errors import InputError
+def local_folder(model: str) -> Path:
+    """The folder of a checkpoint that is given by its path: the user's, or one that comes with Framesift.
 
-    if not Path(model).is_dir():
+    Parameters
+    ----------
+    model : str
+        A path; a relative one is looked up in the working folder, then among the files of Framesift.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder.
+    """
+    from framesift.core.errors import InputError
+    from framesift.storage.resources import find
+
+    if Path(model).is_dir():
+        return Path(model)
+    try:
+        folder = find(model)
+    except InputError:
+        folder = Path(model)
+    if not folder.is_dir():
         raise InputError("there is no such folder", field="model", value=model, expected="a folder with a checkpoint")
-    return model
+    return folder
 
 
 @contextmanager

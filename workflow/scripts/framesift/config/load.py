@@ -26,7 +26,7 @@ MOST_SETTINGS = 200_000
 Path_ = tuple[str | int, ...]
 
 
-def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Config:
+def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = (), defaults: str | Path | None = None) -> Config:
     """Check a configuration.
 
     Parameters
@@ -34,7 +34,9 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Con
     raw : mapping
         The merged configuration.
     files : sequence of path
-        The files it was merged from, in order, to name the one a mistake stands in.
+        The files it was merged from, in order, to name the one that holds a mistake.
+    defaults : path, optional
+        The file with the configuration that `raw` changes.
 
     Raises
     ------
@@ -42,6 +44,10 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = ()) -> Con
         For the first mistake: an unknown key or kind, a wrong type or value, a name that refers to nothing.
     """
     _check_plain(raw, files)
+    if defaults is not None:
+        merged = _read_yaml(defaults)
+        _merge(merged, raw)
+        raw, files = merged, (defaults, *files)
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:

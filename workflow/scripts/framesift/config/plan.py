@@ -23,6 +23,7 @@ from framesift.core.code_digest import code_digest
 from framesift.core.components import Component
 from framesift.core.errors import InputError, did_you_mean
 from framesift.core.spec import canonical_json, plain, spec_id
+from framesift.core.versions import Stage, versions_of
 from framesift.data.benchmarks import Dataset
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.mllm_selector.settings import LanguageModel
@@ -393,16 +394,15 @@ class Plan:
             ],
             "validation": [file for name in trained.validation for file in self.shard_labels(name, labels)],
             "instructions": [there(file, f"trained.{training.name}.instructions") for file in trained.instructions],
-            "initial": [self.selector(before)] if before.stages else [trained.initial] if trained.initial else [],
+            "initial": [self.selector(before)] if before.stages else [],
         }
         return {name: found for name, found in files.items() if found}
 
-    def network_files(self, training: Training) -> list[str]:
-        """The files of the vision encoder, the language model and the initial selector, where they are folders."""
+    def network_parts(self, training: Training) -> list[Any]:
+        """What a training starts from: vision encoder, language model, and the initial selector, if there is one."""
         trained = training.trained
-        network, folder = trained.selector, Path(trained.initial or "")
-        initial = sorted(file.as_posix() for file in folder.iterdir()) if trained.initial and folder.is_dir() else []
-        return [*self.sources.weights(network.vision), *self.sources.weights(network.llm), *initial]
+        initial = [LanguageModel(model=trained.initial)] if trained.initial else []
+        return [trained.selector.vision, trained.selector.llm, *initial]
 
     def network_checkpoints(self, training: Training) -> list[str]:
         """The manifests of both, where they come from the hub."""
@@ -412,6 +412,8 @@ class Plan:
     def training_options(self, training: Training) -> list[str]:
         """What train_selector.py is told of its files."""
         given = self.training_inputs(training)
+        if training.trained.initial and not training.before().stages:
+            given["initial"] = [training.trained.initial]
         return [word for name, files in given.items() for word in (f"--{name}", *files)]
 
     def shard_labels(self, dataset: str, labelled: str) -> list[str]:
@@ -483,6 +485,11 @@ class Plan:
     def spec(value: Any) -> str:
         """The text of a spec, as a rule's parameter."""
         return canonical_json(value)
+
+    @staticmethod
+    def made_with(*parts: Stage | Component) -> str:
+        """The declared versions of the stages and components that make a costly result."""
+        return canonical_json(versions_of(*parts))
 
     def code(self, program: str, *components: Component) -> str:
         """The code digest of a program with the implementations it loads by name."""

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from framesift.checkpoints.component import Checkpoint, is_folder
+from framesift.checkpoints.component import Checkpoint, is_folder, model_digest, weight_digest
 from framesift.checkpoints.fetch import manifest_path
 from framesift.config.models import Config
 from framesift.config.steps import Answering, Selecting
@@ -27,6 +27,8 @@ from framesift.selection.selectors.imported import Imported
 RESULTS = Path("results")
 #: The demo's own world, in `demo.world`; further ones are in `demo.worlds`.
 DEMO = "demo"
+#: What begins the parameter that tells weights apart.
+WEIGHTS = "weights:"
 #: Of more videos than this, Snakemake is given one digest in place of the files: it looks at each several times.
 MANY_VIDEOS = 2000
 
@@ -38,6 +40,7 @@ class Sources:
         self.config = config
         self._video_states: dict[str, str] = {}
         self._listings: dict[str, list[str]] = {}
+        self._digests: dict[str, str] = {}
 
     def download_spec(self, dataset: str) -> dict[str, Any]:
         """What is fetched, from where to where."""
@@ -139,22 +142,34 @@ class Sources:
             return []
         return [manifest_path(component.model, component.revision)]
 
-    def weights(self, component: Any) -> list[str]:
-        """The files of a checkpoint folder; not those of a checkpoint of the hub, which its revision pins."""
-        if not isinstance(component, Checkpoint | LanguageModel):
-            return []
-        more = component.files() if isinstance(component, Checkpoint) else []
-        if not is_folder(component.model):
-            return more
-        folder = Path(component.model)
-        if made_later(component):
-            return [folder.as_posix(), *more]
-        if not folder.is_dir():
-            raise InputError(
-                "there is no such folder", field="model", value=component.model, expected="a folder with a checkpoint"
-            )
-        own = (file.as_posix() for file in folder.iterdir() if file.is_file() and file.name[0] != ".")
-        return sorted([*own, *more])
+    @staticmethod
+    def trained_weights(*components: Any) -> list[str]:
+        """The folders of those checkpoints that the workflow trains, which a rule waits for."""
+        return [
+            Path(one.model).as_posix()
+            for one in components
+            if isinstance(one, Checkpoint | LanguageModel) and made_later(one)
+        ]
+
+    def weights(self, *components: Any) -> str:
+        """A digest of the weights in folders and files that the user has; a revision pins those of the hub.
+
+        A parameter, not an input: the dates of files change with every copy and every checkout, their content does not.
+        """
+        digests = []
+        for one in components:
+            if not isinstance(one, Checkpoint | LanguageModel):
+                continue
+            if is_folder(one.model) and not made_later(one):
+                digests.append(self._digest_of_folder(one.model))
+            if isinstance(one, Checkpoint):
+                digests += [weight_digest(Path(there(file, "model"))) for file in one.files()]
+        return f"{WEIGHTS}{spec_id(digests)}" if digests else ""
+
+    def _digest_of_folder(self, model: str) -> str:
+        if model not in self._digests:
+            self._digests[model] = model_digest(model, None)
+        return self._digests[model]
 
     @property
     def worlds(self) -> dict[str, DemoWorld]:

@@ -8,6 +8,7 @@ from typing import Any
 from framesift.answering.answerers import Answerer
 from framesift.answering.protocols import Control, Protocol
 from framesift.config.models import Trained
+from framesift.core.code_digest import SCRIPTS
 from framesift.core.spec import plain
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import ScoreSource
@@ -69,4 +70,4 @@ class Training:
         gpus = str(self.trained.gpus)
         if gpus == "1":
             return ["python"]
-        return ["python", "workflow/scripts/on_gpus.py", gpus, "torchrun", "--standalone", f"--nproc-per-node={gpus}"]
+        return ["python", str(SCRIPTS / "on_gpus.py"), gpus, "torchrun", "--standalone", f"--nproc-per-node={gpus}"]

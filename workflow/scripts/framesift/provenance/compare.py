@@ -288,9 +288,15 @@ def _by_rule(manifest: Mapping[str, Any], row: Mapping[str, Any], name: str) -> 
 def _versions(
     first: Mapping[str, Any], second: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterable[str]:
-    for name, what in (("versions", "package"), ("environment", "environment's pin of")):
+    for name, what in (
+        ("made_with", "declared version of"),
+        ("versions", "package"),
+        ("environment", "environment's pin of"),
+    ):
         was, now = _by_rule(first, one, name), _by_rule(second, other, name)
         for rule in was.keys() & now.keys():
+            if name == "made_with" and was[rule].keys() != now[rule].keys():
+                continue  # other components: the setting that chose them says so
             yield from (f"the {what} {item.words()}" for item in differences(was[rule], now[rule]))
 
 

@@ -160,6 +160,9 @@ def _how_made(item: FileOrigin, explanation: Explanation) -> list[str]:
         lines += ["  With the settings:", *(f"    {line}" for line in settings)]
     if item.code:
         lines.append(f"  By the code {item.code}" + _versions(item) + ".")
+    elif item.made_with:
+        made_with = ", ".join(f"{name} {version}" for name, version in item.made_with.items())
+        lines.append(f"  By the declared versions {made_with}" + _versions(item) + ".")
     return lines
 
 
@@ -247,6 +250,12 @@ def _reasons(job: PlannedJob, before: FileOrigin, there: bool, produced: set[str
     code = job.params.get("code")
     if code is not None and code not in before.params and code != before.code:
         yield _code(job, before, root)
+    if "made_with" in job.params and before.made_with:
+        for one in differences(before.made_with, json.loads(job.params["made_with"])):
+            yield f"the declared version of {one.words()}"
+    weights = job.params.get("weights")
+    if weights and before.params and weights not in before.params:
+        yield f"the weights of a checkpoint that {job.rule} loads have changed"
     state = job.params.get("state")
     if state is not None and before.params and state not in before.params:
         yield f"files that {job.rule} reads were exchanged, added or removed in the folder of the dataset"

@@ -21,13 +21,15 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from framesift.config.sources import WEIGHTS
 from framesift.core.code_digest import SCRIPTS, code_digest
 from framesift.core.components import FAMILIES, kinds
+from framesift.core.versions import STAGES
 
 METADATA = Path(".snakemake/metadata")
 #: Longest name of a file in which Snakemake keeps a record; longer ones continue in folders.
 _NAME = 255
-_PROGRAM = re.compile(r"workflow/scripts/(\w+\.py)")
+_PROGRAM = re.compile(r"(?:^|[\s/])(\w+\.py)(?=[\s'\"]|$)")
 _DIGEST = re.compile(r"[0-9a-f]{12}")
 #: What Snakemake records of a job that ran in no environment of its own: the MD5 of nothing.
 _NO_ENVIRONMENT = "d41d8cd98f00b204e9800998ecf8427e"
@@ -89,13 +91,26 @@ class FileOrigin:
 
     @cached_property
     def code(self) -> str | None:
-        """Digest of the code that made the file; None where it is not known."""
+        """Digest of the code that made the file; None if it is not known, or if declared versions take its place."""
         if own := self.facts.get("code"):
             return str(own)
         candidates = sorted(param for param in self.params if _DIGEST.fullmatch(param))
         if len(candidates) < 2:
             return candidates[0] if candidates else None
         return next((one for one in candidates if self.roots(one)), None)
+
+    @property
+    def made_with(self) -> dict[str, int | str]:
+        """Declared versions of what made a costly file (`framesift.core.versions`); empty for any other."""
+        for found in (self.facts.get("made_with"), *map(_mapping, self.params)):
+            if isinstance(found, dict) and found.keys() & STAGES.keys():
+                return dict(found)
+        return {}
+
+    @property
+    def weights(self) -> str | None:
+        """Digest of the weights in folders of the user; None if there are none."""
+        return next((one.removeprefix(WEIGHTS) for one in self.params if one.startswith(WEIGHTS)), None)
 
     def roots(self, digest: str | None) -> tuple[str, ...]:
         """The program and the components whose code has this digest today; none where it is another.
@@ -225,6 +240,16 @@ def _spec_of(command: str) -> dict[str, Any] | None:
     except (ValueError, IndexError):
         return None
     return spec if isinstance(spec, dict) else None
+
+
+def _mapping(text: str) -> dict[str, Any] | None:
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _value(text: str) -> str:

@@ -184,6 +184,7 @@ class _Maker:
             "inputs": sorted(self._tell(one) for one in inputs),
             "spec": self._scrub({key: value for key, value in (item.spec or {}).items() if key not in CONSEQUENCES}),
             "code": item.code,
+            **({"made_with": item.made_with} if item.made_with else {}),
             **self._scrub(facts),
         }
         if item.in_environment:
@@ -199,21 +200,9 @@ class _Maker:
                     continue
                 entry = found.setdefault(role, {"kind": part.get("kind"), "model": self._text(part["model"])})
                 entry["revision"] = part.get("revision")
-                if weights := self._weights(item, part["model"]):
-                    entry["weights"] = weights
+                if item.weights and not part.get("revision"):
+                    entry["weights"] = item.weights
         return dict(sorted(found.items()))
-
-    def _weights(self, item: FileOrigin, model: str) -> str | None:
-        """Digest of the files of a checkpoint in a folder; a commit pins those of the hub."""
-        folder = PurePosixPath(model)
-        own = sorted(path for path in item.inputs if PurePosixPath(path).is_relative_to(folder))
-        if not own:
-            return None
-        digest = hashlib.sha256()
-        for path in own:
-            name = PurePosixPath(path).relative_to(folder)
-            digest.update(f"{name} {self.digests.get(path)}\n".encode())
-        return digest.hexdigest()
 
     def _datasets(self, everything: Mapping[str, FileOrigin]) -> dict[str, Any]:
         name = self.spec["dataset"]

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.core.code_digest import code_digest
 from framesift.core.spec import canonical_json, spec_id
+from framesift.core.versions import versions_of
 from framesift.program.cli import log
 from framesift.scoring.encoders import Encoder
 from framesift.storage.tensors import read_tensors, write_tensors
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class VideoCache:
     """The cache of one encoder or scorer.
 
-    It is addressed by content: encoder, weights, the code that computes, candidate rule, decoder and video. Killed,
-    retried or divided differently, a job finds every finished video again.
+    It is addressed by content: encoder, weights, declared versions, candidate rule, decoder and video. A job that was
+    killed, retried or divided differently finds every finished video again.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class VideoCache:
             "scorer": encoder.spec(),
             "weights": encoder.weights(),
             "candidates": grid,
-            "code": code_digest("framesift.scoring.score_videos", encoder.module),
+            "made_with": versions_of("decoding", "scoring", encoder),
         }
         if decoder != "pyav":
             self.identity["decoder"] = decoder

@@ -18,8 +18,6 @@ VERDICT = "\nFinal answer:"
 VERDICT_TURN = "Which one is it? Reply with one word, True or False."
 FORM = '{"reason": "one or two sentences", "frames": [numbers of frames]}'
 AGAIN = "That cannot be used: {problem}. Reply with this JSON object alone, filled in: " + FORM
-#: Goes up where what is sent changes in a way that no text tells; part of every record's key.
-VERSION = 1
 #: Characters of a reply that it is reminded of when it is asked again.
 REMINDED = 4_000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.checkpoints.component import checkpoint_folder, is_folder, loading
+from framesift.checkpoints.component import checkpoint_folder, is_folder, loading, local_folder
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.scorers import Asked, Scorer
 from framesift.video.pictures import Pictures
@@ -59,7 +59,7 @@ class MllmSelector(Scorer):
         return folder.name if folder.parent == SELECTORS else None
 
     def files(self) -> list[str]:
-        folders = [Path(one) for one in (self.encoder, self.llm) if one and is_folder(one)]
+        folders = [local_folder(one) for one in (self.encoder, self.llm) if one and is_folder(one)]
         return [file.as_posix() for folder in folders for file in sorted(folder.iterdir()) if file.is_file()]
 
     def positions(self, candidates: int) -> list[int]:

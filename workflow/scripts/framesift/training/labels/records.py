@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.core.spec import canonical_json, spec_id
+from framesift.core.versions import STAGES
 from framesift.program.in_parallel import in_parallel
-from framesift.scoring.mllm_selector.label_prompts import VERSION, Ask
+from framesift.scoring.mllm_selector.label_prompts import Ask
 from framesift.scoring.mllm_selector.label_settings import LocalModel, ServedModel
 from framesift.storage.journal import Journal
 from framesift.training.labels.labeller import Labeller, ModelReply
@@ -23,9 +24,8 @@ class Records:
     """The records of one video by one model.
 
     They lie in a folder of the model and, in it, of the video's content; a record is addressed by all that was sent
-    (question, frame, explanation, captions), so another question asks for what it lacks alone. Labels take GPUs for
-    days, so no digest of code is part of their address: what an edit changes in them, it must say
-    (`framesift.scoring.mllm_selector.label_prompts.VERSION`).
+    (question, frame, explanation, captions), so another question asks only for what is missing. The declared version
+    of labelling is part of the address (`framesift.core.versions`).
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Records:
 
     def _key(self, ask: Ask) -> str:
         shown = None if ask.frame is None else [ask.frame, self._max_side]
-        identity = [VERSION, ask.turns, ask.begun, ask.max_tokens, shown]
+        identity = [STAGES["labelling"], ask.turns, ask.begun, ask.max_tokens, shown]
         return hashlib.sha256(canonical_json(identity).encode("utf-8", "replace")).hexdigest()
 
 
