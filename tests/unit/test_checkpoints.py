@@ -578,16 +578,6 @@ def test_a_folder_that_is_not_there_is_an_input_error(tmp_path):
         Clip(model=str(tmp_path / "missing")).load("cpu")
 
 
-def test_how_files_are_fetched_is_no_part_of_the_code_of_scores_and_answers():
-    for program in ("score_frames.py", "embed_frames.py", "evaluate_selection.py"):
-        names = {path.name for path in code.import_closure([program, "framesift.scoring.scorers.clip"])}
-        assert "models.py" in names
-        assert not names & {"checkpoints.py", "checkpoint_files.py", "hub.py", "progress.py"}
-
-
-# What identifies weights
-
-
 def test_a_hub_checkpoint_is_identified_by_its_commit_alone(tmp_path, monkeypatch):
     monkeypatch.setenv("FRAMESIFT_CHECKPOINTS", str(tmp_path))
     assert Clip(model=REPO, revision="0" * 40).weights() == f"{REPO}@{'0' * 40}"

@@ -41,13 +41,42 @@ SELECT = ("select_frames.py", "framesift.selection.selectors.aks")
         ("framesift/selection/selectors/aks.py", "level >= depth or", "level  >=  depth  or"),
         ("framesift/selection/selectors/topk.py", ", budget)", ", budget + 0)"),
         ("framesift/scoring/scorers/clip.py", "truncation=True", "truncation=False"),
-        ("evaluate_selection.py", "import", "import"),
+        ("framesift/selection/selectors/__init__.py", 'raise ScoreError(f"', 'raise ScoreError(f"sorry, '),
+        ("select_frames.py", 'log.info("', 'log.info("done: '),
+        ("framesift/core/errors.py", 'f"found: ', 'f"was found: '),
+        ("select_frames.py", 'help="', 'help="in other words: '),
     ],
 )
 def test_edits_that_cannot_change_a_selection_by_aks(library, file, old, new):
     before = code.code_digest(*SELECT)
     library(file, old, new)
     assert code.code_digest(*SELECT) == before
+
+
+def test_where_the_code_is_and_what_its_modules_are_called_does_not_count(library, tmp_path, monkeypatch):
+    before = code.code_digest(*SELECT)
+    moved = tmp_path / "moved"
+    code.SCRIPTS.rename(moved)
+    (moved / "framesift/storage/checksums.py").rename(moved / "framesift/storage/digests.py")
+    for file in moved.rglob("*.py"):
+        file.write_text(file.read_text().replace("framesift.storage.checksums", "framesift.storage.digests"))
+    monkeypatch.setattr(code, "SCRIPTS", moved)
+    assert moved / "framesift/storage/digests.py" in code.import_closure(SELECT)
+    assert code.code_digest(*SELECT) == before
+
+
+def test_code_outside_of_the_library_is_followed_in_its_own_folder(tmp_path, monkeypatch):
+    package = tmp_path / "outsider"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "frames.py").write_text("import numpy as np\nfrom . import weights\nfrom framesift.core import spec\n")
+    (package / "weights.py").write_text("WEIGHT = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [path.name for path in code.import_closure(["outsider.frames"])] == ["frames.py", "weights.py"]
+    before = code.code_digest("outsider.frames")
+    (package / "weights.py").write_text("WEIGHT = 2\n")
+    os.utime(package / "weights.py", ns=(1, 1))
+    assert code.code_digest("outsider.frames") != before
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import yaml
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
+from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
 from framesift.data.shards import assign_shards
 from framesift.video.table import Video
@@ -385,7 +386,7 @@ def test_what_divides_the_work_of_a_training_does_not_change_it(raw):
     assert list(before) == list(after)
     assert {" ".join(one.launcher()) for one in before.values()} == {"python"}
     assert {" ".join(one.launcher()) for one in after.values()} == {
-        "python workflow/scripts/on_gpus.py 4 torchrun --standalone --nproc-per-node=4"
+        f"python {SCRIPTS}/on_gpus.py 4 torchrun --standalone --nproc-per-node=4"
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import logging
 import os
 import re
@@ -111,8 +110,9 @@ def checkpoint_folder(model: str, revision: str | None) -> str:
     """
     if is_folder(model):
         return str(local_folder(model))
-    # By name: how files come into a folder changes no result, so an edit there should change no digest of code.
-    return str(importlib.import_module("framesift.checkpoints.fetch").find_or_fetch(model, revision))
+    from framesift.checkpoints.fetch import find_or_fetch
+
+    return str(find_or_fetch(model, revision))
 
 
 def local_folder(model: str) -> Path:
@@ -187,14 +187,14 @@ def pick_device(device: str) -> str:
         return device
     import torch
 
-    # By name: which of the GPUs it is changes no result, so an edit there should change no digest of code.
-    gpus = importlib.import_module("framesift.checkpoints.gpu_lease")
-    leased = gpus.lease() if torch.version.cuda else None  # before torch looks for GPUs
+    from framesift.checkpoints import gpu_lease
+
+    leased = gpu_lease.lease() if torch.version.cuda else None  # before torch looks for GPUs
     if torch.cuda.is_available():
         if leased is None and torch.cuda.device_count() > 1:
             log.warning("nvidia-smi lists no GPUs to choose from; this process takes the first, as others will")
         return "cuda"
-    gpus.give_back()
+    gpu_lease.give_back()
     if device == "cuda":
         from framesift.core.errors import InputError
 

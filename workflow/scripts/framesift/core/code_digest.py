@@ -20,6 +20,8 @@ from pathlib import Path
 #: The folder of the programs and of the library.
 SCRIPTS = Path(__file__).resolve().parents[2]
 PACKAGE = "framesift"
+#: The one module that only forms messages.
+_MESSAGES = "framesift/core/errors.py"
 #: Keyword arguments that speak to a reader.
 _FOR_READERS = {"description", "expected", "help", "hint", "metavar", "problem"}
 #: Objects whose methods only write messages.
@@ -47,7 +49,8 @@ def code_digest(*roots: str) -> str:
     >>> code_digest("framesift.core.spec") == code_digest("framesift.core.errors")
     False
     """
-    texts = sorted(normalised(path, path.stat().st_mtime_ns) for path in import_closure(roots))
+    files = [path for path in import_closure(roots) if path != SCRIPTS / _MESSAGES]
+    texts = sorted(normalised(path, path.stat().st_mtime_ns) for path in files)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
