@@ -112,6 +112,7 @@ def checkpoint_folder(model: str, revision: str | None) -> str:
         return str(local_folder(model))
     from framesift.checkpoints.fetch import find_or_fetch
 
+    assert revision is not None  # `check_source` pins what is not a folder
     return str(find_or_fetch(model, revision))
 
 
