@@ -14,6 +14,7 @@ import re
 import shlex
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -23,7 +24,7 @@ from typing import Any
 
 from framesift.config.sources import WEIGHTS
 from framesift.core.code_digest import SCRIPTS, code_digest
-from framesift.core.components import FAMILIES, kinds
+from framesift.core.components import FAMILIES, kinds, module_of
 from framesift.core.versions import STAGES
 
 METADATA = Path(".snakemake/metadata")
@@ -123,17 +124,16 @@ class FileOrigin:
         components = _components(self.spec or {})
         for n in range(len(components) + 1):
             for chosen in combinations(components, n):
-                if code_digest(self.program, *chosen) == digest:
-                    return self.program, *chosen
+                with suppress(FileNotFoundError):  # a plug-in that is gone
+                    if code_digest(self.program, *chosen) == digest:
+                        return self.program, *chosen
         return ()
 
 
 def _components(spec: Mapping[str, Any]) -> list[str]:
     """Modules of the components in a spec. Only the kind is written there, so each family that has it counts."""
     found = {part["kind"] for part in (spec, *spec.values()) if isinstance(part, dict) and "kind" in part}
-    return sorted(
-        f"{package}.{kind}" for family, package in FAMILIES.items() for kind in kinds(family) if kind in found
-    )
+    return sorted(module_of(family, kind) for family in FAMILIES for kind in kinds(family) if kind in found)
 
 
 def made(path: str, root: Path) -> FileOrigin:

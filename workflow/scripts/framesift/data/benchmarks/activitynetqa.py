@@ -16,6 +16,7 @@ class ActivityNetQA(Dataset):
     """Labels of lmms-eval's copy. Answers are open: they have no letter, and judging them takes a language model."""
 
     title = "ActivityNet-QA"
+    version = 1
     cites = ("yu2019activitynetqa",)
     lmms_task = LmmsTask(
         yaml="activitynetqa/activitynetqa_generation.yaml",

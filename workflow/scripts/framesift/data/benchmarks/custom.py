@@ -41,6 +41,7 @@ class Custom(Dataset):
     """Any labels with one question a row. Its questions are asked and judged as those of VideoMME are."""
 
     title = "a data set of our own"
+    version = 1
     lmms_task = VideoMME.lmms_task
 
     kind: Literal["custom"] = "custom"

@@ -30,6 +30,7 @@ class EgoSchema(Dataset):
     """The subset by default; for all 5,031 questions set `labels: GENERATION/test-00000-of-00001.parquet`."""
 
     title = "EgoSchema"
+    version = 1
     cites = ("mangalam2023egoschema",)
     lmms_task = LmmsTask(
         yaml="egoschema/egoschema_subset.yaml",  # that of all questions asks the same, and has no metric but a file

@@ -20,6 +20,7 @@ class LongVideoBench(Dataset):
     """Either form of its labels: `lvb_val.json`, which alone has evidence (`position`), or the parquet of lmms-eval."""
 
     title = "LongVideoBench (validation)"
+    version = 1
     cites = ("wu2024longvideobench",)
     lmms_task = LmmsTask(
         yaml="longvideobench/longvideobench_val_v.yaml",

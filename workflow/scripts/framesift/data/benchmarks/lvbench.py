@@ -16,6 +16,7 @@ class LVBench(Dataset):
     """One row a question, as lmms-eval has it: the text ends in the options, `time_reference` is the evidence."""
 
     title = "LVBench"
+    version = 1
     cites = ("wang2025lvbench",)
     lmms_task = LmmsTask(
         yaml="lvbench/lvbench.yaml",

@@ -24,6 +24,7 @@ class MLVU(Dataset):
     """Labels of lmms-eval's `mlvu_dev`, parquet or JSON. A question's text ends in its options (`candidates`)."""
 
     title = "MLVU (dev)"
+    version = 1
     cites = ("zhou2025mlvu",)
     lmms_task = LmmsTask(
         yaml="mlvu/mlvu_dev.yaml",

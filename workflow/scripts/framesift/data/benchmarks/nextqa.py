@@ -17,6 +17,7 @@ class NExTQA(Dataset):
     """Labels with the columns of NExT-QA: options `a0` to `a4`, `answer` the number of the right one."""
 
     title = "NExT-QA (multiple choice)"
+    version = 1
     cites = ("xiao2021nextqa",)
     lmms_task = LmmsTask(
         yaml="nextqa/nextqa_mc_test.yaml",

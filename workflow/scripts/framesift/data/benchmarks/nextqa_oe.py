@@ -15,6 +15,7 @@ class NExTOE(Dataset):
     """Labels of lmms-eval's copy: `answer` is a text, `additional_ref_answer` another right one, or nothing."""
 
     title = "NExT-QA (open-ended)"
+    version = 1
     cites = ("xiao2021nextqa",)
     lmms_task = LmmsTask(
         yaml="nextqa/nextqa_oe_test.yaml",

@@ -23,6 +23,7 @@ class VideoMME(Dataset):
     """Labels with the columns of VideoMME: `videoID` names the video file, options carry their letters ("A. ...")."""
 
     title = "Video-MME"
+    version = 1
     cites = ("fu2025videomme",)
     lmms_task = LmmsTask(
         yaml="videomme/videomme.yaml",
