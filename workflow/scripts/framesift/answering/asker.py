@@ -91,16 +91,9 @@ def journal_folder(cache: Path, answerer: Answerer) -> Path:
 class Asker:
     """An answerer with its journal.
 
-<<<<<<< HEAD
     The journal addresses an answer by everything it depends on: `identity_of` the answerer names the folder; the
     prompt as it is sent, the generation settings, the video and the frames make the key of the record. A killed or
     retried job, another split into chunks, or another selection with the same frames finds every finished answer again.
-=======
-    An answer in the journal is addressed by everything it depends on: answerer, weights, declared versions, the
-    versions of libraries (these name the folder), the prompt really sent, the generation settings, the video and
-    the frames (these are the record's key). Killed, retried, cut into other chunks, or asked for the very same frames
-    by another selector, a job finds every finished answer again.
->>>>>>> 0431035 (Identify costly results by declared versions)
 
     Parameters
     ----------
