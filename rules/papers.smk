@@ -19,12 +19,13 @@ rule compare_published:
         program=program("compare_published.py"),
         spec=lambda wc: plan.spec(tables.published_spec(wc.table)),
         code=lambda wc: plan.code("compare_published.py"),
+        known=tables.published_digest(),
+        given=lambda wc, input: plan.given(input, "published", "references"),
     message:
         "Comparing {wildcards.table} with published numbers"
     shell:
         "python {params.program:q} --spec {params.spec:q} --table {input.table:q}"
-        " --groups {input.groups:q} --published {input.published:q} --references {input.references:q}"
-        " --out {output:q} 2> {log:q}"
+        " --groups {input.groups:q} {params.given:q} --out {output:q} 2> {log:q}"
 
 
 rule write_methods:
@@ -45,9 +46,11 @@ rule write_methods:
         program=program("write_methods.py"),
         spec=lambda wc: plan.spec(tables.methods_spec(wc.table)),
         code=lambda wc: plan.code("write_methods.py"),
+        known=tables.references_digest(),
+        given=lambda wc, input: plan.given(input, "references"),
     message:
         "Writing how {wildcards.table} was made"
     shell:
         "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
-        " --answers {input.answers:q} --references {input.references:q}"
-        " --text-out {output.text:q} --bib-out {output.bib:q} 2> {log:q}"
+        " --answers {input.answers:q} {params.given:q} --text-out {output.text:q}"
+        " --bib-out {output.bib:q} 2> {log:q}"

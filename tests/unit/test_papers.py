@@ -15,7 +15,8 @@ from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
 from framesift.data.questions import NORMALISED, Question
-from framesift.papers.references import REFERENCES
+from framesift.papers.published import FOLDER, read_published
+from framesift.papers.references import bibtex
 from framesift.storage.files import write_json
 from framesift.tables import columns
 
@@ -50,7 +51,7 @@ def test_aks_is_compared_with_its_paper(tables, tmp_path, monkeypatch):
     columns.write_csv(tmp_path / "table.csv", columns.TABLE, rows)
     run(
         compare_published, monkeypatch, spec=[json.dumps(spec)], table=[tmp_path / "table.csv"],
-        published=tables.published, references=[REFERENCES], out=[tmp_path / "out.csv"],
+        out=[tmp_path / "out.csv"],
     )  # fmt: skip
     with open(tmp_path / "out.csv") as file:
         found = [row for row in csv.DictReader(file) if row["paper"] == "tang2025aks" and row["comparable"] == "True"]
@@ -71,10 +72,28 @@ def test_what_a_paper_says_of_a_table(tables, tmp_path, monkeypatch):
     write_answers(tmp_path / "answers.json", {"q": Answer(video_id="v")}, made_by)
     run(
         write_methods, monkeypatch, spec=[json.dumps(tables.methods_spec("videomme"))],
-        labels=[tmp_path / "labels.json"], answers=[tmp_path / "answers.json"], references=[REFERENCES],
+        labels=[tmp_path / "labels.json"], answers=[tmp_path / "answers.json"],
         text_out=[tmp_path / "m.tex"], bib_out=[tmp_path / "m.bib"],
     )  # fmt: skip
     text, entries = (tmp_path / "m.tex").read_text(), (tmp_path / "m.bib").read_text()
     for words in ("transformers 4.46.3", "lmms-eval 0.7.3", "64 frames", r"\texttt{released}", "tang2025aks"):
         assert words in text
     assert "{tang2025aks," in entries
+
+
+def test_a_project_adds_numbers_and_papers_of_its_own(tables, tmp_path, monkeypatch):
+    """config/published/*.csv and config/references.bib of the working folder are read beside those of Framesift."""
+    monkeypatch.chdir(tmp_path)
+    assert (tables.published, tables.references) == ([], [])
+    digest = tables.published_digest()
+    Path("config/published").mkdir(parents=True)
+    header, *numbers = (FOLDER / "aks.csv").read_text().splitlines()
+    number = next(line for line in numbers if "videomme" in line).replace("tang2025aks", "me2026mine")
+    Path("config/published/mine.csv").write_text(f"{header}\n{number}\n")
+    Path("config/references.bib").write_text("@misc{me2026mine,\n  title = {Mine}\n}\n")
+    assert (tables.published, tables.references) == (["config/published/mine.csv"], ["config/references.bib"])
+    assert tables.published_digest() == digest, "own files are inputs of the rules, not part of the digest"
+    papers = [row.paper for row in read_published(more=tables.published, references=tables.references)]
+    assert papers.count("me2026mine") == 1
+    assert len(papers) == len(read_published()) + 1
+    assert bibtex(["me2026mine"], tables.references).startswith("@misc{me2026mine,")

@@ -221,7 +221,7 @@ def test_a_column_that_is_missing_or_there_twice_is_refused(tmp_path):
 def test_a_number_told_twice_is_refused_even_with_another_value_or_in_another_file(tmp_path):
     file, other = tmp_path / "a.csv", tmp_path / "b.csv"
     file.write_text(_csv(NUMBER, NUMBER | {"value": "60.0", "note": "again"}))
-    with pytest.raises(InputError, match=r"(?s)a\.csv: line 3: is told twice.*60\.0.*a\.csv, line 2"):
+    with pytest.raises(InputError, match=r"(?s)a\.csv: line 3: is given twice.*60\.0.*a\.csv, line 2"):
         read_published(file)
     file.write_text(_csv(NUMBER))
     other.write_text(_csv(NUMBER))

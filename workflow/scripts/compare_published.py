@@ -13,8 +13,10 @@ def main() -> None:
     options = parser(__doc__, spec="dataset, protocol, subtitles, metric, and the specs behind each row")
     options.add_argument("--table", required=True, metavar="FILE.csv", help="from make_table.py")
     options.add_argument("--groups", metavar="FILE.csv", help="its groups")
-    options.add_argument("--published", required=True, nargs="+", metavar="FILE.csv", help="config/published/*.csv")
-    options.add_argument("--references", required=True, metavar="FILE.bib", help="config/references.bib")
+    options.add_argument(
+        "--published", nargs="+", default=[], metavar="FILE.csv", help="further numbers, beside those of Framesift"
+    )
+    options.add_argument("--references", nargs="+", default=[], metavar="FILE.bib", help="papers that they are from")
     options.add_argument("--out", required=True, metavar="FILE.csv")
     args = options.parse_args()
 
@@ -26,7 +28,7 @@ def main() -> None:
             specs = made_from.get(tuple(row[name] for name in NAMES))
             if specs and not (row.get("grouping") and common["metric"] == "m_avg"):
                 rows.append((row, ours(row, **specs, **common)))
-    comparisons = comparison_rows(rows, read_published(args.published, args.references))
+    comparisons = comparison_rows(rows, read_published(more=args.published, references=args.references))
     write_csv(args.out, COLUMNS, comparisons)
     comparable = sum(bool(row["comparable"]) for row in comparisons)
     log.info("%s: %d published numbers beside ours, %d of them comparable", args.out, len(comparisons), comparable)

@@ -15,7 +15,9 @@ def main() -> None:
     options = parser(__doc__, spec="what decides the numbers of the table (framesift.papers.methods_text.setup_of)")
     options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
     options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="their versions are named")
-    options.add_argument("--references", required=True, metavar="FILE.bib", help="papers/references.bib")
+    options.add_argument(
+        "--references", nargs="+", default=[], metavar="FILE.bib", help="further works, beside those of Framesift"
+    )
     options.add_argument("--text-out", required=True, metavar="FILE.tex")
     options.add_argument("--bib-out", required=True, metavar="FILE.bib")
     args = options.parse_args()

@@ -98,14 +98,24 @@ class Tables:
         return needed[0] if needed else []
 
     @property
-    def references(self) -> str:
-        """The works that can be cited."""
-        return str(REFERENCES)
+    def references(self) -> list[str]:
+        """The works that a project adds to those of Framesift: config/references.bib, if there is one."""
+        return [file.as_posix() for file in [Path("config/references.bib")] if file.is_file()]
 
     @property
     def published(self) -> list[str]:
-        """The files of published numbers."""
-        return sorted(file.as_posix() for file in FOLDER.glob("*.csv"))
+        """The published numbers that a project adds to those of Framesift: config/published/*.csv."""
+        return sorted(file.as_posix() for file in Path("config/published").glob("*.csv"))
+
+    @staticmethod
+    def published_digest() -> str:
+        """A digest of the published numbers and works that come with Framesift, wherever it is installed."""
+        return f"published {spec_id([file_digest(file) for file in [*sorted(FOLDER.glob('*.csv')), REFERENCES]])}"
+
+    @staticmethod
+    def references_digest() -> str:
+        """A digest of the works that come with Framesift."""
+        return f"references {spec_id(file_digest(REFERENCES))}"
 
     def published_spec(self, name: str) -> dict[str, Any]:
         """What each row of a table was made from, to find published numbers of the same.

@@ -1,6 +1,7 @@
 """Published numbers beside ours: what others report for the same data set and method, and why it may not compare.
 
-The numbers are rows of config/published/*.csv; config/published/README.md explains their columns and sources.
+The numbers are rows of the files in published_numbers/, whose README.md explains columns and sources. A project can add
+files of its own.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Published(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    paper: str = Field(min_length=1, description="Key in config/references.bib of who reports the number.")
+    paper: str = Field(min_length=1, description="Key, in the references, of who reports the number.")
     place: str = Field(min_length=1, description="Table, figure, issue or file, and page where known.")
     dataset: str = Field(description="Kind of the data set.")
     group: str = Field(description="Group of questions, as in `duration=long`; empty: all.")
@@ -111,35 +112,35 @@ def _is_parameter(part: str) -> bool:
 
 
 COLUMNS = tuple(Published.model_fields)
-#: Columns that tell a number's place; two rows that agree in all of these are one number told twice.
+#: Columns that tell a number's place; two rows that agree in all of these are one number, given twice.
 _PLACE = tuple(name for name in COLUMNS if name not in ("value", "sure", "note"))
 
 
 def read_published(
-    source: str | Path | Iterable[str | Path] = FOLDER, references: str | Path = REFERENCES
+    source: str | Path = FOLDER, more: Iterable[str | Path] = (), references: Iterable[str | Path] = ()
 ) -> list[Published]:
     """Read and check published numbers.
 
     Parameters
     ----------
-    source : path or iterable of path
-        A folder, of which every .csv file is read in the order of names, or files.
-    references : path
-        The BibTeX file that their papers are in.
+    source : path
+        A file, or a folder whose .csv files are read in the order of their names; by default Framesift's own.
+    more : iterable of path
+        Further files.
+    references : iterable of path
+        BibTeX files with papers that Framesift's own references do not have.
 
     Raises
     ------
     InputError
         With file, line and column: for an unknown or missing column, a wrong type, an unknown data set, kind or paper,
-        a value that its metric cannot have, and a number that is told twice.
+        a value outside of its metric's range, and a number that is given twice.
     """
-    if isinstance(source, str | Path):
-        files = sorted(Path(source).glob("*.csv")) if Path(source).is_dir() else [Path(source)]
-    else:
-        files = [Path(file) for file in source]
+    files = sorted(Path(source).glob("*.csv")) if Path(source).is_dir() else [Path(source)]
     if not files:
         raise InputError("there are no .csv files", file=source)
-    papers = read_bibliography(references)
+    files += map(Path, more)
+    papers = read_bibliography(REFERENCES, *references)
     seen: dict[tuple[Any, ...], str] = {}
     found = []
     for file in files:
@@ -148,7 +149,7 @@ def read_published(
             key, here = tuple(getattr(row, name) for name in _PLACE), f"{file}, line {line}"
             if key in seen:
                 raise InputError(
-                    "is told twice", file=file, field=f"line {line}", value=row.value, hint=f"first in {seen[key]}"
+                    "is given twice", file=file, field=f"line {line}", value=row.value, hint=f"first in {seen[key]}"
                 )
             seen[key] = here
             found.append(row)
@@ -201,7 +202,7 @@ def _checked(record: Mapping[str, str], file: Path, line: int, papers: Mapping[s
             file=file,
             field=_at(line, "paper"),
             value=row.paper,
-            hint=did_you_mean(row.paper, papers) or "add it to config/references.bib",
+            hint=did_you_mean(row.paper, papers) or "add it to config/references.bib in your working folder",
         )
     known = {
         "dataset": [kind for kind in kinds("datasets") if kind != "custom"],

@@ -24,28 +24,36 @@ def entries_of(text: str) -> dict[str, str]:
     return {match[1]: match[0] for match in _ENTRY.finditer(text)}
 
 
-def read_bibliography(path: str | Path = REFERENCES) -> dict[str, str]:
-    """The entries of a BibTeX file by key, in its order.
+def read_bibliography(*paths: str | Path) -> dict[str, str]:
+    """The entries of BibTeX files by key, in their order; of two entries with one key, the last counts.
+
+    Parameters
+    ----------
+    *paths : path
+        `REFERENCES` by default.
 
     Raises
     ------
     InputError
-        If the file cannot be read.
+        If a file cannot be read.
     """
-    try:
-        return entries_of(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot be read ({error})", file=path) from None
+    entries: dict[str, str] = {}
+    for path in paths or (REFERENCES,):
+        try:
+            entries |= entries_of(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"cannot be read ({error})", file=path) from None
+    return entries
 
 
-def bibtex(keys: Iterable[str], path: str | Path = REFERENCES, more: Iterable[str] = ()) -> str:
+def bibtex(keys: Iterable[str], references: Iterable[str | Path] = (), more: Iterable[str] = ()) -> str:
     """The entries of some keys as BibTeX, each once, in the given order.
 
     Parameters
     ----------
     keys : iterable of str
-    path : path
-        The file of entries.
+    references : iterable of path
+        BibTeX files of the user, read after `REFERENCES`.
     more : iterable of str
         BibTeX of further works, such as those that plug-ins bring (`Component.bibtex`).
 
@@ -54,13 +62,13 @@ def bibtex(keys: Iterable[str], path: str | Path = REFERENCES, more: Iterable[st
     InputError
         For a key without an entry.
     """
-    known = read_bibliography(path)
+    known = read_bibliography(REFERENCES, *references)
     for text in more:
         known = entries_of(text) | known
     wanted = list(dict.fromkeys(keys))
     for key in wanted:
         if key not in known:
-            raise InputError("there is no entry of this key", file=path, value=key, hint=did_you_mean(key, known))
+            raise InputError("there is no entry of this key", file=REFERENCES, value=key, hint=did_you_mean(key, known))
     return "".join(f"{known[key]}\n\n" for key in wanted).rstrip("\n") + ("\n" if wanted else "")
 
 
