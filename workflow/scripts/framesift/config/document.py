@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -40,9 +42,7 @@ def key_tables() -> str:
     """One markdown table a section, each key with its type, default and meaning."""
     parts = ["### Top level\n", *_table("", Config, skip=(*FAMILIES, "trained", "tables", "demo"))]
     for family in FAMILIES:
-        for kind in kinds(family):
-            cls = implementation(family, kind)
-            parts += [f"\n### {family}.*name*, `kind: {kind}`\n", f"{_summary(cls)}\n", *_table(f"{family}.*.", cls)]
+        parts += _kinds(family)
         for key, model in _optional_sections(family):
             parts += [f"\n### {family}.*name*.{key}\n", f"{_summary(model)}\n", *_table(f"{family}.*.{key}.", model)]
         if family == "scorers":
@@ -70,16 +70,58 @@ def _optional_sections(family: str) -> Iterator[tuple[str, type[BaseModel]]]:
     yield from sorted(found, key=lambda section: section[0])
 
 
+def _kinds(family: str) -> Iterator[str]:
+    """A section for the keys that several kinds of a family have in common, and one for each kind."""
+    classes = {kind: implementation(family, kind) for kind in kinds(family)}
+    uses: dict[str, Counter[tuple[str, str]]] = {}
+    defaults: dict[str, set[str]] = {}
+    for cls in classes.values():
+        for row in _rows(cls):
+            uses.setdefault(row.key, Counter())[row.type, row.meaning] += 1
+    common = {key: users.most_common(1)[0][0] for key, users in uses.items() if users.most_common(1)[0][1] > 1}
+
+    def is_common(row: Key) -> bool:
+        return common.get(row.key) == (row.type, row.meaning)
+
+    for cls in classes.values():
+        for row in filter(is_common, _rows(cls)):
+            defaults.setdefault(row.key, set()).add(row.default)
+    shared = [
+        Key(key, *common[key][:1], next(iter(found)) if len(found) == 1 else "see the kind", common[key][1])
+        for key, found in defaults.items()
+    ]
+    yield from (f"\n### {family}.*name*, keys of several kinds\n", *_table(f"{family}.*.", shared))
+    for kind, cls in classes.items():
+        yield from (f"\n### {family}.*name*, `kind: {kind}`\n", f"{_summary(cls)}\n")
+        named = [
+            f"`{row.key}`" + (f" ({row.default})" if len(defaults[row.key]) > 1 else "")
+            for row in filter(is_common, _rows(cls))
+        ]
+        yield "\n".join(textwrap.wrap(f"Keys explained above: {', '.join(named)}.", 120, break_on_hyphens=False))
+        if own := [row for row in _rows(cls) if not is_common(row)]:
+            yield from ("", *_table(f"{family}.*.", own))
+
+
+class Key(NamedTuple):
+    """A key of the configuration, as Markdown."""
+
+    key: str
+    type: str
+    default: str
+    meaning: str
+
+
 def _table(prefix: str, model: Any, skip: tuple[str, ...] = ()) -> list[str]:
+    """A table of keys, given as such or as the model that has them."""
     rows = [
-        f"| `{prefix}{key}` | {type_} | {default} | {text} |"
-        for key, type_, default, text in _rows(model)
-        if key.split(".")[0] not in skip
+        f"| `{prefix}{row.key}` | {row.type} | {row.default} | {row.meaning} |"
+        for row in (model if isinstance(model, list) else _rows(model))
+        if row.key.split(".")[0] not in skip
     ]
     return ["| key | type | default | meaning |", "| --- | --- | --- | --- |", *rows]
 
 
-def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[Key]:
     for name, field in model.model_fields.items():
         if name in ("kind", "stage"):  # the section's heading says it
             continue
@@ -94,7 +136,7 @@ def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, 
         )
         text = (field.description or "") + (" Changes no result." if free else "")
         default = "required" if field.default is PydanticUndefined else f"`{json.dumps(plain(field.default))}`"
-        yield f"{prefix}{name}", _type_name(field.annotation), default, text.replace("|", "\\|")
+        yield Key(f"{prefix}{name}", _type_name(field.annotation), default, text.replace("|", "\\|"))
 
 
 def _model(annotation: Any) -> Any:
