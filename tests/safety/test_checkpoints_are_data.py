@@ -133,14 +133,14 @@ def test_python_files_beside_a_selector_and_its_models_never_run(trained, tmp_pa
 @pytest.mark.parametrize("sees", [True, False])
 def test_python_files_of_a_model_that_labels_never_run(sees, tmp_path, monkeypatch):
     from framesift.scoring.mllm_selector.label_settings import LocalModel
-    from framesift.training.labels.local import Local
+    from framesift.training.labels.local_labeller import LocalLabeller
 
     monkeypatch.setattr("builtins.input", lambda *_: "y")
     folder, marker = tmp_path / "model", tmp_path / "pwned"
     folder.mkdir()
     (tiny_labellers.write_vlm if sees else tiny_labellers.write_llm)(folder)
     plant(folder, marker)
-    local = Local(LocalModel(model=str(folder), dtype="float32"), "cpu", sees=sees)
+    local = LocalLabeller(LocalModel(model=str(folder), dtype="float32"), "cpu", sees_frames=sees)
     refused = ""
     try:
         assert local.processor

@@ -130,7 +130,9 @@ def test_mlvus_number_would_count_tasks_that_are_not_asked_as_0(judged):
     found = judged("mlvu", ["B"] * 4)
     assert correct(found) == of_task(found) == [True] * 4
     assert found.value is None
-    assert found.reason == ("it would count what is not asked as 0 (task_type: count, ego, needle, order, plotQA)")
+    assert found.reason == (
+        "it would count kinds of questions without an answer as 0 (task_type: count, ego, needle, order, plotQA)"
+    )
 
 
 def test_lvbench(judged):
@@ -151,7 +153,7 @@ def test_nextqa(judged):
     assert of_task(found) == [True, True, False, False]  # it reads an option's text only where there are more words
     assert found.value == 0.5
     assert found.differences == [
-        "3-1: we understand D, which is right; lmms-eval's task something that it does not tell, and that is wrong: "
+        "3-1: we understand D, which is right; lmms-eval's task something that it does not report, and that is wrong: "
         "'option 3'"
     ]
 
@@ -204,7 +206,7 @@ def test_the_answers_that_a_benchmark_keeps(judged):
     found = judged("egoschema", ["A", "B", "no idea", "E"], records)
     assert correct(found) == [True, None, None, None]
     assert of_task(found) == [True, None, None, None]
-    assert (found.value, found.reason) == (None, "the benchmark keeps the answers of 3 questions")
+    assert (found.value, found.reason) == (None, "the benchmark keeps the answers of 3 questions secret")
     letters = {key: verdict.parsed for key, verdict in found.verdicts.items()}
     assert submission(letters) == {"v0": 0, "v1": 1, "v2": -1, "v3": 4}
 
@@ -229,7 +231,7 @@ def test_open_answers_wait_for_a_judge(tmp_path):
     found = judge_samples(dataset, records, questions, {questions[0].question_id: "A"}, guesses=False)
     [verdict] = found.verdicts.values()
     assert (verdict.answer, verdict.parsed, verdict.correct, verdict.task_correct) == ("yes", None, None, None)
-    assert verdict.note == "an open answer, which a judge must read"
+    assert verdict.note == "an open answer, which needs a judge"
     assert (found.metric, found.value) == ("gpt_eval_accuracy", None)
     assert found.reason == "the metric is another model's verdict"
 

@@ -33,7 +33,7 @@ def test_scaled_labels_lie_between_0_and_1_and_keep_their_order(values):
 
 
 def test_the_average_is_weighted():
-    spatial, temporal = np.array([0.0, 0.5, 1.0]), combine.named([1], 3)
+    spatial, temporal = np.array([0.0, 0.5, 1.0]), combine.marked([1], 3)
     np.testing.assert_allclose(combine.average(spatial, temporal, 0.5), [0, 0.75, 0.5])
     np.testing.assert_allclose(combine.average(spatial, temporal, 0.2), [0, 0.6, 0.8])
 
@@ -41,7 +41,7 @@ def test_the_average_is_weighted():
 def test_one_label_alone_stands_as_it_is():
     spatial = np.array([0.0, 0.5, 1.0])
     np.testing.assert_array_equal(combine.average(spatial, None, 0.5), spatial)
-    np.testing.assert_array_equal(combine.average(None, combine.named([0, 2], 3), 0.5), [1, 0, 1])
+    np.testing.assert_array_equal(combine.average(None, combine.marked([0, 2], 3), 0.5), [1, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from framesift.remote import chat_api
 from framesift.scoring.mllm_selector import label_prompts as prompts
 from framesift.scoring.mllm_selector.label_prompts import Prompts
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ServedModel
-from framesift.training.labels.open_labeller import labeller_of
-from framesift.training.labels.verdicts import truth
+from framesift.training.labels.labeller import open_labeller
+from framesift.training.labels.true_or_false import truth_probability
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,12 +45,12 @@ def shown():
 
 def here(checkpoints, name="vlm", **fields):
     fields = {"dtype": "float32", "attn_implementation": "eager", "batch_size": 3} | fields
-    return labeller_of(LocalModel(model=str(checkpoints / name), **fields), "cpu", sees=name == "vlm")
+    return open_labeller(LocalModel(model=str(checkpoints / name), **fields), "cpu", sees_frames=name == "vlm")
 
 
 def served(server, **fields):
     fields = {"image_format": "png", "max_retries": 0, "parallel": 1} | fields
-    return labeller_of(ServedModel(model="tiny", base_url=server.url, **fields), "cpu", sees=True)
+    return open_labeller(ServedModel(model="tiny", base_url=server.url, **fields), "cpu", sees_frames=True)
 
 
 def explanations(n=4):
@@ -117,7 +117,7 @@ def test_a_model_here_and_one_behind_a_server_say_the_same(checkpoints, shown):
     for left, right in zip(one, other, strict=True):
         assert left.log_true == pytest.approx(right.log_true, abs=1e-4)
         assert left.log_false == pytest.approx(right.log_false, abs=1e-4)
-    chances = [truth(each.log_true, each.log_false) for each in one]
+    chances = [truth_probability(each.log_true, each.log_false) for each in one]
     assert len({round(chance, 4) for chance in chances}) == 4
     assert all(0 < chance < 1 for chance in chances)
 
@@ -144,7 +144,7 @@ def test_a_verdict_depends_on_picture_question_and_explanation(checkpoints, show
 def test_a_reply_is_as_long_as_it_may_be_and_no_longer(checkpoints):
     model = here(checkpoints, "llm")
     turns = (("user", "which?"),)
-    short, long = model.replies([prompts.Ask(turns, 3), prompts.Ask(turns, 9)], {})
+    short, long = model.replies([prompts.LabelRequest(turns, 3), prompts.LabelRequest(turns, 9)], {})
     assert long.text.startswith(short.text.rstrip("\ufffd"))
     assert len(model.tokenizer(short.text)["input_ids"]) < len(model.tokenizer(long.text)["input_ids"])
 
@@ -196,11 +196,11 @@ def test_a_checkpoint_without_a_chat_template_is_refused(checkpoints, tmp_path):
     for name in ("chat_template.jinja", "chat_template.json"):
         (tmp_path / name).unlink(missing_ok=True)
     with pytest.raises(InputError, match="no chat template"):
-        here(tmp_path.parent, tmp_path.name).replies([prompts.Ask((("user", "a"),), 2)], {})
+        here(tmp_path.parent, tmp_path.name).replies([prompts.LabelRequest((("user", "a"),), 2)], {})
 
 
 def test_a_checkpoint_of_another_kind_is_refused(checkpoints):
-    model = labeller_of(LocalModel(model=str(checkpoints / "llm"), dtype="float32"), "cpu", sees=True)
+    model = open_labeller(LocalModel(model=str(checkpoints / "llm"), dtype="float32"), "cpu", sees_frames=True)
     with pytest.raises(InputError, match="cannot be loaded"):
         model.network  # noqa: B018 (loads)
 
@@ -214,7 +214,7 @@ def test_a_vlm_without_tokens_for_both_words_is_refused(tmp_path, shown):
 def test_arguments_of_the_chat_template_reach_it(checkpoints):
     model = here(checkpoints, "llm", template={"enable_thinking": False})
     model.processor.chat_template = "{{ messages[0]['content'] }}, thinking {{ enable_thinking }}: "
-    assert model._text(prompts.Ask((("user", "who"),), 2, begun="It")) == "who, thinking False: It"
+    assert model._text(prompts.LabelRequest((("user", "who"),), 2, reply_start="It")) == "who, thinking False: It"
     with pytest.raises(ValueError, match="add_generation_prompt cannot be set here"):
         here(checkpoints, "llm", template={"add_generation_prompt": False})
 
@@ -264,7 +264,7 @@ def test_a_server_that_refuses_to_go_on_is_told_how(shown):
 def test_words_that_are_not_listed_are_improbable(shown, listed, expected):
     with ChatServer(lambda heard: with_tokens(listed)) as server:
         [said] = served(server).verdicts([prompts.verdict(explanations(1)[0], "")], shown)
-    assert truth(said.log_true, said.log_false) == expected
+    assert truth_probability(said.log_true, said.log_false) == expected
 
 
 def test_a_filter_of_a_server_leaves_a_frame_without_a_verdict(shown):
@@ -272,7 +272,7 @@ def test_a_filter_of_a_server_leaves_a_frame_without_a_verdict(shown):
     with ChatServer(lambda heard: filtered) as server:
         [said] = served(server).verdicts([prompts.verdict(explanations(1)[0], "")], shown)
         [words] = served(server).replies(explanations(1), shown)
-    assert truth(said.log_true, said.log_false) is None
+    assert truth_probability(said.log_true, said.log_false) is None
     assert words.text == ""
     assert said.usage["filtered"] == 1
 

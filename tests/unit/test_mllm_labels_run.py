@@ -160,7 +160,7 @@ def test_labels_are_the_average_of_what_is_seen_and_what_is_read(videos, asked, 
     spatial = (chances - chances.min()) / (chances.max() - chances.min())
     expected = spatial / 2 + np.array([0, 1, 0, 0, 0, 0]) / 2
     np.testing.assert_allclose(one.importance, expected, atol=1e-9)
-    assert one.read.named.reason == "seen"
+    assert one.choice.reason == "seen"
 
 
 def test_what_the_llm_reads_is_the_captions_in_their_order(videos, asked, tmp_path):
@@ -273,8 +273,8 @@ def test_a_reply_that_cannot_be_used_is_asked_for_again_with_what_was_wrong(vide
         server.heard.clear()
         label(made, tmp_path, videos[:1], asked)
         assert server.heard == []
-    assert labels["v0-0"].read.asked == 3
-    assert labels["v0-0"].read.named.frames == (4,)
+    assert labels["v0-0"].choice.attempts == 3
+    assert labels["v0-0"].choice.frames == (4,)
     assert summary(made, list(labels.values()))["temporal"]["failure_rate"] == 0
 
 
@@ -299,7 +299,7 @@ def test_where_no_reply_can_be_used_the_spatial_label_stands_alone_and_the_recor
     assert found["temporal"]["replies"] == 4
     assert strict["v0-1"].error == "no reply to the captions could be used"
     assert strict["v0-0"].error is None
-    assert never["v0-1"].read.asked == 1
+    assert never["v0-1"].choice.attempts == 1
 
 
 def test_frames_without_a_verdict_are_interpolated_and_counted(videos, asked, tmp_path):
@@ -389,7 +389,7 @@ def test_models_that_run_here_label_too(videos, asked, tmp_path):
         }
     )  # fmt: skip
     labels = label(made, tmp_path / "cache", videos[:1], asked)
-    assert {one.read.named.problem for one in labels.values()} == {"there is no JSON object in it that can be read"}
+    assert {one.choice.problem for one in labels.values()} == {"there is no JSON object in it that can be read"}
     assert all(one.error is None and one.importance.max() == 1 for one in labels.values())
     again = label(made, tmp_path / "cache", videos[:1], asked, writer="two")
     np.testing.assert_equal([one.importance for one in again.values()], [one.importance for one in labels.values()])

@@ -90,5 +90,5 @@ def test_pictures_are_reduced_to_their_longer_side(answerer, size, expected):
 
 
 def test_an_attention_that_compression_does_not_know_is_refused(answerer):
-    with pytest.raises(InputError, match="compression knows sdpa and flash_attention_2"):
+    with pytest.raises(InputError, match="compression supports sdpa and flash_attention_2"):
         answerer(retake=QUARTER, attn_implementation="eager").load("cpu")

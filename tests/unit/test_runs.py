@@ -58,7 +58,7 @@ def test_samples_without_an_id_are_found_by_their_text(tmp_path):
         ([sample(1, "A"), sample(1, "B")], "line 2: is answered twice"),
         ([{**sample(1, "A"), "input": "Why?"}], "sample of 0 questions"),
         ([{**sample(1, "A"), "filtered_resps": ["A", "B"]}], "no single response"),
-        ([{"question": "?"}], "no sample of lmms-eval"),
+        ([{"question": "?"}], "not a sample of lmms-eval"),
     ],
 )
 def test_samples_that_cannot_be_placed(tmp_path, samples, message):
@@ -80,7 +80,7 @@ def test_files_of_another_kind(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_run(tmp_path / "s", QUESTIONS)
     (tmp_path / "r").write_text("{}")
-    with pytest.raises(InputError, match="no results file"):
+    with pytest.raises(InputError, match="not a results file"):
         run_facts(tmp_path / "r")
 
 

@@ -1,4 +1,4 @@
-"""Judging open answers: a language model says whether an answer means the same as the reference."""
+"""Judge open answers: a language model decides whether an answer means the same as the reference."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from framesift.storage.journal import Journal
 
 log = logging.getLogger("framesift")
 
-#: Goes up with every change of the texts below or of how replies are read; part of every record's key.
+#: Raise it with every change of the texts below or of how replies are read; part of every record's key.
 PROMPT_VERSION = 1
 PROMPT = """\
 You mark one answer to a question about a video. You do not see the video: the reference tells what is right.
@@ -45,7 +45,7 @@ class Judge(ChatApi):
     max_new_tokens: int = Field(default=128, ge=1, description="Longest reply in tokens.")
 
     def made_by(self) -> dict[str, Any]:
-        """What its verdicts depend on, for the record."""
+        """Everything that its verdicts depend on, for the record."""
         return {"judge": self.spec(), "weights": self.identity(), "prompt_version": PROMPT_VERSION, "prompt": PROMPT}
 
 
@@ -61,18 +61,18 @@ class OpenAnswer:
 
 @dataclass(frozen=True)
 class JudgeVerdict:
-    """What a judge says.
+    """The verdict of a judge on one answer.
 
     Attributes
     ----------
     correct : bool or None
-        None where the answer is not judged.
+        None if the answer is not judged.
     score : float or None
         0 to 5 points.
     reason : str or None
-        Why the answer is not judged, or what was decided without asking.
+        Why the answer is not judged, or why the verdict needed no judge.
     usage : dict
-        See `framesift.remote.chat_api.Completion`; of both replies where there were two.
+        See `framesift.remote.chat_api.Completion`; the sum of both replies if there were two.
     """
 
     correct: bool | None
@@ -82,10 +82,10 @@ class JudgeVerdict:
 
 
 def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[str, JudgeVerdict]:
-    """Judge answers, each from the journal or by asking; equal ones are asked once.
+    """Judge answers, each from the journal or by asking. Equal answers are judged once.
 
-    An answer without a word is wrong, and nobody is asked. A reply that cannot be read twice leaves its answer
-    unjudged; that is kept in the journal too.
+    An empty answer is wrong without asking. After two replies that cannot be read the answer stays unjudged; the
+    journal stores that too.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[st
     answers : sequence of OpenAnswer
         Their question ids differ.
     journal : Journal
-        Gets each verdict as soon as it is there.
+        Stores each verdict as soon as it is there.
 
     Returns
     -------
@@ -103,7 +103,7 @@ def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[st
     Raises
     ------
     InputError
-        When the server refuses, or cannot be reached; the journal keeps what was judged before.
+        If the server refuses or cannot be reached. The journal keeps earlier verdicts.
     """
     if bare := [one.question_id for one in answers if not one.references]:
         raise ValueError(f"question {bare[0]} has no reference")
@@ -131,8 +131,15 @@ def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[st
 def read_reply(reply: str) -> tuple[bool, float] | None:
     """Verdict and score in a reply, or None.
 
-    The last object that holds both, wherever it stands, since models that think aloud come to their verdict last. An
-    object may be JSON or look like Python.
+    The last object with both counts, since models that think aloud reach their verdict last. An object may be JSON or
+    a Python literal.
+
+    Examples
+    --------
+    >>> read_reply('The answer matches. {"correct": true, "score": 5}')
+    (True, 5.0)
+    >>> read_reply("It is correct.") is None
+    True
     """
     for text in reversed(re.findall(r"\{[^{}]*\}", reply)):
         for read in (json.loads, ast.literal_eval):
@@ -158,7 +165,7 @@ def _messages(answer: OpenAnswer) -> list[dict[str, Any]]:
         "references": list(answer.references) if len(answer.references) > 1 else answer.references[0],
         "response": answer.response,
     }
-    # as JSON, so that it is plain where each text begins and ends
+    # JSON marks where each text begins and ends
     text = PROMPT.format(**{name: json.dumps(value, ensure_ascii=False) for name, value in quoted.items()})
     return [{"role": "user", "content": text}]
 
@@ -177,8 +184,8 @@ def _ask(client: ChatClient, by: Judge, answer: OpenAnswer) -> dict[str, Any]:
         replies.append(completion.text)
         usage.update(completion.usage)  # adds
         found = read_reply(completion.text)
-        said = {"role": "assistant", "content": completion.text or "(nothing)"}
-        messages = [*messages, said, {"role": "user", "content": AGAIN}]
+        reply = {"role": "assistant", "content": completion.text or "(nothing)"}
+        messages = [*messages, reply, {"role": "user", "content": AGAIN}]
     correct, score = found or (None, None)
     return {"correct": correct, "score": score, "replies": replies, "usage": dict(usage)}
 

@@ -1,11 +1,11 @@
-"""Judging: what the responses to a dataset's questions are worth, by our parser and by lmms-eval's task, side by side.
+"""Judge responses by our parser and by lmms-eval's task, side by side.
 
-Our verdict is the letter that `option_parser` finds, compared with the label. The task's verdict is what its own
-`process_results` says of the response, and its number what its own aggregation makes of all of them: what lmms-eval
-would print. The two verdicts may differ, and every difference is told.
+Our verdict compares the letter that `option_parser` finds with the label. The task's verdict is what its own
+`process_results` returns for the response, and its number is its own aggregation over all responses: what lmms-eval
+would print. The two verdicts may differ, and every difference is reported.
 
-lmms-eval prepares a response before a task sees it: outer spaces go, and so does what its command line takes for
-reasoning by default. So it is here.
+lmms-eval prepares a response before a task sees it: it strips outer spaces, and the text between the default reasoning
+tags of its command line. The same happens here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REASONING_TAGS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
 
 @dataclass(frozen=True)
 class TaskJudgement:
-    """What the responses to some questions are worth.
+    """Verdicts on the responses to some questions.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class TaskJudgement:
     value : float or None
         The task's own number over all these questions.
     maximum : float
-        What it would be if every answer were right: 100 for per cent, 1 for a share.
+        Its value if every answer were right: 100 for per cent, 1 for a share.
     reason : str or None
         Why there is no number.
     differences : list of str
@@ -62,13 +62,13 @@ class TaskJudgement:
 
 
 def judge_letters(questions: Sequence[Question], responses: Mapping[str, str]) -> dict[str, Verdict]:
-    """Our verdicts alone; without lmms-eval.
+    """Our verdicts alone, without lmms-eval.
 
     Parameters
     ----------
     questions : sequence of Question
     responses : dict
-        By question id. Questions without one are left out.
+        By question id. Questions without a response are left out.
     """
     return {
         question.question_id: _ours(question, responses[question.question_id])
@@ -94,26 +94,26 @@ def judge_samples(
         The original label record of each question.
     questions : sequence of Question
     responses : dict
-        By question id. Questions without one are left out; so should be those that were not asked.
+        By question id. Questions without a response are left out; leave out questions that were not asked.
     guesses : bool
-        Whether the task may pick an option at random where it understands none, as lmms-eval's tasks of LongVideoBench,
+        Whether the task may pick an option at random if it finds none, as lmms-eval's tasks of LongVideoBench,
         EgoSchema and NExT-QA do. The guess depends on the question alone, so other questions do not change it.
     """
     task = dataset.lmms_task
-    asked = [
+    documents = [
         (question, {**dataset.document(record, question), ID_COLUMN: question.question_id})
         for record, question in zip(records, questions, strict=True)
         if question.question_id in responses
     ]
     verdicts = judge_letters(questions, responses)
-    check_columns(task, [document for _, document in asked])
+    check_columns(task, [document for _, document in documents])
     if not task.offline:
         return TaskJudgement(verdicts, task.metric, None, task.maximum, "the metric is another model's verdict")
     samples: list[Any] = []
     failure = None
     with tempfile.TemporaryDirectory(prefix="framesift-") as folder, lmms_eval_environment(folder):
         built_in = read_task(task.yaml)
-        for question, document in asked:
+        for question, document in documents:
             question_id = question.question_id
             try:
                 with _seeded(question_id) if guesses else no_guessing():
@@ -123,7 +123,7 @@ def judge_samples(
                 continue
             samples.append(sample)
             verdicts[question_id] = _compared(verdicts[question_id], task, sample, responses[question_id])
-        reason = failure or _no_number(task, asked)
+        reason = failure or _no_number(task, documents)
         value, reason = (None, reason) if reason else _aggregated(built_in, task, samples)
     if reason:
         log.warning("no %s of lmms-eval's task: %s", task.metric, reason)
@@ -133,15 +133,15 @@ def judge_samples(
 
 def _ours(question: Question, response: str) -> Verdict:
     if not question.options:
-        return Verdict(answer=question.answer, note="an open answer, which a judge must read")
+        return Verdict(answer=question.answer, note="an open answer, which needs a judge")
     parsed = parse_letter(response, question.letters, question.options)
     if question.answer is None:
-        return Verdict(answer=None, parsed=parsed, note="the benchmark keeps the answer")
+        return Verdict(answer=None, parsed=parsed, note="the benchmark keeps the answer secret")
     return Verdict(answer=question.answer, parsed=parsed, correct=parsed == question.answer)
 
 
 def _sample(built_in: Mapping[str, Any], task: LmmsTask, document: Mapping[str, Any], response: str) -> Any:
-    """What the task says of one response."""
+    """The task's verdict on one response."""
     from lmms_eval.api.reasoning import strip_reasoning_tags
 
     prepared = strip_reasoning_tags(response.strip(), [list(pair) for pair in REASONING_TAGS]).strip()
@@ -149,19 +149,19 @@ def _sample(built_in: Mapping[str, Any], task: LmmsTask, document: Mapping[str, 
 
 
 def _compared(ours: Verdict, task: LmmsTask, sample: Any, response: str) -> Verdict:
-    """Our verdict, with that of the task."""
+    """Our verdict, with the task's."""
     if ours.correct is None:
         return ours
-    told = task.target is not None
-    correct = str(sample[task.prediction]) == str(sample[task.target]) if told else bool(sample)
-    theirs = _letter(sample[task.prediction]) if told else None
-    if correct == ours.correct and (not told or theirs == ours.parsed):
+    has_letter = task.target is not None
+    correct = str(sample[task.prediction]) == str(sample[task.target]) if has_letter else bool(sample)
+    theirs = _letter(sample[task.prediction]) if has_letter else None
+    if correct == ours.correct and (not has_letter or theirs == ours.parsed):
         return ours.model_copy(update={"task_correct": correct})
-    shown = response if len(response) <= 80 else f"{response[:60]} ... {response[-15:]}"
-    understood = f"{theirs or 'nothing'}, which is" if told else "something that it does not tell, and that is"
+    short = response if len(response) <= 80 else f"{response[:60]} ... {response[-15:]}"
+    understood = f"{theirs or 'nothing'}, which is" if has_letter else "something that it does not report, and that is"
     note = (
         f"we understand {ours.parsed or 'nothing'}, which is {_word(ours.correct)}; lmms-eval's task {understood} "
-        f"{_word(correct)}: {shown!r}"
+        f"{_word(correct)}: {short!r}"
     )
     return ours.model_copy(update={"task_correct": correct, "note": note})
 
@@ -171,7 +171,7 @@ def _differ(verdict: Verdict) -> bool:
 
 
 def _letter(prediction: Any) -> str | None:
-    """The letter of an option that a task names, which EgoSchema's does by its number."""
+    """The letter of the option that a task names; EgoSchema's task names its number."""
     if isinstance(prediction, int):
         return chr(ord("A") + prediction) if prediction >= 0 else None
     return str(prediction) or None
@@ -181,19 +181,20 @@ def _word(correct: bool | None) -> str:
     return "right" if correct else "wrong"
 
 
-def _no_number(task: LmmsTask, asked: Sequence[tuple[Question, Mapping[str, Any]]]) -> str | None:
-    if not asked:
+def _no_number(task: LmmsTask, documents: Sequence[tuple[Question, Mapping[str, Any]]]) -> str | None:
+    """Why the task has no number over these documents, or None."""
+    if not documents:
         return "there are no answers"
-    if kept := sum(question.answer is None for question, _ in asked):
-        return f"the benchmark keeps the answers of {kept} questions"
+    if secret := sum(question.answer is None for question, _ in documents):
+        return f"the benchmark keeps the answers of {secret} questions secret"
     for name, values in task.all_of.items():
-        if absent := sorted(set(values) - {str(document[name]) for _, document in asked}):
-            return f"it would count what is not asked as 0 ({name}: {', '.join(absent)})"
+        if absent := sorted(set(values) - {str(document[name]) for _, document in documents}):
+            return f"it would count kinds of questions without an answer as 0 ({name}: {', '.join(absent)})"
     return None
 
 
 def _aggregated(built_in: Mapping[str, Any], task: LmmsTask, samples: Sequence[Any]) -> tuple[float | None, str | None]:
-    """The task's number; or, where it fails, the reason."""
+    """The task's number, or the reason why its aggregation fails."""
     from lmms_eval.api.registry import get_aggregation
     from loguru import logger
 

@@ -1,4 +1,4 @@
-"""Finished runs of lmms-eval, whoever did them, as answers: rows to compare with, and to check like any other."""
+"""Read finished runs of lmms-eval, by anyone, as answers: rows to compare with, and to check like any other."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ ID_NAMES = ("question_id", "id", "qid", "uid", "q_uid")
 
 
 def read_run(samples: str | Path, questions: Sequence[Question]) -> dict[str, Answer]:
-    """The answers of a run by question id, in the order of the questions; one it lacks is an answer with an error.
+    """The answers of a run by question id, in the order of the questions. A missing one is an answer with an error.
 
     Parameters
     ----------
     samples : path
-        What lmms-eval writes with ``--log_samples``: JSON lines, packed with gzip or not. Samples tell neither the
-        frames nor, in most tasks, the video.
+        The file that lmms-eval writes with ``--log_samples``: JSON lines, with or without gzip. Samples contain neither
+        the frames nor, in most tasks, the video.
     questions : sequence of Question
 
     Raises
     ------
     InputError
-        For a file of another kind, a sample of no question or of several, and a question with two samples.
+        For another kind of file, a sample that matches no question or several, and a question with two samples.
     """
     by_id = {question.question_id: question for question in questions}
     found: dict[str, str] = {}
@@ -46,28 +46,28 @@ def read_run(samples: str | Path, questions: Sequence[Question]) -> dict[str, An
 
 
 def run_facts(results: str | Path) -> dict[str, Any]:
-    """What the results file of a run says of it: numbers, model, its arguments, versions, date."""
+    """Facts from the results file of a run: numbers, model and its arguments, versions, date."""
     content = _json(read_text(results), results)
     names = ("results", "config", "lmms_eval_version", "git_hash", "date", "model_name")
     if not isinstance(content, dict) or "results" not in content:
-        raise InputError("is no results file of lmms-eval", file=results, expected="*_results.json")
+        raise InputError("is not a results file of lmms-eval", file=results, expected="*_results.json")
     return {name: content[name] for name in names if name in content}
 
 
 def _samples(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    # at newlines only: a response may hold other characters that `splitlines` takes for line ends
+    # not `splitlines`: a response may contain other characters that it takes for line ends
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if line.strip():
             sample = _json(line, path, number)
             if not isinstance(sample, dict) or "doc_id" not in sample:
                 raise InputError(
-                    "is no sample of lmms-eval", file=path, field=f"line {number}", expected="*_samples_*.jsonl"
+                    "is not a sample of lmms-eval", file=path, field=f"line {number}", expected="*_samples_*.jsonl"
                 )
             yield number, sample
 
 
 def _question_of(sample: Mapping[str, Any], questions: Mapping[str, Question], path: str | Path, number: int) -> str:
-    """The question of a sample: by the id in its metric, else by its text; never by its place."""
+    """The question of a sample, by the id in its metric or else by its text; never by its place."""
     for part in (sample, *(value for value in sample.values() if isinstance(value, dict))):
         for name in ID_NAMES:
             if str(part.get(name)) in questions:
@@ -80,12 +80,12 @@ def _question_of(sample: Mapping[str, Any], questions: Mapping[str, Question], p
     ]
     if len(matching) != 1:
         raise InputError(
-            f"is the sample of {len(matching)} questions of these labels",
+            f"matches {len(matching)} questions of these labels",
             file=path,
             field=f"line {number} (doc_id {sample['doc_id']})",
             value=text[:80],
             expected="the id, or the text, of exactly one question",
-            hint="is the run of another benchmark, or are questions left out by limit, groups or question_ids?",
+            hint="does the run belong to another benchmark, or do limit, groups or question_ids leave questions out?",
         )
     return matching[0]
 

@@ -1,11 +1,11 @@
 """Which option a response names: one parser for all multiple-choice benchmarks.
 
 The tasks of lmms-eval have a parser each. Some take the first capital A to E of any text (the C of "Cannot tell"),
-some the A of "A man walks", some pick an option at random where they find none. This one finds an option only where
-the response claims it, and none where it claims two.
+some the A of "A man walks", some pick an option at random if they find none. This one finds an option only if the
+response claims it, and none if it claims two.
 
-What stands in ``<think>``, ``<thinking>`` or ``<analysis>`` is no response. Of the rules below the first that finds
-anything decides; if it finds more than one letter, the response is ambiguous.
+Text inside ``<think>``, ``<thinking>`` or ``<analysis>`` does not count. The first rule below that finds anything
+decides; if it finds more than one letter, the response is ambiguous.
 
 1. The whole response is a letter (``B``, ``(B)``, ``B.``, ``**b**``, ``Option B``), a letter with an option's text
    (``B. red``, ``B red``), or an option's text. Case, outer quotes and full stops do not matter here. What could be
@@ -31,9 +31,9 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-#: Characters after "the answer is" that are looked at: the longest option, and more.
+#: Characters after "the answer is" that are read: more than the longest option.
 _REACH = 1000
-#: Words of an option's text that count within a longer response; fewer may be there by chance.
+#: Words that an option's text needs to count within a longer response; fewer may be there by chance.
 QUOTED_WORDS = 3
 
 _REASONING = r"think|thinking|analysis"
@@ -55,7 +55,7 @@ _DENIAL = (
     r"\b(?:not|neither|nor|never|cannot|\w+n['’]t|doubt|except|without|than|over|wrong|incorrect|if|whether"
     r"|(?:eliminat|exclud)\w+|rul(?:e|es|ed|ing)\s+out)\b"
 )
-#: Words that deny or suppose what comes within the next three of their clause; or of their sentence, for mentions.
+#: Words that deny or suppose the next three words of their clause, or for mentions of their sentence.
 _DENIED_CLAUSE = re.compile(_DENIAL + r"(?:[^\w.,;:\n]+\w+){0,3}[^\w.,;:\n]*$", re.IGNORECASE)
 _DENIED_SENTENCE = re.compile(_DENIAL + r"(?:[^\w.;\n]+\w+){0,3}[^\w.;\n]*$", re.IGNORECASE)
 _DENIED_AFTER = re.compile(
@@ -79,7 +79,19 @@ def parse_letter(response: str, letters: Sequence[str], options: Sequence[str]) 
     Returns
     -------
     str or None
-        One of `letters`; None where the response claims no option, or several.
+        One of `letters`; None if the response claims no option, or several.
+
+    Examples
+    --------
+    >>> options = ["a red car", "a blue car", "a bus"]
+    >>> parse_letter("The answer is (B).", "ABC", options)
+    'B'
+    >>> parse_letter("Well, I see a blue car there.", "ABC", options)
+    'B'
+    >>> parse_letter("Cannot tell.", "ABC", options) is None
+    True
+    >>> parse_letter("It is either A or B.", "ABC", options) is None
+    True
     """
     text = without_reasoning(response)
     if not text or not letters:
@@ -94,8 +106,15 @@ def parse_letter(response: str, letters: Sequence[str], options: Sequence[str]) 
 def without_reasoning(response: str) -> str:
     """A response without the model's reasoning.
 
-    Some chat templates open the reasoning in the prompt, so all before a lone closing tag is reasoning. So is all
-    after an opening tag that nothing closes: the response was cut off before its answer.
+    Some chat templates open the reasoning in the prompt, so everything before a lone closing tag is reasoning.
+    Everything after an opening tag without a closing one is too: the response was cut off before its answer.
+
+    Examples
+    --------
+    >>> without_reasoning("<think>It could be A.</think> B")
+    'B'
+    >>> without_reasoning("It could be A.</think> B")
+    'B'
     """
     text = _without_closed_reasoning(response)
     text = re.split(rf"</(?:{_REASONING})>", text, flags=re.IGNORECASE)[-1]
@@ -103,7 +122,7 @@ def without_reasoning(response: str) -> str:
 
 
 def _without_closed_reasoning(response: str) -> str:
-    """As re.sub of ``<(name)>.*?</\\1>``, which would take hours for a text of many opening tags."""
+    """Like re.sub of ``<(name)>.*?</\\1>``, which would take hours for a text with many opening tags."""
     kept, start, never_closed = [], 0, set()
     for opening in re.finditer(rf"<({_REASONING})>", response, flags=re.IGNORECASE):
         name = opening[1].lower()
@@ -119,7 +138,7 @@ def _without_closed_reasoning(response: str) -> str:
 
 
 class _Parser:
-    """The rules for the options of one question; each gives the letters that it finds in a text."""
+    """The rules for the options of one question; each returns the letters that it finds in a text."""
 
     def __init__(self, letters: tuple[str, ...], options: tuple[str, ...]) -> None:
         self.options = [(letter, _plain(option)) for letter, option in zip(letters, options, strict=True)]
@@ -134,7 +153,7 @@ class _Parser:
         found = set()
         for match in _FINAL.finditer(text):
             place = next(part for part in match.groups() if part is not None).strip()
-            found |= self.whole(place) or self._said(place)
+            found |= self.whole(place) or self._letter_at_start(place)
         return found
 
     def claimed(self, text: str) -> set[str]:
@@ -176,7 +195,7 @@ class _Parser:
         return {letter for letter, option in self.options if option and option == plain}
 
     def _with_text(self, text: str) -> set[str]:
-        """The letter of a letter with an option's text, and that option's."""
+        """The letter of a letter with an option's text, and the letter of that option."""
         match = self.patterns.leading.match(text)
         if not match:
             return set()
@@ -185,8 +204,8 @@ class _Parser:
         article = letter in "AI" and not match[2].strip() and letter not in named
         return named if article else named and named | {letter}
 
-    def _said(self, text: str) -> set[str]:
-        match = self.patterns.said.match(text)
+    def _letter_at_start(self, text: str) -> set[str]:
+        match = self.patterns.answer.match(text)
         return {next(letter for letter in match.groups() if letter).upper()} if match else set()
 
     def _stated(self, text: str) -> Iterator[str]:
@@ -195,13 +214,15 @@ class _Parser:
                 continue
             line = text[match.end() : match.end() + _REACH].lstrip().split("\n")[0]
             sentence = re.split(r"[.;](?:\s|$)", line)[0]
-            yield from self._with_text(line) or self._said(line) or self._named(line) or self._named(sentence)
+            yield from (
+                self._with_text(line) or self._letter_at_start(line) or self._named(line) or self._named(sentence)
+            )
         for match in self.patterns.correct.finditer(text):
             if not _denied_before(_DENIED_CLAUSE, text, match.start()):
                 yield match[1]
 
     def _without_lists(self, text: str) -> list[str]:
-        """The lines of a text that are not blank, without those that list options."""
+        """The lines of a text, without blank ones and those that list options."""
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         starts: list[set[str]] = []
         for line in lines:
@@ -213,12 +234,12 @@ class _Parser:
 
 
 class _Patterns:
-    """What a set of letters is found by. The groups of a pattern are where the letter may be."""
+    """Regular expressions for a set of letters. The groups of a pattern are where the letter may be."""
 
     def __init__(self, letters: tuple[str, ...]) -> None:
         capital, small = "".join(letters), "".join(letters).lower()
         either = f"[{capital}{small}]"
-        #: a further letter, as in "A or B", makes it no claim
+        #: a second letter, as in "A or B", makes it no claim
         single = rf"(?!\s*(?:,\s*(?:and|or)\b|,|/|&|\b(?:and|or)\b)\s*[(\[]?[{capital}](?![\w'’]))"
         after = r"(?=\s*(?:[)\]}*_`\"'”’$.,;:!?](?!\w)|$|\n|[-–—]\s|(?:because|since|which)\b))"
         self.alone = re.compile(rf"{_OPENING}(?:(?i:option|choice|answer)\s+)?({either}){_CLOSING}")
@@ -226,7 +247,7 @@ class _Patterns:
         self.starting = re.compile(
             rf"[*_`(\[]*([{capital}])(?:[*_`]*[.:)\]]+[*_`]*(?=\s|$)|\s+[-–—]\s|,?\s+(?:because|since)\b){single}"
         )
-        self.said = re.compile(
+        self.answer = re.compile(
             rf"\s*(?:(?i:option|choice|letter)\b:?\s*)?"
             rf"(?:[(\[{{*_`\"'“‘$]+\s*({either})(?=\s*[)\]}}*_`\"'”’$.]){single}"
             rf"|([{capital}])(?![\w'’-]){after}{single}"
@@ -249,5 +270,5 @@ def _denied_before(pattern: re.Pattern[str], text: str, start: int) -> bool:
 
 
 def _plain(text: str) -> str:
-    """A text without what models change when they repeat it: case, spaces, outer quotes and marks."""
+    """A text without case, outer quotes, marks and extra spaces, which models change when they repeat it."""
     return " ".join(text.split()).strip(" .,;:!?*_`\"'“”‘’").casefold()

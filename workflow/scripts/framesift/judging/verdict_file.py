@@ -1,4 +1,4 @@
-"""What the answers of a table are worth: right or wrong by our parser and by the task of lmms-eval, side by side."""
+"""Verdicts on the answers of a table, by our parser and by the task of lmms-eval, and their file."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from framesift.storage.checksums import read_checked, write_checked
 
 
 class Verdict(BaseModel):
-    """What one answer is worth.
+    """The verdict on one answer.
 
     Attributes
     ----------
     answer : str or None
-        Letter of the right option, or the text of the right answer; None where the benchmark keeps it.
+        Letter of the right option, or the text of the right answer; None if the benchmark keeps it secret.
     parsed : str or None
-        The letter that was found in the response; None where there is none, and for open answers.
+        The letter found in the response; None if there is none, and for open answers.
     correct : bool or None
-        None where nobody could tell: an open answer that no judge has read.
+        None for an open answer that no judge has read.
     task_correct : bool or None
-        The same by lmms-eval's task; None where its metric gives no verdict on single answers.
+        The same by lmms-eval's task; None if its metric gives no verdict on single answers.
     note : str or None
         Why the two differ, or why there is no verdict.
     """
@@ -39,7 +39,7 @@ class Verdict(BaseModel):
 
 
 class JudgedCell(BaseModel):
-    """The verdicts on one row of a table, by question id, and the number that lmms-eval's task gives for all of them.
+    """The verdicts on one row of a table, by question id, and the number of lmms-eval's task for all of them.
 
     Attributes
     ----------
@@ -68,4 +68,4 @@ def read_judged(path: str | Path) -> dict[str, JudgedCell]:
     try:
         return {name: JudgedCell.model_validate(cell) for name, cell in content["cells"].items()}
     except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"is no file of verdicts ({type(error).__name__})", file=path) from None
+        raise InputError(f"is not a file of verdicts ({type(error).__name__})", file=path) from None

@@ -1,4 +1,4 @@
-"""Compression in the way of a network's `generate`: prefill in chunks, then generation goes on from what is kept."""
+"""Wrap a network's `generate` with compression: prefill in chunks, then generate from the tokens kept."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt that is ready to be prefilled.
+    """A prompt that is ready for prefill.
 
     Attributes
     ----------
     ids : integer tensor, shape (1, tokens)
     embeddings : float tensor, shape (1, tokens, C)
     positions : integer tensor, shape (3, 1, tokens) or (1, tokens)
-        As if nothing were compressed.
+        Without compression.
     start, stop : int
-        The video's tokens.
+        Range of the video's tokens.
     chunks : list of (int, int)
-        The same in pieces.
+        Ranges of its chunks.
     change : list of float
         How much the frames of each chunk change.
     pivots : bool tensor, shape (stop - start,), or None
@@ -52,12 +52,12 @@ class Prompt:
 
 @dataclass(frozen=True)
 class PromptRecord:
-    """What the last call of `generate` remembered of its prompt.
+    """How much of its prompt the last call of `generate` kept.
 
     Attributes
     ----------
     prompt : int
-        Tokens of the prompt as it was given.
+        Tokens of the prompt before compression.
     tokens : tuple of int
         Tokens kept when generation began, by layer.
     """
@@ -67,13 +67,13 @@ class PromptRecord:
 
 
 class Compressed:
-    """Takes the place of a network's `generate`.
+    """Replaces a network's `generate`.
 
     Parameters
     ----------
     network : transformers.GenerationMixin
-        Of a family that `retake.networks` knows. Its text model gets another attention function and a hook
-        that places tokens after a compressed video; both leave calls with another cache alone.
+        Of a family in `retake.networks`. Its text model gets another attention function and a hook that places tokens
+        after a compressed video; neither changes calls with another cache.
     settings : Retake
     """
 
@@ -89,18 +89,18 @@ class Compressed:
         self._hook = self._text.register_forward_pre_hook(_shifted, with_kwargs=True)
 
     def remove(self) -> None:
-        """Leave the network as it was found."""
+        """Restore the network."""
         self._hook.remove()
         self._network.set_attn_implementation({"text_config": self._attention})
         self._network.generate = self._generate
 
     def __call__(self, input_ids: Tensor, **inputs: Any) -> Tensor:
-        """Tokens of prompt and answer, shape (1, tokens), as `generate` gives them.
+        """Tokens of prompt and answer, shape (1, tokens), as `generate` returns them.
 
         Raises
         ------
         InputError
-            For what compression does not do: several prompts or videos at a time, beams, caches of another kind.
+            For several prompts or videos at a time, beam search, and other kinds of cache.
         """
         import torch
 
@@ -112,7 +112,7 @@ class Compressed:
         video = {*self.family.media, "attention_mask", "mm_token_type_ids", "cache_implementation"}
         rest = {name: value for name, value in inputs.items() if name not in video}
         if prompt.positions.ndim == 3:
-            # where the next token stands, beside how many there are; the hook moves it by what reforging closed up
+            # position of the next token minus the number of tokens; the hook subtracts what reforging closed up
             ahead = int(prompt.positions.max()) + 1 - prompt.ids.shape[1]
             self._network.model.rope_deltas = torch.tensor([[ahead]], device=prompt.ids.device)
             rest["mm_token_type_ids"] = 2 * self.family.is_video(prompt.ids).int()
@@ -122,7 +122,7 @@ class Compressed:
         return torch.cat([input_ids, made[:, prompt.ids.shape[1] :]], dim=1)
 
     def prompt(self, ids: Tensor, inputs: Mapping[str, Any]) -> Prompt:
-        """The prompt of a call of `generate`, made ready: the vision tower and DPSelect have done their work."""
+        """Prepare the prompt of a call of `generate`: run the vision tower and DPSelect."""
         import torch
 
         settings, family = self.settings, self.family
@@ -143,7 +143,7 @@ class Compressed:
         embeddings = self._network.get_input_embeddings()(ids)
         tokens = torch.cat([features.flatten(0, 1), video.tail]).to(embeddings)
         embeddings = torch.cat([embeddings[:, :start], tokens[None], embeddings[:, stop:]], dim=1)
-        # as released: a video of fewer steps than a chunk has frames goes in two halves where a step holds two frames
+        # as released: if a step holds two frames, a video with fewer steps than a chunk has frames becomes two chunks
         chunk_steps = max(1, min(settings.chunk_frames, steps) // family.step_frames)
         chunks = [(start + a, start + b) for a, b in slices(stop - start, chunk_steps * step_tokens)]
         by_step = change.mean(dim=1)
@@ -168,7 +168,7 @@ class Compressed:
         return choose(change, ratio, settings.window, settings.patch_sync)
 
     def _pivots(self, choice: KeptPatches, patches: Tensor | None, tail: int) -> Tensor:
-        """Which of the video's tokens are pivots; of the tail none is."""
+        """Which of the video's tokens are pivots; none of the tail is."""
         import torch
 
         tokens = choice.peaks.numel() + tail
@@ -179,7 +179,7 @@ class Compressed:
     # Prefill
 
     def prefill(self, prompt: Prompt) -> PivotCache:
-        """What a network remembers of all but the last token of a prompt."""
+        """The cache after all but the last token of a prompt."""
         cache = PivotCache(self._text.config.num_hidden_layers)
         self._read(prompt, cache, 0, prompt.start)
         sizes = [stop - start for start, stop in prompt.chunks]
@@ -229,7 +229,7 @@ class Compressed:
         fill = float(self.settings.pivot_fill)
         ends = []
         for index, layer in enumerate(cache.layers):
-            layer.crop(tokens - embeddings.shape[1])  # the question is not remembered
+            layer.crop(tokens - embeddings.shape[1])  # forget the question
             count = budgets.kept(ratios[index], tokens)
             keep = select(watch.scores[index], count, pivots, fill)
             rotate = None
@@ -243,9 +243,9 @@ class Compressed:
             self._close_up(prompt, cache, stop, ends)
 
     def _close_up(self, prompt: Prompt, cache: PivotCache, stop: int, ends: list[Tensor]) -> None:
-        """Place what follows right behind the last kept token, of the layer where that is the furthest.
+        """Place the next tokens directly after the last kept one, in the layer where it is furthest.
 
-        (The release does so in each layer by itself; the layers then differ by one.)
+        (The release does this in each layer separately, so layers differ by one.)
         """
         three = prompt.positions.ndim == 3
         last = max(int((end[0] if three else end).max()) for end in ends)
@@ -267,7 +267,7 @@ class Compressed:
         return self._text.rotary_emb(like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32)), positions)
 
     def _moving(self, before: tuple[Tensor, Tensor], new: Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
-        """What moves keys from where they are (its cos and sin) to new positions."""
+        """A function that rotates keys from their positions (cos and sin) to new ones."""
         after, scaling = self._turn(new, like), self._scaling
 
         def move(keys: Tensor) -> Tensor:
@@ -277,7 +277,7 @@ class Compressed:
 
 
 def compress(network: Any, settings: Retake) -> Compressed:
-    """Put compression in the way of a network's `generate`."""
+    """Wrap a network's `generate` with compression."""
     network.generate = Compressed(network, settings)
     return network.generate
 
@@ -288,7 +288,13 @@ def reforged(positions: Tensor, kept: int, tokens: int) -> Tensor:
     Parameters
     ----------
     positions : integer tensor, shape (3, 1, kept) or (1, kept)
-        Rows and columns stay.
+        Rows and columns do not change.
+
+    Examples
+    --------
+    >>> import torch
+    >>> reforged(torch.tensor([[10, 14, 18]]), kept=3, tokens=12)
+    tensor([[10, 11, 12]])
     """
     moved = positions.clone()
     time = moved[0] if moved.ndim == 3 else moved
@@ -298,7 +304,7 @@ def reforged(positions: Tensor, kept: int, tokens: int) -> Tensor:
 
 
 def cache_positions(positions: Tensor, cache: PivotCache) -> Tensor:
-    """Positions less what reforging has closed up."""
+    """Positions minus what reforging closed up."""
     import torch
 
     if positions.ndim == 2:
@@ -309,7 +315,7 @@ def cache_positions(positions: Tensor, cache: PivotCache) -> Tensor:
 def _shifted(
     _: Any, arguments: tuple[Any, ...], inputs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Before the text model: place the tokens that follow a compressed video."""
+    """Hook before the text model: place the tokens that follow a compressed video."""
     import torch
 
     cache, positions = inputs.get("past_key_values"), inputs.get("position_ids")
@@ -322,12 +328,12 @@ def _shifted(
         )
         positions = positions[None]
     elif positions.ndim == 3:
-        positions = positions[-3:].expand(3, -1, -1)  # four: transformers puts those for masks before them
+        positions = positions[-3:].expand(3, -1, -1)  # of four: transformers prepends those for masks
     return arguments, inputs | {"position_ids": cache_positions(positions, cache)}
 
 
 def _check(ids: Tensor, inputs: Mapping[str, Any]) -> None:
-    """Refuse what compression does not do."""
+    """Refuse calls that compression does not support."""
     refused = {
         "several prompts at a time": ids.shape[0] != 1,
         "a cache from outside": inputs.get("past_key_values") is not None,
@@ -339,5 +345,6 @@ def _check(ids: Tensor, inputs: Mapping[str, Any]) -> None:
     for what, found in refused.items():
         if found:
             raise InputError(
-                f"a compressed network does not take {what}", hint="one prompt with one video, greedy or sampled"
+                f"a compressed network does not support {what}",
+                hint="give one prompt with one video, greedy or sampled",
             )

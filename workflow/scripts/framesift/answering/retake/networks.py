@@ -1,4 +1,4 @@
-"""What compression has to know of a network of transformers: its video's features, tokens and positions."""
+"""Families of networks that can be compressed: features, tokens and positions of their video."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class VideoTokens:
-    """A video as the language model gets it.
+    """A video as the language model receives it.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class VideoTokens:
     tail : float tensor, shape (tokens, C)
         Tokens after the last step.
     change : float32 tensor, shape (T, N)
-        Distance of each token to the step before, from the features that DPSelect looks at.
+        Distance of each token to the step before, from the features that DPSelect compares.
     patches : float32 tensor, shape (T, patches) or None
-        The same before pooling, where tokens are pooled patches.
+        The same before pooling, if tokens are pooled patches.
     """
 
     features: Tensor
@@ -45,7 +45,7 @@ class NetworkFamily(ABC):
         With a `model` that has a `language_model`.
     """
 
-    #: Frames that a step of time holds.
+    #: Frames in a time step.
     step_frames: int
     #: Keyword arguments of `generate` that carry the video.
     media: tuple[str, ...]
@@ -61,12 +61,12 @@ class NetworkFamily(ABC):
         Raises
         ------
         InputError
-            Where there is not exactly one video.
+            If there is not exactly one video.
         """
 
     @abstractmethod
     def positions(self, ids: Tensor, inputs: Mapping[str, Any], steps: int) -> Tensor:
-        """Position ids of a prompt whose video has so many steps: (3, 1, tokens), or (1, tokens) of a text model."""
+        """Position ids of a prompt whose video has `steps` steps: (3, 1, tokens), or (1, tokens) for a text model."""
 
     def is_video(self, ids: Tensor) -> Tensor:
         """Which of the tokens (1, tokens) stand for the video."""
@@ -74,7 +74,7 @@ class NetworkFamily(ABC):
 
 
 class QwenNetwork(NetworkFamily):
-    """Qwen2-VL and Qwen2.5-VL: a step is two frames; DPSelect looks at the output of the visual merger."""
+    """Qwen2-VL and Qwen2.5-VL: a step is two frames; DPSelect compares outputs of the visual merger."""
 
     step_frames = 2
     media = ("pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
@@ -88,7 +88,7 @@ class QwenNetwork(NetworkFamily):
         for start, stop in slices(steps, max(1, frames // self.step_frames)):
             grid = inputs["video_grid_thw"].new_tensor([[stop - start, rows, columns]])
             part = pixels[start * rows * columns : stop * rows * columns]
-            # attention of the tower is within a step, so that slices change nothing
+            # the tower attends within a step, so slices change nothing
             parts.append(self.network.model.get_video_features(part, grid, return_dict=True).pooler_output[0])
         features = torch.cat(parts)
         features = features.reshape(steps, -1, features.shape[-1])
@@ -107,10 +107,10 @@ class QwenNetwork(NetworkFamily):
 
 
 class LlavaOnevisionNetwork(NetworkFamily):
-    """LLaVA-OneVision, and LLaVA-Video in its form: a step is a frame; DPSelect looks at the patches before pooling.
+    """LLaVA-OneVision, and LLaVA-Video in its form: a step is a frame; DPSelect compares patches before pooling.
 
-    Their change is pooled as their features are, so that each token has the change of the patches it was made of. The
-    video ends with one token more, a line feed.
+    The change of patches is pooled like their features, so each token has the change of its own patches. The video ends
+    with one more token, a line feed.
     """
 
     step_frames = 1
@@ -123,9 +123,9 @@ class LlavaOnevisionNetwork(NetworkFamily):
         one_video(inputs, len(pixels))
         parts, changes, before = [], [], None
         for start, stop in slices(pixels.shape[1], frames):
-            seen = model.get_video_features(pixels[:, start:stop], return_dict=True)
-            parts.append(seen.pooler_output[0, :-1])
-            patches = self._patches(seen)
+            output = model.get_video_features(pixels[:, start:stop], return_dict=True)
+            parts.append(output.pooler_output[0, :-1])
+            patches = self._patches(output)
             changes.append(distances(patches, before))
             before = patches[-1]
         features, tail = torch.cat(parts), model.image_newline[None]
@@ -134,14 +134,14 @@ class LlavaOnevisionNetwork(NetworkFamily):
         pooled = model.apply_pooling(change[:, :, None])[:, :, 0]
         return VideoTokens(features, tail.to(features), pooled, change)
 
-    def _patches(self, seen: Any) -> Tensor:
-        """What the vision tower says of each patch, before the projector; shape (frames, patches, C)."""
+    def _patches(self, output: Any) -> Tensor:
+        """Features of each patch before the projector; shape (frames, patches, C)."""
         import torch
 
         config = self.network.config
         layers = config.vision_feature_layer
-        wanted = [layers] if isinstance(layers, int) else layers
-        states = torch.cat([seen.hidden_states[layer] for layer in wanted], dim=-1)
+        used = [layers] if isinstance(layers, int) else layers
+        states = torch.cat([output.hidden_states[layer] for layer in used], dim=-1)
         return states[:, 1:] if config.vision_feature_select_strategy == "default" else states
 
     def positions(self, ids: Tensor, inputs: Mapping[str, Any], steps: int) -> Tensor:
@@ -164,7 +164,7 @@ def family_of(network: Any) -> NetworkFamily:
     Raises
     ------
     InputError
-        Where compression does not know it.
+        If compression does not support it.
     """
     kind = network.config.model_type
     if kind not in NETWORKS:
@@ -181,9 +181,15 @@ def one_video(inputs: Mapping[str, Any], videos: int) -> None:
     """Refuse prompts that hold anything but one video and text."""
     if videos != 1 or inputs.get("pixel_values") is not None:
         found = f"{videos} videos" + (" and single pictures" if inputs.get("pixel_values") is not None else "")
-        raise InputError("the prompt of a compressed network holds one video and text", value=found)
+        raise InputError("the prompt of a compressed network must hold one video and text", value=found)
 
 
 def slices(length: int, size: int) -> Iterator[tuple[int, int]]:
-    """Start and stop of pieces of `size`; the last may be shorter."""
+    """Start and stop of pieces of `size`; the last may be shorter.
+
+    Examples
+    --------
+    >>> list(slices(5, 2))
+    [(0, 2), (2, 4), (4, 5)]
+    """
     return ((start, min(start + size, length)) for start in range(0, length, size))

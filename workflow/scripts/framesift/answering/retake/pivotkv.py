@@ -1,8 +1,8 @@
-"""PivotKV: a cache that forgets, and the attention that tells what is worth remembering.
+"""PivotKV: a cache that evicts tokens, and an attention function that scores them.
 
-A layer of the cache counts the tokens it has seen, which is where the next one stands, and stores those it has kept.
-The attention function is registered with transformers under a name of its own, without a mask of its own: transformers
-then passes none, and the function makes the one it needs, for any number of kept tokens a layer.
+A layer of the cache counts the tokens it has seen, which gives the position of the next one, and stores the tokens it
+keeps. The attention function is registered with transformers under its own name and without a mask function, so
+transformers passes no mask and the function makes the one it needs, for any number of kept tokens in a layer.
 """
 
 from __future__ import annotations
@@ -50,15 +50,15 @@ class PivotLayer(DynamicLayer):
         self.seen -= abs(tokens_to_remove)
 
     def evict(self, tokens: int, keep: Tensor, rotate: Callable[[Tensor], Tensor] | None = None) -> None:
-        """Of the last `tokens` tokens keep some.
+        """Keep some of the last `tokens` tokens.
 
         Parameters
         ----------
         tokens : int
         keep : integer tensor
-            Which, counted from the first of them, ascending.
+            Places to keep among these tokens, ascending.
         rotate : callable, optional
-            Gives the kept keys, (1, heads, kept, dimensions), another position.
+            Moves the kept keys, (1, heads, kept, dimensions), to other positions.
         """
         import torch
 
@@ -74,7 +74,7 @@ class PivotCache(Cache):
     Attributes
     ----------
     shift : list of int
-        By how much the ids of the tokens to come are smaller than without reforging: of time, row and column.
+        How much smaller the position ids of later tokens are than without reforging: time, row and column.
     """
 
     def __init__(self, layers: int) -> None:
@@ -88,18 +88,18 @@ class PivotCache(Cache):
 
 @dataclass
 class Watch:
-    """What an attention layer is to look at. It travels with the call of the text model to each layer.
+    """Scores the tokens of a chunk in each attention layer. The call of the text model passes it to each layer.
 
     Attributes
     ----------
     tokens : int
-        Tokens of the chunk: the first of those that the call adds.
+        Tokens of the chunk: the first of the tokens that the call adds.
     asking : slice
-        Which of the tokens that the call adds attend.
+        Which of the added tokens attend.
     upright : (cos, sin, scaling) or None
-        The rotation of the tokens that the call adds, where positions are to play no part.
+        The rotation of the added tokens, if scores ignore positions.
     scores : dict
-        Gets the score of each token of the chunk, by layer; their mean is 1.
+        Receives the score of each token of the chunk, by layer; the mean is 1.
     """
 
     tokens: int
@@ -116,7 +116,7 @@ class Watch:
             Of the tokens that the call adds.
         """
         if self.upright:
-            # in the network's own precision, as the release does: on a GPU 16 bits are what makes scoring cheap
+            # in the network's own precision, as released: on a GPU 16 bits make scoring cheap
             cos, sin, scale = self.upright
             cos, sin = cos.to(query.dtype), sin.to(query.dtype)
             query, key = (unrotated(states, cos, sin, scale) for states in (query, key))
@@ -124,10 +124,10 @@ class Watch:
 
 
 def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
-    """How much attention each token of a chunk gets from those that ask, on average over heads.
+    """How much attention each token of a chunk receives from the asking tokens, on average over heads.
 
-    Attention is among the chunk's own tokens, and in both directions. Multiplied by tokens / askers, the mean is 1.
-    One head of keys at a time: all together would need (heads x askers x tokens) numbers.
+    Attention is among the chunk's own tokens, in both directions, and scaled so that the mean is 1. The function
+    processes one head of keys at a time; all together would need (heads x askers x tokens) numbers.
 
     Parameters
     ----------
@@ -137,6 +137,12 @@ def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     Returns
     -------
     float32 tensor, shape (tokens,)
+
+    Examples
+    --------
+    >>> import torch
+    >>> attention_received(torch.zeros(1, 2, 3, 4), torch.zeros(1, 1, 2, 4), scaling=0.5)  # nothing stands out
+    tensor([1., 1.])
     """
     import torch
 
@@ -144,14 +150,22 @@ def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     shared = heads // key.shape[1]
     total = torch.zeros(key.shape[2], dtype=torch.float32, device=key.device)
     for head in range(key.shape[1]):
-        asked = query[0, head * shared : (head + 1) * shared].flatten(0, 1) * scaling
-        weights = torch.softmax(asked @ key[0, head].T, dim=-1)  # sums are of 32 bits inside, whatever its type
+        asking = query[0, head * shared : (head + 1) * shared].flatten(0, 1) * scaling
+        weights = torch.softmax(asking @ key[0, head].T, dim=-1)  # sums are of 32 bits inside, whatever its type
         total += weights.sum(dim=0, dtype=torch.float32)
     return total * (key.shape[2] / (heads * askers))
 
 
 def select(scores: Tensor, count: int, pivots: Tensor | None, fill: float) -> Tensor:
-    """Positions of the `count` highest scores, ascending, where pivots have the score `fill`; of equals the first."""
+    """Positions of the `count` highest scores, ascending, after pivots get the score `fill`. Of equals the first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> pivots = torch.tensor([False, False, True, False])
+    >>> select(torch.tensor([3.0, 0.1, 0.2, 2.0]), 2, pivots, fill=float("inf"))
+    tensor([0, 2])
+    """
     import torch
 
     if pivots is not None:
@@ -181,12 +195,12 @@ def _half_turned(states: Tensor) -> Tensor:
 
 @cache
 def registered(implementation: str) -> str:
-    """The name of the attention function that watches; its output is computed by `implementation`."""
+    """The name of the attention function that scores tokens; `implementation` computes its output."""
     from transformers import AttentionInterface
 
     outputs = {"sdpa": _sdpa, "flash_attention_2": _flash}
     if implementation not in outputs:
-        raise ValueError(f"attention {implementation!r}: compression knows {' and '.join(outputs)}")
+        raise ValueError(f"attention {implementation!r}: compression supports {' and '.join(outputs)}")
     output = outputs[implementation]
 
     def attend(

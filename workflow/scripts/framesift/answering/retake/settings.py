@@ -1,4 +1,4 @@
-"""What is configured of ReTaKe."""
+"""Settings of ReTaKe."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 
 class Retake(BaseModel):
-    """How a video is compressed on its way into a network. Defaults are those of the released configurations."""
+    """How to compress a video before a network reads it. Defaults are those of the released configurations."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -85,7 +85,7 @@ class Retake(BaseModel):
     @classmethod
     def _odd(cls, window: int) -> int:
         if window % 2 == 0:
-            raise ValueError("a window without a middle has no peak: give an odd number")
+            raise ValueError("a window needs a middle: give an odd number")
         return window
 
     @model_validator(mode="after")
@@ -95,7 +95,13 @@ class Retake(BaseModel):
         return self
 
     def share(self, length: int) -> float:
-        """The share of the video's tokens that stay, for a prompt of so many tokens."""
+        """The share of the video's tokens to keep, for a prompt of `length` tokens.
+
+        Examples
+        --------
+        >>> Retake(budget_tokens=16000).share(length=64000)
+        0.25
+        """
         if self.ratio is not None:
             return self.ratio
         return 1.0 if self.budget_tokens is None else min(1.0, self.budget_tokens / length)

@@ -1,4 +1,4 @@
-"""What the labelling models are asked, in words of our own: the paper's are not published."""
+"""Prompts for the labelling models, in our own words: the paper's are not published."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from framesift.data.questions import Question
 from framesift.scoring.scorers import Asked
 
-#: What comes between an explanation and its verdict.
+#: Text between an explanation and its verdict.
 VERDICT = "\nFinal answer:"
-#: What asks for a verdict where a reply cannot be gone on with.
+#: Asks for a verdict if the server cannot continue a reply.
 VERDICT_TURN = "Which one is it? Reply with one word, True or False."
 FORM = '{"reason": "one or two sentences", "frames": [numbers of frames]}'
 AGAIN = "That cannot be used: {problem}. Reply with this JSON object alone, filled in: " + FORM
-#: Characters of a reply that it is reminded of when it is asked again.
+#: Characters of a rejected reply that the next request repeats.
 REMINDED = 4_000
 
 Turn = tuple[str, str]
@@ -34,7 +34,7 @@ def _with(*places: str) -> AfterValidator:
 
 
 class Prompts(BaseModel):
-    """The texts. What stands in braces is put in."""
+    """Templates of the prompts, with placeholders in braces."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -68,8 +68,8 @@ class Prompts(BaseModel):
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One thing that a model is asked.
+class LabelRequest:
+    """One request to a labelling model.
 
     Attributes
     ----------
@@ -78,49 +78,58 @@ class Ask:
     max_tokens : int
         Longest reply.
     frame : int or None
-        Index in the video of the frame that is shown before the first turn.
-    begun : str or None
-        How the reply begins, where a verdict is asked for: one of two words is to come next.
+        Index in the video of the frame that precedes the first turn.
+    reply_start : str or None
+        Start of the reply, if a verdict is requested: the next word is True or False.
     """
 
     turns: tuple[Turn, ...]
     max_tokens: int
     frame: int | None = None
-    begun: str | None = None
+    reply_start: str | None = None
 
 
-def asked_question(question: Question, text: Asked) -> str:
-    """A question as it stands in prompts: with its options, a line each."""
-    shown = zip(question.letters, question.options, strict=True) if text == "question_and_options" else ()
-    return "\n".join([f"Question: {question.question}", *(f"{letter}. {option}" for letter, option in shown)])
+def question_text(question: Question, text: Asked) -> str:
+    """A question as prompts contain it: with its options, one a line."""
+    options = zip(question.letters, question.options, strict=True) if text == "question_and_options" else ()
+    return "\n".join([f"Question: {question.question}", *(f"{letter}. {option}" for letter, option in options)])
 
 
-def explanation(prompts: Prompts, question: str, frame: int, max_tokens: int) -> Ask:
-    """Why one frame helps to answer a question, or does not."""
-    return Ask((("user", prompts.spatial.replace("{question}", question)),), max_tokens, frame)
+def explanation(prompts: Prompts, question: str, frame: int, max_tokens: int) -> LabelRequest:
+    """Ask why one frame helps to answer a question, or does not."""
+    return LabelRequest((("user", prompts.spatial.replace("{question}", question)),), max_tokens, frame)
 
 
-def verdict(ask: Ask, said: str) -> Ask:
-    """The verdict that follows an explanation."""
-    return Ask(ask.turns, 1, ask.frame, said + VERDICT)
+def verdict(request: LabelRequest, explanation: str) -> LabelRequest:
+    """Ask for the verdict that follows an explanation.
+
+    Examples
+    --------
+    >>> request = explanation(Prompts(), "Question: Is there a cat?", frame=30, max_tokens=64)
+    >>> verdict(request, "The frame shows a cat.").reply_start
+    'The frame shows a cat.\\nFinal answer:'
+    """
+    return LabelRequest(request.turns, 1, request.frame, explanation + VERDICT)
 
 
-def caption(prompts: Prompts, frame: int, max_tokens: int) -> Ask:
-    """What one frame shows."""
-    return Ask((("user", prompts.caption),), max_tokens, frame)
+def caption(prompts: Prompts, frame: int, max_tokens: int) -> LabelRequest:
+    """Ask what one frame shows."""
+    return LabelRequest((("user", prompts.caption),), max_tokens, frame)
 
 
-def needed_frames(prompts: Prompts, question: str, captions: Sequence[str], most: int, max_tokens: int) -> Ask:
-    """Which frames are needed, by their captions."""
-    # as JSON strings, so that it is plain where each ends
+def needed_frames(prompts: Prompts, question: str, captions: Sequence[str], most: int, max_tokens: int) -> LabelRequest:
+    """Ask which frames a question needs, by their captions."""
+    # JSON strings mark where each caption ends
     lines = [f"[{i}] {json.dumps(' '.join(one.split()), ensure_ascii=False)}" for i, one in enumerate(captions)]
     text = prompts.temporal.replace("{count}", str(len(captions))).replace("{most}", str(most))
     before, after = text.split("{captions}", 1)
     parts = [part.replace("{question}", question) for part in (before, after)]  # not in the captions themselves
-    return Ask((("user", "\n".join(lines).join(parts)),), max_tokens)
+    return LabelRequest((("user", "\n".join(lines).join(parts)),), max_tokens)
 
 
-def again(ask: Ask, said: str, problem: str) -> Ask:
-    """The same, after a reply that cannot be used."""
-    told = AGAIN.replace("{problem}", problem)
-    return Ask((*ask.turns, ("assistant", said[:REMINDED] or "(nothing)"), ("user", told)), ask.max_tokens)
+def again(request: LabelRequest, reply: str, problem: str) -> LabelRequest:
+    """Repeat a request, with the reply that cannot be used and its problem."""
+    correction = ("user", AGAIN.replace("{problem}", problem))
+    return LabelRequest(
+        (*request.turns, ("assistant", reply[:REMINDED] or "(nothing)"), correction), request.max_tokens
+    )

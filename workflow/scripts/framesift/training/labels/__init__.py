@@ -1,1 +1,1 @@
-"""Pseudo-labels for training the selector: which frames matter for a question, by models that look and read."""
+"""Pseudo-labels for the selector: which frames matter for a question, by models that inspect frames and captions."""

@@ -1,4 +1,4 @@
-"""From what was labelled to targets: scaled, averaged, interpolated."""
+"""From replies to targets of training: scale, average, interpolate."""
 
 from __future__ import annotations
 
@@ -11,26 +11,38 @@ from framesift.scoring.mllm_selector.sampling import slots
 
 
 def labelled_positions(candidates: int, n: int, n_label: int | None) -> np.ndarray:
-    """Candidates that are labelled: those that the selector's n slots show, or `n_label` of them, each once.
+    """Candidates to label: those in the selector's n slots, or `n_label` of them, each once.
 
     Returns
     -------
     int array, shape (m,)
         Positions among the candidates, ascending.
+
+    Examples
+    --------
+    >>> labelled_positions(candidates=100, n=5, n_label=None)
+    array([ 0, 25, 50, 74, 99])
+    >>> labelled_positions(candidates=100, n=5, n_label=3)
+    array([ 0, 50, 99])
     """
-    shown = np.unique(slots(candidates, n))
-    if n_label is None or n_label >= len(shown):
-        return shown
-    return shown[slots(len(shown), n_label)]
+    distinct = np.unique(slots(candidates, n))
+    if n_label is None or n_label >= len(distinct):
+        return distinct
+    return distinct[slots(len(distinct), n_label)]
 
 
 def min_max(values: np.ndarray) -> np.ndarray:
-    """Values scaled to [0, 1], all equal ones to 0.5; those that are no finite numbers are interpolated before.
+    """Values scaled to [0, 1], or to 0.5 if all are equal. Values that are not finite are interpolated first.
 
     Parameters
     ----------
     values : float array, shape (m,)
         At least one of them finite.
+
+    Examples
+    --------
+    >>> min_max(np.array([2.0, np.nan, 4.0]))
+    array([0. , 0.5, 1. ])
     """
     known = np.flatnonzero(np.isfinite(values))
     filled = np.interp(np.arange(len(values)), known, values[known].astype(np.float64))
@@ -38,21 +50,32 @@ def min_max(values: np.ndarray) -> np.ndarray:
     return (filled - low) / (high - low) if high > low else np.full(len(values), 0.5)
 
 
-def named(frames: Sequence[int], count: int) -> np.ndarray:
-    """1 for the frames that are named, 0 for the others: shape (count,)."""
+def marked(frames: Sequence[int], count: int) -> np.ndarray:
+    """1 for the given frames, 0 for the others; shape (count,).
+
+    Examples
+    --------
+    >>> marked([0, 2], 4)
+    array([1., 0., 1., 0.])
+    """
     labels = np.zeros(count)
     labels[list(frames)] = 1
     return labels
 
 
 def peaks(spatial: np.ndarray, how: Peaks) -> np.ndarray:
-    """1 for frames that lie in a peak of the spatial labels, 0 for the others: shape (m,).
+    """1 for frames in a peak of the spatial labels, 0 for the others; shape (m,).
 
     Parameters
     ----------
     spatial : float array, shape (m,)
-        In [0, 1]. What lies beyond both ends counts as 0, so that a peak may stand at an end.
+        In [0, 1]. Beyond both ends it counts as 0, so that the first and the last frame can be peaks.
     how : Peaks
+
+    Examples
+    --------
+    >>> peaks(np.array([0.1, 0.2, 0.9, 0.8, 0.1, 0.0]), Peaks())
+    array([0., 0., 1., 1., 0., 0.])
     """
     from scipy.signal import find_peaks, peak_widths
 
@@ -66,7 +89,13 @@ def peaks(spatial: np.ndarray, how: Peaks) -> np.ndarray:
 
 
 def average(spatial: np.ndarray | None, temporal: np.ndarray | None, weight: float) -> np.ndarray:
-    """The weighted average of both labels; one of them alone where the other is None."""
+    """The average of both labels, with `weight` for the temporal one; if one of them is None, the other alone.
+
+    Examples
+    --------
+    >>> average(np.array([0.0, 1.0]), np.array([1.0, 1.0]), weight=0.25)
+    array([0.25, 1.  ])
+    """
     if spatial is None or temporal is None:
         [only] = [labels for labels in (spatial, temporal) if labels is not None]
         return only
@@ -74,5 +103,11 @@ def average(spatial: np.ndarray | None, temporal: np.ndarray | None, weight: flo
 
 
 def interpolated(labels: np.ndarray, positions: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Labels of other candidates, linear between those of the labelled `positions`, in [0, 1]."""
+    """Labels of the candidates `wanted`, linear between the labels of the labelled `positions`, in [0, 1].
+
+    Examples
+    --------
+    >>> interpolated(np.array([0.0, 1.0]), np.array([0, 10]), np.array([0, 5, 10]))
+    array([0. , 0.5, 1. ])
+    """
     return np.clip(np.interp(wanted, positions, labels), 0, 1)

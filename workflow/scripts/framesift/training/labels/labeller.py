@@ -1,4 +1,4 @@
-"""What labels frames: a model that is shown pictures and texts, wherever it runs."""
+"""Contract of a labelling model, which receives frames and texts, and the one that a configuration names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from framesift.scoring.mllm_selector.label_prompts import Ask
+from framesift.scoring.mllm_selector.label_prompts import LabelRequest
+from framesift.scoring.mllm_selector.label_settings import LocalModel, ServedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,16 +19,16 @@ FramesByIndex = Mapping[int, "np.ndarray"]
 
 @dataclass(frozen=True)
 class ModelReply:
-    """What a model said.
+    """The reply of a labelling model.
 
     Attributes
     ----------
     text : str
-        Its reply in words; empty for a verdict.
+        Its words; empty for a verdict.
     log_true, log_false : float or None
-        Log-probabilities of both words, for a verdict; None for one that is impossible.
+        Log-probabilities of both words, for a verdict; None for a word that is impossible.
     usage : dict
-        What is paid for; see `framesift.remote.chat_api.Completion`.
+        Counts that decide what it costs; see `framesift.remote.chat_api.Completion`.
     """
 
     text: str = ""
@@ -42,29 +43,49 @@ class Labeller(ABC):
     Attributes
     ----------
     batch_size : int
-        How many things one call asks.
+        Requests in one call.
     parallel : int
-        Calls that may be under way at a time.
+        Calls that may run at a time.
     """
 
     batch_size: int = 1
     parallel: int = 1
 
     @abstractmethod
-    def replies(self, asks: Sequence[Ask], pictures: FramesByIndex) -> list[ModelReply]:
+    def replies(self, asks: Sequence[LabelRequest], pictures: FramesByIndex) -> list[ModelReply]:
         """Reply in words, without sampling.
 
         Parameters
         ----------
-        asks : sequence of Ask
+        requests : sequence of LabelRequest
         pictures : FramesByIndex
-            The frames that they name.
+            The frames that the requests name.
         """
 
     @abstractmethod
-    def verdicts(self, asks: Sequence[Ask], pictures: FramesByIndex) -> list[ModelReply]:
-        """The probabilities of True and of False as the next word of replies that are begun."""
+    def verdicts(self, asks: Sequence[LabelRequest], pictures: FramesByIndex) -> list[ModelReply]:
+        """Log-probabilities of True and of False as the next word of the replies that the requests begin."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of memory and connections."""
+        """Free memory and close connections."""
+
+
+def open_labeller(model: LocalModel | ServedModel, device: str, *, sees_frames: bool) -> Labeller:
+    """The labeller that is configured. It loads its model with the first request.
+
+    Parameters
+    ----------
+    model : LocalModel or ServedModel
+    device : str
+        ``cpu`` or ``cuda``.
+    sees_frames : bool
+        Whether requests come with frames.
+    """
+    if isinstance(model, ServedModel):
+        from framesift.training.labels.served_labeller import ServedLabeller
+
+        return ServedLabeller(model)
+    from framesift.training.labels.local_labeller import LocalLabeller
+
+    return LocalLabeller(model, device, sees_frames=sees_frames)

@@ -1,4 +1,4 @@
-"""Labels of the questions of some videos: who is asked what, and what becomes of it."""
+"""Labels of the questions of some videos: which model to ask what, and labels from the replies."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from framesift.scoring.mllm_selector.sampling import first_shown, slots
 from framesift.scoring.score_table import QuestionScores
 from framesift.scoring.scorers import asked
 from framesift.training.labels import combine
-from framesift.training.labels.caption_reader import NamedFrames, read_captions
+from framesift.training.labels.caption_reader import FrameChoice, read_captions
 from framesift.training.labels.frame_questions import FrameQuestions, Questions
-from framesift.training.labels.open_labeller import labeller_of
-from framesift.training.labels.records import Records
+from framesift.training.labels.labeller import open_labeller
+from framesift.training.labels.reply_cache import ReplyCache
 from framesift.video.table import Video
 
 log = logging.getLogger("framesift")
@@ -40,13 +40,14 @@ class Labels:
     error : str or None
         Why there are none.
     positions : int array, shape (m,)
-        The candidates that are labelled, ascending.
+        The labelled candidates, ascending.
     importance : float array, shape (m,)
         In [0, 1].
     undecided : int
         Frames without a verdict, whose spatial label is interpolated.
-    read : NamedFrames or None
-        What an LLM said of the captions, where one was asked. Where it has a problem, the spatial label stands alone.
+    choice : FrameChoice or None
+        The frames that an LLM chose by the captions, if it was asked. If the choice has a problem, the spatial label
+        stands alone.
     """
 
     question: Question
@@ -55,26 +56,26 @@ class Labels:
     positions: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     importance: np.ndarray = field(default_factory=lambda: np.empty(0))
     undecided: int = 0
-    read: NamedFrames | None = None
+    choice: FrameChoice | None = None
 
     def example(self, settings: LabelSettings, spans: Iterable[Span] = ()) -> Example:
-        """What the selector is trained on.
+        """The training example of the question.
 
         Parameters
         ----------
         settings : LabelSettings
         spans : iterable of (float, float)
-            Seconds in which the answer is seen, for validation.
+            Seconds in which the answer is visible, for validation.
         """
-        shown = slots(len(self.video.frames), settings.n)
+        frames = slots(len(self.video.frames), settings.n)
         return Example(
             question_id=self.question.question_id,
             video_id=self.question.video_id,
             text=asked(self.question, settings.text),
-            frames=tuple(shown.tolist()),
-            targets=tuple(combine.interpolated(self.importance, self.positions, shown).tolist()),
-            mask=tuple(first_shown(shown).tolist()),
-            times=tuple(self.video.times[i] for i in shown),
+            frames=tuple(frames.tolist()),
+            targets=tuple(combine.interpolated(self.importance, self.positions, frames).tolist()),
+            mask=tuple(first_shown(frames).tolist()),
+            times=tuple(self.video.times[i] for i in frames),
             spans=tuple(spans),
         )
 
@@ -95,7 +96,7 @@ class Labelling:
     ----------
     settings : LabelSettings
     cache : path
-        Keeps each reply of a model.
+        Folder of the replies of models.
     writer : str
         Name of this job in the cache; see `framesift.storage.journal.Journal`.
     device : str
@@ -103,9 +104,9 @@ class Labelling:
     workers : int
         Processes that decode frames.
     timeout : float
-        Seconds that the frames which are looked at together may take to be decoded.
+        Seconds that decoding the frames of one batch may take.
     scores : mapping
-        Scores by question id, where a scorer stands in for a VLM.
+        Scores by question id, if a scorer stands in for a VLM.
     """
 
     def __init__(
@@ -121,10 +122,10 @@ class Labelling:
     ) -> None:
         self.settings, self.cache, self.writer, self.device = settings, cache, writer, device
         self.workers, self.timeout, self.scores = workers, timeout, scores or {}
-        self.looking = FrameQuestions(settings, lambda video: self._records(settings.vlm, video))
+        self.frame_questions = FrameQuestions(settings, lambda video: self._reply_cache(settings.vlm, video))
 
     def label(self, videos: Sequence[Video], questions: Questions) -> list[Labels]:
-        """Labels of all questions of the videos; those of a broken video have its error.
+        """Labels of all questions of the videos. The labels of a broken video have its error.
 
         Parameters
         ----------
@@ -135,56 +136,59 @@ class Labelling:
         Raises
         ------
         InputError
-            Where a model cannot be loaded or asked; what it said before is kept.
+            If a model cannot be loaded or asked. Earlier replies are kept.
         """
         errors = {video.video_id: video.error for video in videos if video.error}
         usable = [video for video in videos if video.video_id not in errors]
-        looks = not isinstance(self.settings.vlm, ScorerStandIn)
-        if looks and (self.settings.spatial or self.settings.captions):
-            errors |= self._look(usable, questions)
+        has_vlm = not isinstance(self.settings.vlm, ScorerStandIn)
+        if has_vlm and (self.settings.spatial or self.settings.captions):
+            errors |= self._inspect_frames(usable, questions)
         usable = [video for video in usable if video.video_id not in errors]
-        read = self._read(usable, questions) if self.settings.captions else {}
-        spatial = looks and self.settings.spatial
+        choices = self._read_captions(usable, questions) if self.settings.captions else {}
+        spatial = has_vlm and self.settings.spatial
         labels = []
         for video in videos:
-            asked_of = questions[video.video_id]
-            if video.video_id in errors:
-                labels += [Labels(question, video, error=errors[video.video_id]) for question in asked_of]
+            if error := errors.get(video.video_id):
+                labels += [Labels(question, video, error=error) for question in questions[video.video_id]]
                 continue
-            with closing(self._records(self.settings.vlm, video)) if spatial else nullcontext() as seen:
-                labels += [self._labels(question, video, seen, read.get(question.question_id)) for question in asked_of]
+            with closing(self._reply_cache(self.settings.vlm, video)) if spatial else nullcontext() as cache:
+                labels += [
+                    self._labels(question, video, cache, choices.get(question.question_id))
+                    for question in questions[video.video_id]
+                ]
         return labels
 
-    def _look(self, videos: Sequence[Video], questions: Questions) -> dict[str, str]:
+    def _inspect_frames(self, videos: Sequence[Video], questions: Questions) -> dict[str, str]:
         assert not isinstance(self.settings.vlm, ScorerStandIn)
-        with closing(labeller_of(self.settings.vlm, self.device, sees=True)) as labeller:
-            return self.looking.look(labeller, videos, questions, self.workers, self.timeout)
+        with closing(open_labeller(self.settings.vlm, self.device, sees_frames=True)) as labeller:
+            return self.frame_questions.inspect(labeller, videos, questions, self.workers, self.timeout)
 
-    def _read(self, videos: Sequence[Video], questions: Questions) -> dict[str, NamedFrames]:
-        """What an LLM says of the captions, by question id. It is loaded after the VLM is let go."""
+    def _read_captions(self, videos: Sequence[Video], questions: Questions) -> dict[str, FrameChoice]:
+        """The frames that an LLM chooses by the captions, by question id. It is loaded after the VLM is freed."""
         settings = self.settings
         reader = settings.reader
         assert isinstance(reader, LocalModel | ServedModel)
-        read: dict[str, NamedFrames] = {}
-        took = Counter[str]()
-        with closing(labeller_of(reader, self.device, sees=settings.llm is None)) as labeller:
+        choices: dict[str, FrameChoice] = {}
+        counts = Counter[str]()
+        with closing(open_labeller(reader, self.device, sees_frames=settings.llm is None)) as labeller:
             for video in videos:
-                with closing(self._records(settings.vlm, video)) as seen, closing(self._records(reader, video)) as kept:
-                    captions = self.looking.captions(seen, video)
-                    found, more = read_captions(settings, labeller, kept, questions[video.video_id], captions)
-                read |= found
-                took += more
-        if took:
-            log.info("captions were read: %s", ", ".join(f"{name} {n}" for name, n in sorted(took.items())))
-        return read
+                with closing(self._reply_cache(settings.vlm, video)) as frames:
+                    captions = self.frame_questions.captions(frames, video)
+                with closing(self._reply_cache(reader, video)) as cache:
+                    found, more = read_captions(settings, labeller, cache, questions[video.video_id], captions)
+                choices |= found
+                counts += more
+        if counts:
+            log.info("captions were read: %s", ", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+        return choices
 
-    def _labels(self, question: Question, video: Video, seen: Records | None, read: NamedFrames | None) -> Labels:
+    def _labels(self, question: Question, video: Video, cache: ReplyCache | None, choice: FrameChoice | None) -> Labels:
         settings = self.settings
         m = combine.labelled_positions(len(video.frames), settings.n, settings.n_label)
         spatial = temporal = None
         undecided = 0
         if settings.spatial:
-            values = self._spatial(question, video, seen, m)
+            values = self._spatial(question, video, cache, m)
             if isinstance(values, str):
                 return Labels(question, video, error=values)
             undecided = int((~np.isfinite(values)).sum())
@@ -194,20 +198,20 @@ class Labelling:
                     spatial = spatial**settings.vlm.exponent
         if isinstance(settings.reader, Peaks) and settings.temporal and spatial is not None:
             temporal = combine.peaks(spatial, settings.reader)
-        elif read and not read.named.problem:
-            temporal = combine.named(read.named.frames, len(m))
+        elif choice and not choice.problem:
+            temporal = combine.marked(choice.frames, len(m))
         if spatial is None and temporal is None:
             error = "no frame has a verdict" if settings.spatial else "no reply to the captions could be used"
-            return Labels(question, video, error=error, undecided=undecided, read=read)
+            return Labels(question, video, error=error, undecided=undecided, choice=choice)
         importance = combine.average(spatial, temporal, settings.weight)
-        return Labels(question, video, None, m, importance, undecided, read)
+        return Labels(question, video, None, m, importance, undecided, choice)
 
     def _spatial(
-        self, question: Question, video: Video, seen: Records | None, positions: np.ndarray
+        self, question: Question, video: Video, cache: ReplyCache | None, positions: np.ndarray
     ) -> np.ndarray | str:
-        """What is to be scaled to spatial labels; or why there is nothing."""
-        if seen is not None:
-            return self.looking.spatial(seen, video, question)
+        """The values to scale to spatial labels, or why there are none."""
+        if cache is not None:
+            return self.frame_questions.spatial(cache, video, question)
         found = self.scores.get(question.question_id)
         if found is None or (found.error is None and found.frames != video.frames):
             raise InputError(
@@ -217,32 +221,32 @@ class Labelling:
             )
         return found.error or np.array(found.scores, dtype=np.float64)[positions]
 
-    def _records(self, model: Any, video: Video) -> Records:
-        return Records(self.cache, model, video.digest, self.settings.max_side, self.writer)
+    def _reply_cache(self, model: Any, video: Video) -> ReplyCache:
+        return ReplyCache(self.cache, model, video.digest, self.settings.max_side, self.writer)
 
 
 def summary(settings: LabelSettings, labels: Sequence[Labels]) -> dict[str, Any]:
-    """What became of the questions: how many are labelled, and how often replies to the captions were of no use."""
-    read = {one.question.question_id: one.read for one in labels if one.read}
-    failures = {name: one.named.problem for name, one in sorted(read.items()) if one.named.problem}
+    """Counts of labelled questions and frames, and of replies to captions that could not be used."""
+    choices = {one.question.question_id: one.choice for one in labels if one.choice}
+    failures = {name: choice.problem for name, choice in sorted(choices.items()) if choice.problem}
     frames = sum(len(one.positions) for one in labels)
     return {
         "questions": len(labels),
         "left_out": {one.question.question_id: one.error for one in labels if one.error},
         "frames": frames,
         "undecided_frames": sum(one.undecided for one in labels),
-        "spatial": _who(settings.vlm) if settings.spatial else None,
+        "spatial": _name_of(settings.vlm) if settings.spatial else None,
         "temporal": {
-            "by": _who(settings.reader) if settings.temporal else None,
-            "asked": len(read),
-            "replies": sum(one.asked for one in read.values()),
+            "by": _name_of(settings.reader) if settings.temporal else None,
+            "asked": len(choices),
+            "replies": sum(choice.attempts for choice in choices.values()),
             "failures": failures,
-            "failure_rate": len(failures) / len(read) if read else None,
+            "failure_rate": len(failures) / len(choices) if choices else None,
         },
     }
 
 
-def _who(model: Any) -> dict[str, Any]:
+def _name_of(model: Any) -> dict[str, Any]:
     named = {"kind": model.kind}
     for name in ("model", "revision", "scorer"):
         if getattr(model, name, None):

@@ -8,20 +8,20 @@ import pytest
 import tiny_labellers
 import tiny_qwen
 from framesift.core.errors import InputError
-from framesift.training.labels.verdicts import (
+from framesift.training.labels.true_or_false import (
     FORMS,
-    before_verdict,
     log_sum_exp,
-    of_forms,
+    sum_over_forms,
     token_forms,
-    truth,
+    truth_probability,
+    without_verdict,
 )
 
 
 def probability(logits, forms):
     """By the definition, in numbers of any size."""
-    sums = of_forms(dict(enumerate(logits)), forms)
-    return truth(sums["true"], sums["false"])
+    sums = sum_over_forms(dict(enumerate(logits)), forms)
+    return truth_probability(sums["true"], sums["false"])
 
 
 def test_equal_logits_are_a_coin_toss():
@@ -66,13 +66,13 @@ def test_extreme_logits_neither_overflow_nor_divide_by_zero(logits, expected):
 
 def test_a_logit_that_is_no_number_is_no_verdict():
     assert probability([math.nan, math.nan], [(0, 1)]) is None
-    assert truth(math.nan, 0.0) is None
-    assert truth(None, None) is None
+    assert truth_probability(math.nan, 0.0) is None
+    assert truth_probability(None, None) is None
 
 
 def test_small_probabilities_are_exact_in_both_directions():
-    assert truth(-40.0, 0.0) == pytest.approx(math.exp(-40), rel=1e-12)
-    assert truth(0.0, -40.0) == 1 - math.exp(-40)
+    assert truth_probability(-40.0, 0.0) == pytest.approx(math.exp(-40), rel=1e-12)
+    assert truth_probability(0.0, -40.0) == 1 - math.exp(-40)
 
 
 def test_the_sum_of_exponentials_is_that_of_numpy():
@@ -83,9 +83,9 @@ def test_the_sum_of_exponentials_is_that_of_numpy():
 
 
 def test_a_word_that_a_server_does_not_list_is_improbable():
-    sums = of_forms({" True": -0.1, "The": -3.0}, FORMS)
+    sums = sum_over_forms({" True": -0.1, "The": -3.0}, FORMS)
     assert sums == {"true": -0.1, "false": None}
-    assert truth(sums["true"], sums["false"]) == 1.0
+    assert truth_probability(sums["true"], sums["false"]) == 1.0
 
 
 def test_all_forms_are_found_in_a_tokenizer_that_has_them():
@@ -144,10 +144,10 @@ def test_a_tokenizer_that_takes_both_words_for_one_is_refused():
     ],
 )
 def test_an_explanation_ends_before_the_verdict(reply, explanation):
-    assert before_verdict(reply) == explanation
+    assert without_verdict(reply) == explanation
 
 
 def test_a_long_reply_without_a_word_is_read_at_once():
-    assert before_verdict(" " * 1_000_000) == ""
-    assert before_verdict("*" * 1_000_000 + "True") == ""
-    assert len(before_verdict("final answer " * 100_000)) > 1_000_000
+    assert without_verdict(" " * 1_000_000) == ""
+    assert without_verdict("*" * 1_000_000 + "True") == ""
+    assert len(without_verdict("final answer " * 100_000)) > 1_000_000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from framesift.training.labels.replies import LONGEST, Named, most_frames, read_reply
+from framesift.training.labels.caption_reader import LONGEST, FrameChoice, most_frames, read_reply
 
 COUNT = 8  # captions: 0 to 7, at most 4 are named
 
@@ -174,7 +174,7 @@ def test_any_json_between_any_texts_gets_a_verdict_of_its_own(value, before, aft
 def test_exactly_the_right_lists_are_taken(frames, reason):
     found = read_reply(reply(frames, reason), COUNT)
     right = bool(frames) and len(set(frames)) == len(frames) <= 4 and set(frames) <= set(range(COUNT))
-    assert found == Named(tuple(sorted(frames)), reason) if right else found.problem
+    assert found == FrameChoice(tuple(sorted(frames)), reason) if right else found.problem
 
 
 def test_a_reply_with_one_character_changed_never_names_what_may_not_be_named():
