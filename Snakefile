@@ -72,7 +72,6 @@ localrules:
     assign_shards,
     compare_published,
     convert_labels,
-    demo_models,
     write_methods,
 
 

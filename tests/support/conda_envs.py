@@ -149,8 +149,6 @@ def roots(rule: Rule, env: str) -> list[str]:
         for kind in kinds(family)
         if env_of(family, kind) == env or not envs_of(family)
     ]
-    if rule.program == "train_demo_model.py":  # the one program that finds more of the library by name
-        components += [f"framesift.demo.{file.stem}" for file in (SCRIPTS / "framesift" / "demo").glob("train_*.py")]
     return [rule.program, *components]
 
 

@@ -124,8 +124,6 @@ VALUES: dict[str, Any] = {
     "tables.*.pairs": {"topk": ["scorer"]},
     "demo.world.frame_size": 192,
     "demo.worlds.*.frame_size": 192,
-    "demo.training.clip_target": 0.9,
-    "demo.training.blip_target": 0.9,
 }
 #: What else must be set for a key to count.
 WITH: dict[str, dict[str, Any]] = {
@@ -235,8 +233,7 @@ def _required(section: str, kind: str) -> dict[str, Any]:
 
 def targets(key: Key) -> list[str]:
     demo = key.section == "demo" and key.path[0] != "worlds"
-    pages = [f"results/{page}".format("demo" if demo else "small") for page in PAGES]
-    return [*pages, "demo_models"] if demo else pages
+    return [f"results/{page}".format("demo" if demo else "small") for page in PAGES]
 
 
 class Forecaster:

@@ -6,8 +6,9 @@ from importlib import import_module
 
 import pytest
 
+from demo_models.settings import TrainingSettings
 from demo_models.training import TargetNotReached
-from framesift.demo.config import DemoTraining, DemoWorld, video_ids
+from framesift.demo.config import DemoWorld, video_ids
 from framesift.demo.questions import COLUMNS, make_questions
 from framesift.demo.world import plan_video
 from project import ROOT
@@ -74,7 +75,7 @@ def test_training_starts_to_learn(model, monkeypatch, capsys, tmp_path):
     """A few steps: the loss falls, the target is missed, and then nothing is written."""
     for module in ("vision", "train_clip", "train_blip", "vlm_language"):
         monkeypatch.setattr(import_module(f"demo_models.{module}"), "CHECK_EVERY", 20)
-    spec = DemoTraining(frames_per_combination=1, empty_frames=200, validation_frames=400, max_steps=60)
+    spec = TrainingSettings(frames_per_combination=1, empty_frames=200, validation_frames=400, max_steps=60)
     train = getattr(import_module(f"demo_models.train_{model}"), f"train_{model}")
     with pytest.raises(TargetNotReached, match=f"{model}: .* expected at least"):
         train(spec, tmp_path / model)
@@ -88,7 +89,7 @@ def test_training_starts_to_learn(model, monkeypatch, capsys, tmp_path):
 def test_shipped_weights_carry_the_spec_that_made_them(model):
     record = json.loads((SHIPPED / model / "spec.json").read_text())
     assert record["model"] == model
-    assert record["spec"] == DemoTraining().model_dump(mode="json"), "train anew: make demo-models"
+    assert record["spec"] == TrainingSettings().model_dump(mode="json"), "train them again: make demo-models"
 
 
 def test_shipped_weights_are_small_and_load_plainly():

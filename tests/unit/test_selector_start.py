@@ -10,12 +10,12 @@ import torch
 from demo_models import train_selector_start as start
 from demo_models.lookup_model import FRAMES, WORDS, build_model, start_as_lookup, start_head, word_ids
 from demo_models.pool import NO_COLOUR, NO_DIGIT, NO_SHAPE, render_pool
+from demo_models.settings import SelectorStartSettings
 from demo_models.training import TargetNotReached
 from demo_models.word_lists import draw_list
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.core.spec import spec_of
-from framesift.demo.config import SelectorStart
 from framesift.demo.text import digit_question
 from framesift.demo.world import COLOUR_NAMES, SHAPES
 from framesift.scoring.mllm_selector.checkpoint import from_pretrained
@@ -70,7 +70,7 @@ def test_the_model_starts_as_a_lookup():
 
 def test_without_its_target_nothing_is_written(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(start, "CHECK_EVERY", 1)
-    spec = SelectorStart(max_steps=3, frames_per_combination=1, empty_frames=10, target=1.0)
+    spec = SelectorStartSettings(max_steps=3, frames_per_combination=1, empty_frames=10, target=1.0)
     with pytest.raises(TargetNotReached, match=r"selector_start: recall at 8 is 0\.\d+, expected at least 1"):
         start.train_selector_start(spec, tmp_path / "start")
     assert len(re.findall(r"lists step \d loss", capsys.readouterr().out)) == 3
@@ -79,7 +79,7 @@ def test_without_its_target_nothing_is_written(tmp_path, capsys, monkeypatch):
 
 def test_what_is_trained_is_a_selector_in_released_form(tmp_path, monkeypatch):
     monkeypatch.setattr(start, "LISTS", 2)
-    spec = SelectorStart(max_steps=2, frame_steps=100, frames_per_combination=1, empty_frames=10, target=0.01)
+    spec = SelectorStartSettings(max_steps=2, frame_steps=100, frames_per_combination=1, empty_frames=10, target=0.01)
     reached = start.train_selector_start(spec, tmp_path / "start")
     assert reached["explained"] > 0.1
     saved = from_pretrained(str(tmp_path / "start" / "selector"), llm=str(tmp_path / "start" / "llm"))
@@ -98,8 +98,8 @@ def config():
 
 def test_the_shipped_start_carries_the_spec_that_made_it():
     record = json.loads((SHIPPED / "selector_start" / "spec.json").read_text())
-    assert record["spec"] == SelectorStart().model_dump(mode="json"), "train anew: snakemake demo_models"
-    assert record["reached"]["recall"] >= SelectorStart().target
+    assert record["spec"] == SelectorStartSettings().model_dump(mode="json"), "train it again: make demo-models"
+    assert record["reached"]["recall"] >= SelectorStartSettings().target
 
 
 def test_the_shipped_selector_is_the_one_that_is_configured(config):

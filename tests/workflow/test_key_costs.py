@@ -45,7 +45,6 @@ DEMO_WORLD = (  # two scorers, three selectors, a control, two shards
     | each(make_demo_video=12, score_frames=4, merge_scores=2, select_frames=5, evaluate=6)
 )
 FAR_WORLD = VIDEOS | each("make_demo_labels", "convert_labels", make_demo_video=12)
-TRAINING = each(train_demo_model=3)
 LABELLED = ONE_SELECTION | each("label_frames", "merge_scores")
 ONE_STAGE = ONE_SCORER | each("train_selector")
 BOTH_STAGES = ONE_SCORER | each(train_selector=2)
@@ -255,17 +254,6 @@ COSTS = [
             "short_videos medium_videos long_videos": FAR_WORLD | each(make_demo_video=13),
         },
     ),
-    (
-        "demo.selector_start",
-        {"seed max_steps target frame_steps frames_per_combination empty_frames max_minutes": each("train_demo_model")},
-    ),
-    (
-        "demo.training",
-        {
-            "seed frames_per_combination empty_frames validation_frames": TRAINING,
-            "clip_target blip_target vision_target vlm_target max_steps max_minutes": TRAINING,
-        },
-    ),
 ]
 EXPECTED = {
     f"{owner}.{key}".removeprefix("."): cost
@@ -298,6 +286,6 @@ def test_every_entry_is_a_key():
 
 
 def test_every_rule_depends_on_some_key(tmp_path):
-    """`all` and `demo_models` only collect what others make."""
+    """`all` only collects what others make."""
     known = {rule for cost in EXPECTED.values() for rule in cost}
-    assert known == rules(Project(tmp_path / "project", {})) - {"all", "demo_models"}
+    assert known == rules(Project(tmp_path / "project", {})) - {"all"}

@@ -18,6 +18,7 @@ from transformers import (
 
 from demo_models.pool import CLASSES, INPUT_SIZE, PATCH, Pool
 from demo_models.scorer_texts import DECOY, EMPTY, EVENT, OTHER, PARTIAL, draw_texts, worst_areas
+from demo_models.settings import TrainingSettings
 from demo_models.training import (
     AttributeHeads,
     TargetNotReached,
@@ -30,7 +31,6 @@ from demo_models.training import (
     write_spec_file,
 )
 from demo_models.vision import encode_frames, fit_vision
-from framesift.demo.config import DemoTraining
 from framesift.demo.text import build_tokenizer
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES
 
@@ -128,7 +128,7 @@ def pick_texts(rng: np.random.Generator, relations: np.ndarray) -> np.ndarray:
     return weights.argmax(2).T
 
 
-def train_blip(spec: DemoTraining, folder: Path) -> dict:
+def train_blip(spec: TrainingSettings, folder: Path) -> dict:
     """Train, validate and write the BLIP matcher; returns the validation figures reached."""
     progress = TrainingLog("blip", spec.max_minutes)
     device = pick_device()
@@ -172,7 +172,7 @@ def fit_matcher(
     images: Tensor,
     held_out: Tensor,
     pools: tuple[Pool, Pool],
-    spec: DemoTraining,
+    spec: TrainingSettings,
     progress: TrainingLog,
 ) -> dict[str, float]:
     """Fit the text side on image tokens (n, tokens, VISION_WIDTH); returns the worst AUC of each kind of question."""
@@ -214,7 +214,7 @@ def measure_areas(
     tokenizer: PreTrainedTokenizerFast,
     held_out: Tensor,
     labels: np.ndarray,
-    spec: DemoTraining,
+    spec: TrainingSettings,
 ) -> dict[str, float]:
     """Worst AUC of each kind of question on held-out image tokens; every third question is tried."""
     model.eval()

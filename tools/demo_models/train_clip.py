@@ -12,6 +12,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 
 from demo_models.pool import INPUT_SIZE, PATCH
 from demo_models.scorer_texts import EVENT, draw_texts, worst_areas
+from demo_models.settings import TrainingSettings
 from demo_models.training import (
     AttributeHeads,
     TargetNotReached,
@@ -24,7 +25,6 @@ from demo_models.training import (
     write_spec_file,
 )
 from demo_models.vision import encode_frames, fit_vision
-from framesift.demo.config import DemoTraining
 from framesift.demo.text import build_tokenizer
 
 VISION_WIDTH, VISION_INNER, VISION_LAYERS = 128, 768, 3
@@ -93,7 +93,7 @@ def contrast_loss(similarity: Tensor, match: Tensor, bias: Tensor) -> Tensor:
     return 4 * each + frames_of_question + questions_of_frame
 
 
-def train_clip(spec: DemoTraining, folder: Path) -> dict:
+def train_clip(spec: TrainingSettings, folder: Path) -> dict:
     """Train, validate and write the CLIP; returns the validation figures reached."""
     progress = TrainingLog("clip", spec.max_minutes)
     device = pick_device()
@@ -138,7 +138,7 @@ def fit_texts(
     held_out: Tensor,
     labels: np.ndarray,
     held_out_labels: np.ndarray,
-    spec: DemoTraining,
+    spec: TrainingSettings,
     progress: TrainingLog,
 ) -> dict[str, float]:
     """Fit text tower and projections on frame features (n, VISION_WIDTH); returns the worst AUC of each kind."""

@@ -19,6 +19,7 @@ from transformers import AutoModel
 
 from demo_models.lookup_model import FIRST, FRAMES, WIDTH, build_model, start_as_lookup, start_head, word_ids
 from demo_models.pool import NO_COLOUR, NO_DIGIT, Pool, training_pool
+from demo_models.settings import SelectorStartSettings
 from demo_models.training import (
     TargetNotReached,
     TrainingLog,
@@ -31,7 +32,6 @@ from demo_models.training import (
 from demo_models.word_lists import WordList, draw_list
 from framesift.checkpoints.component import pretrained
 from framesift.core.spec import spec_of
-from framesift.demo.config import SelectorStart
 from framesift.demo.world import COLOUR_NAMES, SHAPES
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.mllm_selector.checkpoint import new_selector, save_pretrained
@@ -57,7 +57,7 @@ def settings() -> SelectorSettings:
     )
 
 
-def train_selector_start(spec: SelectorStart, folder: Path) -> dict:
+def train_selector_start(spec: SelectorStartSettings, folder: Path) -> dict:
     """Train, validate and write the selector; returns the validation figures reached."""
     progress = TrainingLog("selector_start", spec.max_minutes)
     device = pick_device()
@@ -87,7 +87,7 @@ def train_selector_start(spec: SelectorStart, folder: Path) -> dict:
 
 
 def learn_lists(
-    network: SelectorNetwork, tokenizer: Any, words: list[int], spec: SelectorStart, progress: TrainingLog
+    network: SelectorNetwork, tokenizer: Any, words: list[int], spec: SelectorStartSettings, progress: TrainingLog
 ) -> float:
     """Train all but the projector on lists of words; returns the recall on lists that it has not seen."""
     rng, device = np.random.default_rng([spec.seed, 20]), network.query.device
@@ -174,7 +174,7 @@ def meanings(pool: Pool, network: SelectorNetwork, words: list[int]) -> Tensor:
 
 
 def learn_frames(
-    network: SelectorNetwork, seen: Tensor, meant: Tensor, spec: SelectorStart, progress: TrainingLog
+    network: SelectorNetwork, seen: Tensor, meant: Tensor, spec: SelectorStartSettings, progress: TrainingLog
 ) -> float:
     """Train the projector to turn features into what is meant; returns the share of the variance that it explains."""
     rng, projector = np.random.default_rng([spec.seed, 22]), network.projector

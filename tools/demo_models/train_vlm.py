@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from demo_models.pool import Pool, training_pool
+from demo_models.settings import TrainingSettings
 from demo_models.training import TargetNotReached, TrainingLog, pick_device, render_pools, write_spec_file
 from demo_models.vision import fit_vision
 from demo_models.vlm_language import KINDS, LanguagePhase, fit_language, measure
 from demo_models.vlm_model import build_model, frame_tokens, save_model, vision_embeddings
 from demo_models.vlm_tokens import AttributeTables, RealTokens
-from framesift.demo.config import DemoTraining
 
 PRACTICE = LanguagePhase("practice", planned_steps=1500, peak_rate=1.5e-3, target=0.0, move_words=False)
 REAL = LanguagePhase("real frames", planned_steps=2500, peak_rate=1.2e-3, target=0.92, move_words=True)
@@ -20,7 +20,7 @@ REPORTED_FRAMES = (4, 8, 16, 32)
 HELD_OUT_REPEATS = 2  # held-out frames per combination, so that every question can be posed
 
 
-def train_vlm(spec: DemoTraining, folder: Path) -> dict:
+def train_vlm(spec: TrainingSettings, folder: Path) -> dict:
     """Train, validate and write the answerer; returns the validation figures reached."""
     progress = TrainingLog("vlm", spec.max_minutes)
     device = pick_device()
@@ -59,6 +59,6 @@ def train_vlm(spec: DemoTraining, folder: Path) -> dict:
     return reached
 
 
-def held_out_pool(spec: DemoTraining) -> Pool:
+def held_out_pool(spec: TrainingSettings) -> Pool:
     """Frames the answerer never saw, with every combination present."""
     return training_pool(spec.seed + 2_000_003, HELD_OUT_REPEATS, 300)

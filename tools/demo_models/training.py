@@ -25,8 +25,8 @@ from demo_models.pool import (
     training_pool,
     validation_pool,
 )
+from demo_models.settings import TrainingSettings
 from framesift.checkpoints import component as models
-from framesift.demo.config import DemoTraining
 
 PIXEL_MEAN = (0.48145466, 0.4578275, 0.40821073)  # CLIP's constants, which are the processors' defaults too
 PIXEL_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -71,7 +71,7 @@ def pick_device() -> torch.device:
     return torch.device(device)
 
 
-def render_pools(spec: DemoTraining, progress: TrainingLog) -> tuple[Pool, Pool]:
+def render_pools(spec: TrainingSettings, progress: TrainingLog) -> tuple[Pool, Pool]:
     """Training and validation frames of a spec."""
     train = training_pool(spec.seed, spec.frames_per_combination, spec.empty_frames)
     validation = validation_pool(spec.seed, spec.validation_frames)
@@ -177,7 +177,7 @@ def area_under_curve(positive: np.ndarray, negative: np.ndarray) -> float:
     return float((ranks.sum() - count * (count - 1) / 2) / (count * len(negative)))
 
 
-def write_spec_file(folder: Path, model: str, spec: DemoTraining, reached: dict, progress: TrainingLog) -> None:
+def write_spec_file(folder: Path, model: str, spec: TrainingSettings, reached: dict, progress: TrainingLog) -> None:
     """Write spec.json beside the weights and make every file readable by all (safetensors writes 0600)."""
     import transformers
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from demo_models.pool import Pool
+from demo_models.settings import TrainingSettings
 from demo_models.training import (
     TargetNotReached,
     TrainingLog,
@@ -19,7 +20,6 @@ from demo_models.training import (
     start_patch_embedding,
     to_pixels,
 )
-from framesift.demo.config import DemoTraining
 
 PLANNED_STEPS = 1500
 BATCH = 128
@@ -45,7 +45,7 @@ def fit_vision(
     parameters: Sequence[nn.Parameter],
     patch_embedding: nn.Conv2d,
     pools: tuple[Pool, Pool],
-    spec: DemoTraining,
+    spec: TrainingSettings,
     progress: TrainingLog,
 ) -> list[float]:
     """Fit a tower until it reads all four attributes off held-out frames.

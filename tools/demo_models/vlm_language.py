@@ -11,10 +11,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 from transformers import LlavaOnevisionForConditionalGeneration, PreTrainedTokenizerFast
 
+from demo_models.settings import TrainingSettings
 from demo_models.training import TrainingLog, build_optimiser, descend, set_rate
 from demo_models.vlm_batches import KINDS, BatchMaker, VlmBatch
 from demo_models.vlm_model import WIDTH
-from framesift.demo.config import DemoTraining
 from framesift.demo.text import LETTERS
 
 FRAME_COUNTS = (4, 6, 8, 8, 8, 12, 16, 24, 32)  # frames of a training batch, drawn at random
@@ -83,7 +83,7 @@ def fit_language(
     phase: LanguagePhase,
     train: Realise,
     validation: Realise,
-    spec: DemoTraining,
+    spec: TrainingSettings,
     progress: TrainingLog,
 ) -> dict[int, dict[str, float]]:
     """Fit the language model until the phase's target is met at 8 and 16 frames; returns the last accuracies."""

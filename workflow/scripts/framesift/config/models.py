@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from framesift.answering.protocols import Control, Protocol
 from framesift.core.components import FAMILIES, implementation, kinds
 from framesift.core.spec import not_in_spec
-from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart
+from framesift.demo.config import DemoWorld
 from framesift.judging.by_llm import Judge
 from framesift.scoring.mllm_selector.settings import AnyStage, FirstStage, SecondStage, SelectorSettings
 from framesift.video.decoders import Decoder
@@ -139,16 +139,12 @@ class Trained(ConfigSection):
 
 
 class Demo(ConfigSection):
-    """The embedded demo: a synthetic world and the training of its tiny models."""
+    """The embedded demo: synthetic worlds."""
 
     world: DemoWorld = Field(default=DemoWorld(), description="The videos and questions.")
     worlds: dict[Name, DemoWorld] = Field(
         default={},
         description="Further worlds by name, made in results/{name}: each is the `data_dir` of a dataset.",
-    )
-    training: DemoTraining = Field(default=DemoTraining(), description="How `snakemake demo_models` trains.")
-    selector_start: SelectorStart = Field(
-        default=SelectorStart(), description="How it trains what the demo's M-LLM selector starts from."
     )
 
 

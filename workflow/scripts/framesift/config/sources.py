@@ -19,7 +19,7 @@ from framesift.core.errors import InputError
 from framesift.core.spec import plain, spec_id
 from framesift.data.benchmarks import VideoFolder
 from framesift.data.download_records import downloaded_files, user_changes
-from framesift.demo.config import DemoTraining, DemoWorld, SelectorStart, video_ids
+from framesift.demo.config import DemoWorld, video_ids
 from framesift.scoring.mllm_selector.settings import LanguageModel
 from framesift.scoring.scorers.mllm_selector import SELECTORS
 from framesift.selection.selectors.imported import Imported
@@ -193,10 +193,6 @@ class Sources:
                 hint=f"set datasets.{dataset}.data_dir (and {field}, relative to it) in your configuration",
             )
         return file.as_posix()
-
-    def demo_training(self, model: str) -> DemoTraining | SelectorStart:
-        """How one of the demo's models is trained."""
-        return self.config.demo.selector_start if model == "selector_start" else self.config.demo.training
 
 
 def made_later(component: Checkpoint | LanguageModel) -> bool:

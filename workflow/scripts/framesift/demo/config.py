@@ -1,11 +1,9 @@
-"""Configuration of the demo world and of the models fitted to it.
+"""Configuration of the demo world.
 
 This module imports nothing heavier than pydantic, so that a workflow can read it while it is planning.
 """
 
 from __future__ import annotations
-
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -47,52 +45,6 @@ class DemoWorld(BaseModel):
                 "each event of a video carries its own digit. Hint: ask fewer questions a video, or add videos."
             )
         return self
-
-
-class DemoTraining(BaseModel):
-    """How the three demo models are fitted: seed, data, validation targets and caps."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(7, ge=0, description="Seed of the rendered training frames and of the initial weights.")
-    frames_per_combination: int = Field(
-        8, ge=1, description="Training frames rendered for each (colour, shape, digit or none, border colour)."
-    )
-    empty_frames: int = Field(2600, ge=10, description="Training frames rendered without any event.")
-    validation_frames: int = Field(2000, ge=200, description="Held-out frames rendered for validation.")
-    clip_target: float = Field(
-        0.96, gt=0.5, le=1, description="CLIP: the worst question's AUC on validation frames must reach this."
-    )
-    blip_target: float = Field(
-        0.95, gt=0.5, le=1, description="BLIP: the worst question's AUC on validation frames must reach this."
-    )
-    vision_target: float = Field(
-        0.985, gt=0, le=1, description="Answerer: worst accuracy of colour, shape, digit, border from a frame's token."
-    )
-    vlm_target: float = Field(
-        0.92, gt=0.25, le=1, description="Answerer: worst accuracy over question kinds at 8 and 16 frames."
-    )
-    max_steps: int = Field(6000, ge=1, description="Cap on optimiser steps of each training phase.")
-    max_minutes: float = Field(30.0, gt=0, description="Cap on the wall-clock minutes of one model's training.")
-
-
-class SelectorStart(BaseModel):
-    """How the model is fitted that the demo's selector starts from."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    seed: int = Field(7, ge=0, description="Seed of lists, rendered frames and initial weights.")
-    max_steps: int = Field(600, ge=1, description="Optimiser steps on lists of words.")
-    target: float = Field(0.9, gt=0, le=1, description="Recall at 8 on lists it has not seen must reach this.")
-    frame_steps: int = Field(3000, ge=1, description="Optimiser steps of the projector on rendered frames.")
-    frames_per_combination: int = Field(
-        4, ge=1, description="Frames rendered for each (colour, shape, digit or none, border colour)."
-    )
-    empty_frames: int = Field(2600, ge=10, description="Frames rendered without any event.")
-    max_minutes: float = Field(15.0, gt=0, description="Cap on the wall-clock minutes.")
-
-
-ModelName = Literal["clip", "blip", "vlm", "selector_start"]
 
 
 def class_videos(world: DemoWorld, duration: str) -> int:
