@@ -1,5 +1,5 @@
 # The two commands of the README, and those a developer needs. Everything happens inside .venv.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
 CORES ?= all
 VENV := .venv
 LAVIS_VENV := .venv-lavis
@@ -25,7 +25,7 @@ export UV_SYSTEM_CERTS := 1
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(VENV)/demo.done      ## the whole chain on a synthetic world, to a table of accuracies
+demo: $(VENV)/demo.done $(BIN)/framesift   ## the whole chain on a synthetic world, to a table of accuracies
 	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv --quiet host reason
 	@$(BIN)/python workflow/scripts/show_table.py results/tables/demo.csv
 
@@ -36,12 +36,13 @@ lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; witho
 
 llava: $(LLAVA_VENV)/llava.done     ## LLaVA-NeXT in an environment of its own; without it its tests are skipped
 
-lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy
+lint: $(VENV)/test.done      ## ruff, snakefmt, snakemake --lint, mypy, the layers of the library
 	$(BIN)/ruff check workflow tests tools
 	$(BIN)/ruff format --check workflow tests tools
 	$(BIN)/snakefmt --check Snakefile rules
 	$(SNAKEMAKE) --lint
 	$(BIN)/mypy
+	PYTHONPATH=workflow/scripts $(BIN)/lint-imports
 
 format: $(VENV)/test.done    ## ruff and snakefmt, writing
 	$(BIN)/ruff check --fix workflow tests tools
@@ -58,24 +59,25 @@ lock: $(UV)                  ## new versions for envs/*.lock, envs/*.yaml and th
 	$(BIN)/python envs/pin.py
 	$(BIN)/python envs/container.py
 
-demo-models: $(VENV)/demo.done   ## train the demo's models anew and put them into resources/demo
-	$(SNAKEMAKE) --cores $(CORES) demo_models
-	cp -R results/demo_models/. resources/demo/
+demo-models: $(VENV)/demo.done   ## train the demo's models and put them into resources/demo
+	for model in clip blip vlm selector_start; do \
+	  $(BIN)/python tools/demo_models/train.py $$model --out build/demo_models/$$model || exit 1; done
+	cp -R build/demo_models/. resources/demo/
 
-bench-extract: $(VENV)/demo.done   ## what scoring costs, against the way of AKS's release (some 10 minutes)
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_extract.py
+bench-extract: $(BIN)/framesift   ## what scoring costs, against the way of AKS's release (some 10 minutes)
+	$(BIN)/python tools/bench_extract.py
 
-bench-evaluate: $(VENV)/demo.done  ## what asking costs beside the model
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_evaluate.py
+bench-evaluate: $(BIN)/framesift  ## what asking costs beside the model
+	$(BIN)/python tools/bench_evaluate.py
 
-bench-select: $(VENV)/demo.done    ## what choosing frames costs, for every method
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_select.py
+bench-select: $(BIN)/framesift    ## what choosing frames costs, for every method
+	$(BIN)/python tools/bench_select.py
 
-bench-retake: $(VENV)/demo.done    ## what compression in the network costs and saves, on this machine's CPU
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_retake.py
+bench-retake: $(BIN)/framesift    ## what compression in the network costs and saves, on this machine's CPU
+	$(BIN)/python tools/bench_retake.py
 
-bench-plan: $(VENV)/demo.done      ## what planning costs, for 900 and for 100,000 videos
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/bench_plan.py
+bench-plan: $(BIN)/framesift      ## what planning costs, for 900 and for 100,000 videos
+	$(BIN)/python tools/bench_plan.py
 
 envs-check: $(VENV)/test.done    ## build every file of envs/ from nothing, and make the demo in them
 	ENVS_CHECK=1 $(BIN)/python -m pytest tests/unit/test_envs.py tests/endtoend/test_conda.py
@@ -83,8 +85,8 @@ envs-check: $(VENV)/test.done    ## build every file of envs/ from nothing, and 
 slurm-check: $(VENV)/test.done   ## the whole demo on a SLURM of three virtual nodes, with faults (root; slurm-wlm, munge)
 	SLURM_CHECK=1 $(BIN)/python -m pytest -s tests/endtoend/test_slurm.py
 
-gpu-check: $(VENV)/demo.done     ## what only a GPU can show (docs/gpus.md); DEVICE=cpu goes through it without one
-	PYTHONPATH=workflow/scripts $(BIN)/python tools/gpu_check.py --device $(DEVICE)
+gpu-check: $(BIN)/framesift     ## what only a GPU can show (docs/gpus.md); DEVICE=cpu goes through it without one
+	$(BIN)/python tools/gpu_check.py --device $(DEVICE)
 
 chaos: $(VENV)/test.done     ## kill, fill, cut and flip everything, and compare (docs/survival.md)
 	PYTHONPATH=workflow/scripts:tests/support $(BIN)/python tests/chaos/run.py --seed $(SEED)
@@ -97,14 +99,22 @@ clean:              ## everything the workflow made, the installation excepted
 	rm -rf logs benchmarks .snakemake
 
 $(UV):
-	$(PYTHON) -m venv $(VENV)
+	@$(or $(PYTHON),false) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { printf '%s\n' >&2 \
+	  "make: Framesift needs Python 3.11 or newer; found: $$($(or $(PYTHON),false) -V 2>&1 || echo none)" \
+	  "Name one: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/pip install --quiet uv==$(UV_VERSION)
 
 $(VENV)/demo.done: envs/demo.lock | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python -r envs/demo.lock
 	touch $@
 
-$(VENV)/test.done: envs/test.lock $(VENV)/demo.done | $(UV)
+# The command `framesift`, of this checkout.
+$(BIN)/framesift: pyproject.toml setup.py | $(VENV)/demo.done
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/test.done: envs/test.lock $(VENV)/demo.done $(BIN)/framesift | $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python -r envs/demo.lock -r envs/test.lock
 	touch $@
 

@@ -25,18 +25,20 @@ LINE = "# what these need"
 
 #: Imports that stand in code which no program of the environment calls, or only with what it lacks.
 _FETCHED = "a checkpoint is fetched in data.yaml's environment; elsewhere it is only looked for"
-_TRAINED = "framesift.checkpoints.component also loads checkpoints; those of the demo are trained"
+_NAMED = "the comparison with published numbers names checkpoints, and loads none"
 NEVER_CALLED = {
-    "torch": {"data": "framesift.checkpoints.component also loads checkpoints; downloading one does not"},
-    "transformers": {"data": "as torch"},
+    "torch": {
+        "data": "framesift.checkpoints.component also loads checkpoints; downloading one does not",
+        "tables": _NAMED,
+    },
+    "transformers": {"data": "as torch", "tables": _NAMED},
     "safetensors": {
         "data": "framesift.selection.select_frames also reads embeddings; released selections have none",
     },
-    "peft": {"demo": "the demo's selector has no adapters"},
-    "PIL": {"demo": "frames are rendered as arrays"},
-    "huggingface_hub": {"demo": _TRAINED},
-    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
-    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"demo": _TRAINED},
+    "PIL": {"data": "framesift.scoring.scorers also sees pictures; released scores have none"},
+    "huggingface_hub": {"tables": _NAMED},
+    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
+    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
     "av": {"select": "framesift.video.table also probes videos; selecting reads the table of them"},
     "pebble": dict.fromkeys(("features", "lavis"), "framesift.video.workers is imported for how often a job is tried"),
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),

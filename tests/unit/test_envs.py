@@ -15,7 +15,12 @@ import container
 from pin import LINE, repinned
 
 #: Modules whose distribution is not called as they are.
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "lavis": "salesforce-lavis", "PIL": "pillow"}
+DISTRIBUTIONS = {
+    "cv2": "opencv-python-headless",
+    "lavis": "salesforce-lavis",
+    "PIL": "pillow",
+    "pydantic_core": "pydantic",
+}
 
 #: Packages that nothing here imports, but a library which is imported without declaring it.
 UNDECLARED = {

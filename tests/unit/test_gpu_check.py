@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import gpu_check
+from framesift.core.code_digest import SCRIPTS
 from framesift.scoring.score_videos import LoadedEncoder
 from gpu_check import CheckWorld, Finding
 
@@ -63,8 +64,8 @@ def test_the_checks_agree_on_a_machine_without_a_gpu(program):
 
 def test_without_a_gpu_it_says_so_and_does_nothing(tmp_path):
     done = subprocess.run(
-        [sys.executable, gpu_check.__file__, "--folder", str(tmp_path / "out")],
-        capture_output=True, text=True, env={"PATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""},
+        [sys.executable, gpu_check.__file__, "--folder", str(tmp_path / "out")], capture_output=True, text=True,
+        env={"PATH": str(tmp_path), "PYTHONPATH": str(SCRIPTS), "CUDA_VISIBLE_DEVICES": ""},
     )  # fmt: skip
     assert done.returncode == 2
     assert "torch finds no GPU that it can use" in done.stderr
@@ -147,6 +148,7 @@ def test_a_gpu_that_is_lent_twice_disagrees(world, monkeypatch):
 
 def test_a_benchmark_that_fails_disagrees(world, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("PYTHONPATH", str(SCRIPTS))
     options = Namespace(**vars(world.options) | {"pairs": 1, "seconds": 1})
     [finding] = gpu_check.speed(CheckWorld(**vars(world) | {"device": "cuda", "folder": tmp_path, "options": options}))
     assert finding.agrees is False

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from framesift.answering.retake.pivotkv import (
     unrotated,
 )
 from framesift.answering.retake.settings import Retake
+from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
 from tiny_retake import KINDS, VIDEO, World, world
 
@@ -431,9 +433,10 @@ def test_attention_is_causal_to_the_last_key(added, kept_before):
 
 
 def test_the_benchmark_shows_memory_that_does_not_grow_with_the_video():
-    program = Path(__file__).resolve().parents[2] / "tools" / "bench_retake.py"
+    program = SCRIPTS.parents[1] / "tools" / "bench_retake.py"
     options = ["--frames", "32", "64", "--grid", "2", "2", "--budget", "60", "--pairs", "1"]
-    done = subprocess.run([sys.executable, program, *options], capture_output=True, text=True, check=True)
+    env = {**os.environ, "PYTHONPATH": str(SCRIPTS)}
+    done = subprocess.run([sys.executable, program, *options], env=env, capture_output=True, text=True, check=True)
     line = re.compile(r" *(\d+) +\d+  (\S.*?)  +[\d.]+ +(\d+) ")
     held = {(int(found[1]), found[2]): int(found[3]) for found in map(line.match, done.stdout.splitlines()) if found}
     assert held[64, "ordinary"] - held[32, "ordinary"] == held[64, "in chunks"] - held[32, "in chunks"] == 64

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
-from framesift.demo.text import build_tokenizer
+from demo_models.tokenizer import build_tokenizer
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES
 
 FRAMES, TEXT_TOKENS = 256, 40

@@ -19,6 +19,7 @@ from transformers import (
 from demo_models.pool import CLASSES, INPUT_SIZE, PATCH, Pool
 from demo_models.scorer_texts import DECOY, EMPTY, EVENT, OTHER, PARTIAL, draw_texts, worst_areas
 from demo_models.settings import TrainingSettings
+from demo_models.tokenizer import build_tokenizer
 from demo_models.training import (
     AttributeHeads,
     TargetNotReached,
@@ -31,7 +32,6 @@ from demo_models.training import (
     write_spec_file,
 )
 from demo_models.vision import encode_frames, fit_vision
-from framesift.demo.text import build_tokenizer
 from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES
 
 VISION_WIDTH, VISION_INNER, VISION_LAYERS = 128, 768, 3

@@ -13,6 +13,7 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcesso
 from demo_models.pool import INPUT_SIZE, PATCH
 from demo_models.scorer_texts import EVENT, draw_texts, worst_areas
 from demo_models.settings import TrainingSettings
+from demo_models.tokenizer import build_tokenizer
 from demo_models.training import (
     AttributeHeads,
     TargetNotReached,
@@ -25,7 +26,6 @@ from demo_models.training import (
     write_spec_file,
 )
 from demo_models.vision import encode_frames, fit_vision
-from framesift.demo.text import build_tokenizer
 
 VISION_WIDTH, VISION_INNER, VISION_LAYERS = 128, 768, 3
 TEXT_WIDTH, TEXT_LAYERS, SHARED_WIDTH = 64, 2, 64

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from demo_models.pool import COLOUR, DIGIT, EDGE, NO_COLOUR, NO_DIGIT, NO_SHAPE, SHAPE
+from demo_models.tokenizer import build_prompt
 from framesift.demo.text import (
     LETTERS,
     SHARES,
     border_question,
-    build_prompt,
     colour_question,
     digit_question,
     shape_question,

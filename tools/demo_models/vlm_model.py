@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from demo_models.pool import INPUT_SIZE, PATCH
-from framesift.demo.text import build_tokenizer
+from demo_models.tokenizer import build_tokenizer
 
 VISION_WIDTH, VISION_INNER, VISION_LAYERS = 128, 768, 3
 WIDTH, LAYERS, HEADS = 96, 4, 4

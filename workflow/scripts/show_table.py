@@ -5,13 +5,16 @@ By hand:
 """
 
 from framesift.program.cli import parser, run
-from framesift.tables.terminal import print_table
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("table", metavar="FILE.csv", help="from make_table.py")
-    print_table(options.parse_args().table)
+    args = options.parse_args()
+
+    from framesift.tables.terminal import print_table
+
+    print_table(args.table)
 
 
 if __name__ == "__main__":

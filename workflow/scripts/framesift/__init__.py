@@ -1,3 +1,3 @@
-"""Which frames of a long video should a video LLM see?  The library behind the workflow's programs."""
+"""Which frames of a long video should a video LLM see?"""
 
 __version__ = "0.1.0"

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from framesift.config.models import Config
@@ -66,6 +65,8 @@ def read_config(*files: str | Path) -> Config:
 
 
 def _read_yaml(file: str | Path) -> dict[str, Any]:
+    import yaml
+
     try:
         content = yaml.safe_load(read_text(file)) or {}
     # the others: a date such as 2024-13-01, a "!!timestamp" or "!!bool" that is none

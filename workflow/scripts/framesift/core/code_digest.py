@@ -77,10 +77,16 @@ def _imports(path: Path, mtime_ns: int) -> tuple[Path, ...]:
 
 
 def _root_path(root: str) -> Path:
-    path = SCRIPTS / root if root.endswith(".py") else _module_path(root) or _outside(root)
+    path = _program_path(root) if root.endswith(".py") else _module_path(root) or _outside(root)
     if path is None or not path.is_file():
         raise FileNotFoundError(f"there is no program or module {root!r}")
     return path
+
+
+def _program_path(name: str) -> Path:
+    """A program: in the folder `commands` of an installed library, beside the library in a checkout."""
+    installed = SCRIPTS / PACKAGE / "commands" / name
+    return installed if installed.is_file() else SCRIPTS / name
 
 
 def _module_path(module: str) -> Path | None:

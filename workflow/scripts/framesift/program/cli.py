@@ -15,7 +15,42 @@ from framesift.program.read_spec import read_spec
 
 log = logging.getLogger("framesift")
 
-#: Errors of a disk that a user can mend.
+#: The extra of `pip install 'framesift[...]'` that brings an optional package, by the name it is imported by.
+EXTRAS = {
+    "accelerate": "train",
+    "av": "video",
+    "cv2": "demo",
+    "decord": "answer",
+    "httpx": "server",
+    "httpx2": "download",
+    "huggingface_hub": "download",
+    "jinja2": "report",
+    "lavis": "lavis",
+    "lmms_eval": "answer",
+    "loguru": "answer",
+    "markupsafe": "report",
+    "matplotlib": "report",
+    "nltk": "answer",
+    "omegaconf": "lavis",
+    "pebble": "video",
+    "peft": "train",
+    "PIL": "video",
+    "plotly": "report",
+    "pyarrow": "files",
+    "rich": "tables",
+    "rocrate": "crate",
+    "safetensors": "files",
+    "scipy": "tables",
+    "snakemake": "workflow",
+    "statsmodels": "tables",
+    "tenacity": "server",
+    "tokenizers": "models",
+    "torch": "models",
+    "torchvision": "models",
+    "transformers": "models",
+    "yaml": "workflow",
+}
+#: Errors of a disk that a user can fix.
 _DISK = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota is used up",
@@ -47,11 +82,16 @@ def run(main: Callable[[], Any]) -> None:
         main()
     except InputError as error:
         sys.exit(f"error: {error}")
+    except ModuleNotFoundError as error:
+        if error.name is None or (package := error.name.partition(".")[0]) not in EXTRAS:
+            raise
+        hint = f"pip install 'framesift[{EXTRAS[package]}]'"
+        sys.exit(f"error: {InputError('is needed, and not installed', field=f'the package {package}', hint=hint)}")
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        hint = "nothing half written is kept, and what is finished is; mend it and run again"
+        hint = "partial files were discarded; fix this and run again"
         problem = f"cannot be written: {_DISK[error.errno]}"
         sys.exit(f"error: {InputError(problem, file=error.filename or os.getcwd(), hint=hint)}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
 
 from framesift.tables.statistics import CONFIDENCE, by_video
 
@@ -38,6 +36,9 @@ def detectable_difference(videos: Sequence[str], differences: Sequence[int]) -> 
     effect = design_effect(videos, differences)
     if effect is None:
         return None
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
     n, differing = len(differences) / effect, float(np.mean(np.abs(differences)))
     size, power = norm.ppf(1 - (1 - CONFIDENCE) / 2), norm.ppf(POWER)
 

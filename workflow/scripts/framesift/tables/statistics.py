@@ -12,10 +12,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.stats import binom, norm, t
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.proportion import proportion_confint
 
 from framesift.core.spec import canonical_json
 
@@ -71,6 +67,8 @@ def accuracy_interval(correct: int, n: int) -> Interval | None:
     """
     if n == 0:
         return None
+    from statsmodels.stats.proportion import proportion_confint
+
     low, high = proportion_confint(correct, n, alpha=1 - CONFIDENCE, method="wilson")
     return Interval(float(low), float(high))
 
@@ -136,6 +134,8 @@ def mean_interval(clusters: ByVideo, seed: int, resamples: int = RESAMPLES) -> I
     n = len(clusters.size)
     if n < 2:
         return None
+    from scipy.stats import norm, t
+
     rng = np.random.default_rng(seed)
     means = []
     for start in range(0, resamples, _BLOCK):
@@ -164,6 +164,8 @@ def difference_p_value(gained: int, lost: int) -> float:
     """
     if gained + lost == 0:
         return 1.0
+    from statsmodels.stats.contingency_tables import mcnemar
+
     return float(mcnemar([[0, gained], [lost, 0]], exact=True).pvalue)
 
 
@@ -186,6 +188,8 @@ def clustered_p_value(videos: Sequence[str], differences: Sequence[int]) -> floa
     float
         Probability of a sum at least as far from zero; 1 where no video has one.
     """
+    from scipy.stats import binom
+
     total = by_video(videos, differences).total
     sizes, counts = np.unique(np.abs(total[total != 0]), return_counts=True)
     chance = np.ones(1)  # of the sum of those sizes whose sign is plus, by that sum
@@ -203,6 +207,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
     With them, the chance of any error among the tests that say "different" is at most what one p-value promises alone,
     whatever the tests have in common.
     """
+    from statsmodels.stats.multitest import multipletests
+
     return [float(value) for value in multipletests(p_values, method="holm")[1]] if p_values else []
 
 
