@@ -8,9 +8,7 @@ rule evaluate:
         labels="results/labels/{dataset}.json",
         videos=lambda wc: plan.videos(wc.dataset),
         selection="results/selections/{dataset}/{selecting}.json",
-        weights=lambda wc: sources.trained_weights(
-            plan.answerers[wc.answerer].answerer
-        ),
+        weights=lambda wc: sources.trained_weights(plan.answerers[wc.answerer].answerer),
         checkpoint=lambda wc: ancient(
             sources.checkpoint(plan.answerers[wc.answerer].answerer)
         ),

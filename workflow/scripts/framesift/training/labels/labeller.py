@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from framesift.scoring.mllm_selector.label_prompts import LabelRequest
-from framesift.scoring.mllm_selector.label_settings import LocalModel, ServedModel
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,23 +68,3 @@ class Labeller(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free memory and close connections."""
-
-
-def open_labeller(model: LocalModel | ServedModel, device: str, *, sees_frames: bool) -> Labeller:
-    """The labeller that is configured. It loads its model with the first request.
-
-    Parameters
-    ----------
-    model : LocalModel or ServedModel
-    device : str
-        ``cpu`` or ``cuda``.
-    sees_frames : bool
-        Whether requests come with frames.
-    """
-    if isinstance(model, ServedModel):
-        from framesift.training.labels.served_labeller import ServedLabeller
-
-        return ServedLabeller(model)
-    from framesift.training.labels.local_labeller import LocalLabeller
-
-    return LocalLabeller(model, device, sees_frames=sees_frames)

@@ -22,7 +22,7 @@ from framesift.scoring.scorers import asked
 from framesift.training.labels import combine
 from framesift.training.labels.caption_reader import FrameChoice, read_captions
 from framesift.training.labels.frame_questions import FrameQuestions, Questions
-from framesift.training.labels.labeller import open_labeller
+from framesift.training.labels.open_labeller import open_labeller
 from framesift.training.labels.reply_cache import ReplyCache
 from framesift.video.table import Video
 

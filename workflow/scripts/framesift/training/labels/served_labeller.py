@@ -25,7 +25,7 @@ QUALITY = 95
 
 
 class ServedLabeller(Labeller):
-    """A model behind a server; see `framesift.training.labels.labeller.open_labeller`."""
+    """A model behind a server; see `framesift.training.labels.open_labeller`."""
 
     def __init__(self, model: ServedModel) -> None:
         self.model = model
