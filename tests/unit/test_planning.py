@@ -15,7 +15,7 @@ from framesift.config.plan import Plan
 from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json
 from framesift.data.shards import assign_shards
-from framesift.forecast.cached import answers_kept, videos_kept
+from framesift.forecast.cached import cached_answers, cached_videos
 from framesift.forecast.datasets import DatasetStates
 from framesift.forecast.rates import Estimate, Rates
 from framesift.provenance.snakemake_dag import PlannedJob
@@ -138,9 +138,9 @@ def test_jobs_side_by_side_are_measured_together(plan):
 
 
 def test_a_damaged_benchmark_counts_as_none(plan):
-    benchmark("labels/demo.tsv", "NA", "NA")
-    job = PlannedJob("convert_labels", ("results/labels/demo.json",), (), benchmark="benchmarks/labels/demo.tsv")
-    assert Rates(Path(), DatasetStates(plan)).cost(job, plan, {"questions": 8.0}).cpu_hours is None
+    benchmark("videos/demo.tsv", "NA", "NA")
+    job = PlannedJob("index_videos", ("results/videos/demo.parquet",), (), benchmark="benchmarks/videos/demo.tsv")
+    assert Rates(Path(), DatasetStates(plan)).cost(job, plan, {"videos": 4.0}).cpu_hours is None
 
 
 def answers(plan, seconds, selecting, device="cpu", count=4, keys="k"):
@@ -213,24 +213,24 @@ def test_videos_that_are_kept(plan):
         file.write_text("weights")
     folder = VideoCache(scorer, plan.candidates, "pyav", SCORES).folder
     seen(plan, "demo_clip", 2, NOON, folder.name)
-    assert videos_kept(plan, scorer, videos) == {"2" * 64}
+    assert cached_videos(plan, scorer, videos) == {"2" * 64}
     (Path(scorer.model) / "config.json").write_text("other weights")
-    assert videos_kept(plan, scorer, videos) == set()
+    assert cached_videos(plan, scorer, videos) == set()
 
 
 def test_answers_that_are_kept_belong_to_no_finished_file(plan, monkeypatch):
-    from framesift.forecast import cached as kept
+    from framesift.forecast import cached
     from framesift.storage.journal import Journal
 
-    monkeypatch.setattr(kept, "journal_folder", lambda cache, answerer: cache / "one")
-    journal = Journal(kept.ANSWERS / "one", "writer")
+    monkeypatch.setattr(cached, "journal_folder", lambda cache, answerer: cache / "one")
+    journal = Journal(cached.ANSWERS / "one", "writer")
     for n in range(6):
         journal.add(f"k{n}", {"question_id": f"q{n}"})
     journal.close()
     finished = answers(plan, seconds=1.0, selecting="uniform-2-0", count=2)
-    assert answers_kept(plan, [answering(plan)]) == 4
+    assert cached_answers(plan, [answering(plan)]) == 4
     again = PlannedJob("evaluate", (finished,), (), wildcards=answering(plan).wildcards)
-    assert answers_kept(plan, [again]) == 6, "a job that runs again finds its own"
+    assert cached_answers(plan, [again]) == 6, "a job that runs again finds its own"
 
 
 # Size

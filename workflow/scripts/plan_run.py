@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from framesift.core.errors import InputError
-from framesift.forecast import forecast
+from framesift.forecast.forecast import forecast
 from framesift.program.cli import parser, run
 from framesift.provenance.snakemake_dag import NoRule, NotAsked
 

@@ -1,4 +1,4 @@
-"""What the caches below the files hold already: videos that a model has seen, answers that were given."""
+"""What the caches hold: videos that a model has processed, and answers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from framesift.storage.journal import parse_line
 SCORES, ANSWERS = Path("results/cache/scores"), Path("results/cache/answers")
 
 
-def videos_kept(plan: Plan, model: ScoreSource | Encoder, videos: Iterable[KnownVideo]) -> set[str]:
-    """Digests of the videos that a model has seen, whatever it was asked about them."""
+def cached_videos(plan: Plan, model: ScoreSource | Encoder, videos: Iterable[KnownVideo]) -> set[str]:
+    """Digests of the videos that a model has processed, whatever the questions were."""
     if not isinstance(model, Encoder):
         return set()
     try:
@@ -30,11 +30,11 @@ def videos_kept(plan: Plan, model: ScoreSource | Encoder, videos: Iterable[Known
         return set()
     if not folder.is_dir():
         return set()
-    there = {file.stem for file in folder.rglob("*.safetensors")}
-    return {video.digest for video in videos if video.digest in there}
+    cached = {file.stem for file in folder.rglob("*.safetensors")}
+    return {video.digest for video in videos if video.digest in cached}
 
 
-def answers_kept(plan: Plan, jobs: Iterable[PlannedJob]) -> int:
+def cached_answers(plan: Plan, jobs: Iterable[PlannedJob]) -> int:
     """Answers in the journal of the one answerer of jobs that belong to no file that stays as it is.
 
     Which question of which job an answer fits shows when it is asked: with other frames it is another answer. So this

@@ -1,4 +1,4 @@
-"""What is known of the datasets of a plan: questions from their labels, videos from the table that was made of them."""
+"""What is known about the datasets of a plan: questions from labels, videos from the table of index_videos."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from framesift.video.table import Video
 
 @dataclass(frozen=True)
 class KnownVideo:
-    """What counts of a usable video: its digest, the number of its candidate frames, its seconds."""
+    """A usable video: its digest, the number of its candidate frames, and its length in seconds."""
 
     video_id: str
     digest: str
@@ -35,7 +35,7 @@ class DatasetState:
     ----------
     plan : Plan
     name : str
-        A dataset of its configuration; anything else is a dataset of which nothing is known.
+        A dataset of its configuration; nothing is known about any other.
     """
 
     def __init__(self, plan: Plan, name: str) -> None:
@@ -43,7 +43,7 @@ class DatasetState:
 
     @cached_property
     def questions(self) -> list[dict[str, Any]] | None:
-        """The normalised questions: those converted last, else those of the original labels where these are here."""
+        """The normalised questions: those converted last or, without them, those of the original labels."""
         if self.name not in self.plan.config.datasets:
             return None
         try:
@@ -64,7 +64,7 @@ class DatasetState:
 
     @cached_property
     def videos(self) -> list[KnownVideo] | None:
-        """The usable videos; None before they were indexed."""
+        """The usable videos; None before they are indexed."""
         if self.name not in self.plan.config.datasets:
             return None
         return read_known(Path(self.plan.videos(self.name)))
@@ -77,7 +77,7 @@ class DatasetState:
 
     @property
     def hours(self) -> float | None:
-        """Hours of video: as measured, else as the labels state them, if they do for every video."""
+        """Hours of video: as measured or, before that, as the labels state for every video."""
         if self.videos is not None:
             return sum(video.duration for video in self.videos) / 3600
         lengths = {one["video_id"]: one.get("seconds") for one in self.questions or ()}
@@ -94,7 +94,7 @@ class DatasetState:
         return [one for one in videos if of[one.video_id] in shards]
 
     def chunk(self, job: PlannedJob) -> int | None:
-        """How many questions a job asks."""
+        """The number of questions that a job asks."""
         if self.n_questions is None:
             return None
         part, parts = int(job.wildcards["chunk"]), int(job.wildcards["n"])
@@ -115,7 +115,7 @@ class DatasetStates:
         return self._known.setdefault(name, DatasetState(self.plan, name))
 
     def name_of(self, job: PlannedJob) -> str:
-        """The dataset that a job works on; empty for one that works on none."""
+        """The dataset that a job works on; empty if there is none."""
         if "dataset" in job.wildcards:
             return job.wildcards["dataset"]
         return self.of_table(job.wildcards.get("table", ""))

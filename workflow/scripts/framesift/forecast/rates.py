@@ -1,9 +1,9 @@
-"""What work costs, from what earlier jobs wrote down.
+"""What a unit of work costs, measured on earlier jobs.
 
-Snakemake writes the wall and CPU seconds of each job to ``benchmarks/``; answers say how long the model took and on
-what; results and caches have sizes. A job that found its work in a cache took no time for it, so seconds are divided by
-work that was really done in them: by the frames of the videos that were kept while a scoring job ran, and, for
-answers, never by less time than the model itself says it took.
+Snakemake writes the wall and CPU seconds of each job to ``benchmarks/``; answers record how long the model took and on
+which device; results and caches have sizes. A job that finds its work in a cache takes no time for it. So seconds are
+divided by the work that was really done in them: the frames of the videos that entered the cache while a scoring job
+ran. Answers cost at least the time that the model itself recorded.
 """
 
 from __future__ import annotations
@@ -30,36 +30,19 @@ from framesift.tables.timings import is_gpu
 
 #: Seconds by which the dates of files may differ from what a benchmark says.
 SLACK = 1.0
-#: Where the benchmarks and results of a rule lie, and what its work is counted in. One folder a dataset where the
-#: second part of a path is a dataset.
-FOLDERS = {
-    "convert_labels": "labels",
+#: What the work of a rule is counted in, for rules besides scoring and answering that take more than seconds.
+#: A table has as many answers as rows times questions.
+UNITS = {
     "index_videos": "videos",
-    "assign_shards": "shards",
-    "select_frames": "selections",
-    "import_selection": "selections",
-    "import_outscores": "scores",
-    "merge_scores": "scores",
-    "judge_answers": "judged",
-    "measure_selections": "measures",
-    "make_table": "tables",
-    "make_figures": "figures",
-    "make_report": "report",
-    "make_manifest": "manifests",
-    "compare_published": "published",
-    "write_methods": "methods",
+    "select_frames": "questions",
+    "measure_selections": "questions",
+    **dict.fromkeys(("judge_answers", "make_table", "make_figures", "make_report"), "answers"),
 }
-
-
-#: Of those whose work is not counted in questions. A table has as many answers as rows times questions.
-UNITS = {"index_videos": "videos"} | dict.fromkeys(
-    ("judge_answers", "make_table", "make_figures", "make_report"), "answers"
-)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """An amount, and how many measurements it was scaled from."""
+    """An amount, and the number of measurements that it is scaled from."""
 
     amount: float
     measurements: int
@@ -67,7 +50,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Cost:
-    """GPU-hours (of jobs that take a GPU), CPU-hours and gigabytes; None for what was not measured yet."""
+    """GPU-hours (of jobs that take a GPU), CPU-hours and gigabytes; None for what was never measured."""
 
     gpu_hours: Estimate | None = None
     cpu_hours: Estimate | None = None
@@ -94,30 +77,30 @@ class Rate:
 
 
 class Rates:
-    """What is measured in a project.
+    """The measurements of a project.
 
     Parameters
     ----------
     root : path
         Folder of the project.
-    worlds : DatasetStates
-        Datasets, to know how much work a finished job did.
+    datasets : DatasetStates
+        They say how much work a finished job did.
     """
 
-    def __init__(self, root: Path, worlds: DatasetStates) -> None:
-        self.root, self.worlds = root, worlds
+    def __init__(self, root: Path, datasets: DatasetStates) -> None:
+        self.root, self.datasets = root, datasets
         self.notes: list[str] = []
 
     def cost(self, job: PlannedJob, plan: Plan, work: Mapping[str, float | None]) -> Cost:
-        """What the work of jobs like `job` costs."""
+        """What an amount of work costs in jobs like `job`."""
         if job.rule in ("score_frames", "embed_frames"):
             return self._scaled(job, self.seen.get(canonical_json(model_of(job, plan).spec())), "frames", work)
         if job.rule == "evaluate":
             spec = plan.answerers[job.wildcards["answerer"]].answerer.spec()
             return self._scaled(job, self.answered.get(canonical_json(spec)), "frames shown", work)
-        if job.rule not in FOLDERS:
+        unit = UNITS.get(job.rule)
+        if unit is None:
             return Cost()
-        unit = UNITS.get(job.rule, "questions")
         return self._scaled(job, self._of_rule(job, unit), unit, work)
 
     def _scaled(self, job: PlannedJob, rate: Rate | None, unit: str, work: Mapping[str, float | None]) -> Cost:
@@ -126,7 +109,7 @@ class Rates:
             return Cost(scaled_by=unit)
         timed = bool(rate.units and rate.jobs)
         if job.gpu and timed and not rate.on_gpu:
-            self.notes.append(f"{job.rule}: measured on the CPU alone, so its CPU-hours are those of a model there")
+            self.notes.append(f"{job.rule}: measured on a CPU only, so its CPU-hours are those of the model on a CPU")
         gpu = job.gpu and timed and rate.on_gpu
         return Cost(
             Estimate(amount * rate.seconds / rate.units / 3600, rate.jobs) if gpu else None,
@@ -139,14 +122,14 @@ class Rates:
 
     @cached_property
     def seen(self) -> dict[str, Rate]:
-        """Rates a frame, by the spec of a scorer or encoder.
+        """Rates per frame, by the spec of a scorer or encoder.
 
-        One decode pass serves several models, so its time is shared by the frames that each kept meanwhile.
+        One decode pass serves several models; they share its time by the number of frames that each cached meanwhile.
         """
         spans = sorted(self._spans(), key=lambda span: span[0])
         frames = self._frames_by_digest
         rates: dict[str, Rate] = {}
-        kept: list[tuple[float, str, int]] = []
+        cached: list[tuple[float, str, int]] = []
         for folder in sorted((self.root / "results/cache/scores").glob("*")):
             files = [file for file in folder.rglob("*.safetensors") if file.stem in frames]
             whose = canonical_json(says_of_itself(files[0]).get("scorer", "")) if files else ""
@@ -154,10 +137,10 @@ class Rates:
                 stat, count = file.stat(), frames[file.stem]
                 rate = rates.setdefault(whose, Rate())
                 rate.size, rate.sized, rate.files = rate.size + stat.st_size, rate.sized + count, rate.files + 1
-                kept.append((stat.st_mtime, whose, count))
+                cached.append((stat.st_mtime, whose, count))
         for start, end, seconds, cpu, jobs, devices in _merged(spans):
             mine: dict[str, int] = defaultdict(int)
-            for moment, whose, count in kept:
+            for moment, whose, count in cached:
                 if start <= moment <= end:
                     mine[whose] += count
             for whose, count in mine.items():
@@ -167,7 +150,7 @@ class Rates:
         return rates
 
     def _spans(self) -> Iterator[tuple[float, float, float, float, int, set[str]]]:
-        """Start, end, wall and CPU seconds of each job of scoring or embedding, and what it ran on."""
+        """Start, end, wall and CPU seconds of each job that scores or embeds, and its device."""
         for kind, suffix in (("scores", ".parquet"), ("embeddings", ".safetensors")):
             for file in sorted((self.root / "benchmarks" / kind).glob("*/*/*.tsv")):
                 if times := _times(file):
@@ -185,7 +168,7 @@ class Rates:
 
     @cached_property
     def answered(self) -> dict[str, Rate]:
-        """Rates a frame that was shown, by the spec of an answerer."""
+        """Rates per frame given to the model, by the spec of an answerer."""
         rates: dict[str, Rate] = {}
         model: dict[str, float] = defaultdict(float)
         seen: set[str] = set()
@@ -198,24 +181,24 @@ class Rates:
                 continue
             rate = rates.setdefault(whose, Rate())
             seen |= {one["key"] for one in answers}
-            shown = sum(len(one["frames_given"]) for one in answers)
+            frames = sum(len(one["frames_given"]) for one in answers)
             model[whose] += sum(one["seconds"] for one in answers)
             rate.devices |= {one.get("device", "") for one in answers}
-            rate.size, rate.sized, rate.files = rate.size + file.stat().st_size, rate.sized + shown, rate.files + 1
+            rate.size, rate.sized, rate.files = rate.size + file.stat().st_size, rate.sized + frames, rate.files + 1
             benchmark = self.root / benchmark_of(file.relative_to(self.root))
-            rate.units += shown
+            rate.units += frames
             if times := _times(benchmark):
                 rate.seconds, rate.cpu, rate.jobs = rate.seconds + times[0], rate.cpu + times[1], rate.jobs + 1
         for whose, rate in rates.items():
-            if 0 < rate.seconds < model[whose]:  # jobs that ran again, with their answers known
+            if 0 < rate.seconds < model[whose]:  # jobs that ran again and found their answers in the cache
                 rate.cpu, rate.seconds = rate.cpu * model[whose] / rate.seconds, model[whose]
         return rates
 
-    # All other rules
+    # Other rules
 
     def _of_rule(self, job: PlannedJob, unit: str) -> Rate:
-        """Rates of a rule, of all datasets together; for selections, of one kind of selector."""
-        folder = FOLDERS[job.rule]
+        """Rates of a rule over all datasets; for selections, of one kind of selector."""
+        folder = Path(job.benchmark).parts[1]
         kind = Path(job.output[0]).name.split("-")[0] if folder == "selections" else ""
         rate = Rate()
         for file in sorted((self.root / "benchmarks" / folder).rglob("*.tsv")):
@@ -228,7 +211,7 @@ class Rates:
                 continue
             rate.seconds, rate.cpu = rate.seconds + times[0], rate.cpu + times[1]
             rate.units, rate.jobs = rate.units + units, rate.jobs + 1
-            # what a job wrote is called like its benchmark
+            # the output of a job has the name of its benchmark
             place = self.root / "results" / folder / Path(*parts)
             written = [one for one in place.parent.glob(f"{place.name}*") if one.is_file()]
             rate.size += sum(one.stat().st_size for one in written)
@@ -238,11 +221,11 @@ class Rates:
     def _units(self, parts: tuple[str, ...], unit: str) -> int | None:
         """Units of work behind a finished file: its path names a dataset or a table."""
         if unit == "answers":
-            return self.worlds.answers_of(parts[0])
-        names = (parts[0], parts[0].rsplit("-", 1)[0], parts[0].rsplit("-", 2)[0], self.worlds.of_table(parts[0]))
+            return self.datasets.answers_of(parts[0])
+        names = (parts[0], parts[0].rsplit("-", 1)[0], parts[0].rsplit("-", 2)[0], self.datasets.of_table(parts[0]))
         for name in names:
-            world: Any = self.worlds[name]
-            if amount := world.n_videos if unit == "videos" else world.n_questions:
+            dataset: Any = self.datasets[name]
+            if amount := dataset.n_videos if unit == "videos" else dataset.n_questions:
                 return int(amount)
         return None
 
@@ -254,13 +237,13 @@ def model_of(job: PlannedJob, plan: Plan) -> ScoreSource | Encoder:
 
 
 def _times(benchmark: Path) -> tuple[float, float] | None:
-    """Wall and CPU seconds of a job; None where they are not known."""
+    """Wall and CPU seconds of a job; None if the benchmark is missing or damaged."""
     costs = read_costs(benchmark)
     return (costs["s"], costs["cpu_time"]) if {"s", "cpu_time"} <= costs.keys() else None
 
 
 def _merged(spans: list[Any]) -> Iterator[tuple[float, float, float, float, int, set[str]]]:
-    """Spans that overlap as one: which of two jobs side by side kept a video does not show."""
+    """Merge spans that overlap: which of two parallel jobs cached a video is unknown."""
     current: list[Any] = []
     for start, end, seconds, cpu, jobs, devices in spans:
         if current and start <= current[1]:

@@ -9,15 +9,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from framesift.forecast import Forecast, Step
+from framesift.forecast.forecast import Forecast, Step
 from framesift.forecast.rates import Estimate
 
-_REASONS_SHOWN = 3
+_MOST_REASONS = 3
 _UNITS = {"hours": "hours of video"}
 
 
 def render(found: Forecast) -> Group:
-    """Everything to show of a forecast."""
+    """Everything that plan_run.py prints."""
     parts: list[RenderableType] = [Text(line) for line in _data(found)]
     if not found.steps:
         return Group(*parts, Text("Nothing would run: settings, code and input files are those of the results."))
@@ -30,10 +30,10 @@ def render(found: Forecast) -> Group:
 
 def _data(found: Forecast) -> Iterator[str]:
     for name, known in found.data.items():
-        there = [_counted(amount, unit) for unit, amount in known.items() if amount is not None]
-        lacking = [_UNITS.get(unit, unit) for unit, amount in known.items() if amount is None]
-        later = f"; not known yet: {', '.join(lacking)}" if lacking else ""
-        yield f"{name}: {', '.join(there) or 'its labels are not here yet'}{later}"
+        known_counts = [_counted(amount, unit) for unit, amount in known.items() if amount is not None]
+        missing = [_UNITS.get(unit, unit) for unit, amount in known.items() if amount is None]
+        later = f"; not known yet: {', '.join(missing)}" if missing else ""
+        yield f"{name}: {', '.join(known_counts) or 'its labels are not here yet'}{later}"
 
 
 def _counted(amount: float, unit: str) -> str:
@@ -71,15 +71,15 @@ def _cost(step: Step) -> tuple[str, ...]:
 
 def _why(step: Step) -> str:
     if not step.reasons:
-        return "its input is made anew"
+        return "its input is made again"
     texts = [text if count == 1 else f"{text} ({count})" for text, count in step.reasons.items()]
-    more = [f"and {len(texts) - _REASONS_SHOWN} more"] if len(texts) > _REASONS_SHOWN else []
-    return "; ".join(texts[:_REASONS_SHOWN] + more)
+    more = [f"and {len(texts) - _MOST_REASONS} more"] if len(texts) > _MOST_REASONS else []
+    return "; ".join(texts[:_MOST_REASONS] + more)
 
 
 def _work(step: Step) -> str:
     if "frames" in step.work and not any(step.work.values()) and not step.kept:
-        return "sees what another step shows its model"
+        return "shares the pass of another step"
     left = [_counted(amount, unit) for unit, amount in step.work.items() if amount is not None]
     kept = [f"{count:,} {unit}" for unit, count in step.kept.items()]
     most = "up to " if step.rule == "evaluate" else ""
@@ -87,27 +87,27 @@ def _work(step: Step) -> str:
 
 
 def _totals(found: Forecast) -> Iterator[str]:
-    """The sums, each with what it leaves out."""
+    """Totals, each with the steps that it leaves out."""
     for title, name, steps in (
         ("GPU-hours", "gpu_hours", [step for step in found.steps if step.gpu]),
         ("CPU-hours", "cpu_hours", found.steps),
         ("Disk", "gigabytes", found.steps),
     ):
         known = [one for step in steps if (one := getattr(step.cost, name))]
-        lacking = sorted({_called(step) for step in steps if step.cost.scaled_by and not getattr(step.cost, name)})
+        missing = sorted({_called(step) for step in steps if step.cost.scaled_by and not getattr(step.cost, name)})
         total = sum(one.amount for one in known)
         if known:
             amount = _size(total) if name == "gigabytes" else _number(total)
-            without = f"; no measurement yet of {', '.join(lacking)}" if lacking else ""
+            without = f"; no measurement yet of {', '.join(missing)}" if missing else ""
             yield f"{title}: {amount}{without}"
-        elif lacking:
+        elif missing:
             yield f"{title}: no measurement yet"
-    yield f"Free where results lie: {_size(found.free_gb)}."
+    yield f"Free on the disk of the results: {_size(found.free_gb)}."
     yield from (f"Note: {note}." for note in dict.fromkeys(found.notes))
     if any(step.cost.scaled_by and not step.cost.cpu_hours for step in found.steps):
         yield (
-            "Numbers are scaled from what finished jobs wrote down; `from` is how many. To get some, run a part first:"
-            " set `limit: 30` for the dataset, make the table, take `limit` away again, and ask once more."
+            "Numbers are scaled from measurements of finished jobs; `from` is how many. To get some, run a part first:"
+            " set `limit: 30` for the dataset, make the table, remove `limit`, and run this again."
         )
 
 
