@@ -16,7 +16,7 @@ import compare_published
 import make_report
 from framesift.core.errors import InputError
 from framesift.report import figures, gallery, thumbnails
-from framesift.report.figures import seconds_columns
+from framesift.report.figure_data import front, seconds_columns
 from framesift.report.gallery import curve
 from framesift.report.interactive import pictures
 from framesift.report.page import evenly, inert, table_view, write_page
@@ -349,7 +349,7 @@ def test_a_figure_without_numbers_is_not_made(tmp_path):
 def test_a_question_that_is_asked_for_gets_its_curve(world):
     folder = world.figures("asked", "--question", "q0000")
     assert (folder / "score_curve_q0000.svg").is_file()
-    with pytest.raises(InputError, match="is no question of the labels"):
+    with pytest.raises(InputError, match="is not a question of the labels"):
         world.figures("asked", "--question", "q9999")
 
 
@@ -367,7 +367,7 @@ def test_no_two_series_look_alike():
 
 
 def test_the_front_has_no_point_that_another_beats():
-    assert figures.front([(1, 50), (2, 40), (3, 60), (3, 55), (4, 60)]) == [(1, 50), (3, 60)]
+    assert front([(1, 50), (2, 40), (3, 60), (3, 55), (4, 60)]) == [(1, 50), (3, 60)]
 
 
 def test_a_part_of_the_cost_that_is_not_known_of_every_row_is_left_out():

@@ -1,6 +1,6 @@
-"""Figures for files, by matplotlib: the same numbers give the same bytes.
+"""Figures for files, drawn by matplotlib from `figure_data`: the same numbers give the same bytes.
 
-Every function gives a figure, or None where the table has nothing to draw. Colours are never the only sign: series
+Every function returns a figure, or None if the table has nothing to draw. Colours are never the only sign: series
 differ by marker and line, verdicts by fill.
 """
 
@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framesift.measures.measure import overlaps
+from framesift.core.errors import InputError
+from framesift.report import figure_data
 from framesift.report.gallery import EXCLUDED, RIGHT, outcome_of
 from framesift.report.inputs import Inputs
 from framesift.report.style import BASELINE, COLOURS, SeriesStyle, looks
-from framesift.report.training import QUALITIES, SMOOTHED, TASKS, Points, TrainingCurve
+from framesift.report.training import HELD_OUT, QUALITIES, SMOOTHED, TASKS
 from framesift.storage.files import atomic_write
-from framesift.tables.rows import BETTER, WORSE, Row, RowId, number, series, verdict
+from framesift.tables.rows import BETTER, WORSE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Larger groupings are left to the browser: more panels cannot be read.
+#: Groupings with more groups are left to the page: so many panels are unreadable.
 MOST_GROUPS = 16
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -113,37 +114,25 @@ def _looks(inputs: Inputs) -> dict[str, SeriesStyle]:
     return looks(inputs.names, inputs.baseline_name)
 
 
-# Accuracy against frame budget
-
-
-def budgets_of(inputs: Inputs) -> dict[str, dict[str, list[Row]]]:
-    """Answerer -> series -> rows by budget, for answerers with several budgets."""
-    made: dict[str, dict[str, list[Row]]] = {}
-    for row in inputs.rows:
-        if row["accuracy"]:
-            made.setdefault(row["answerer"], {}).setdefault(series(row), []).append(row)
-    return {
-        answerer: of_series
-        for answerer, of_series in made.items()
-        if len({row["budget"] for rows in of_series.values() for row in rows}) > 1
-    }
-
-
 def accuracy_by_budget(inputs: Inputs) -> Figure | None:
-    """One panel an answerer: accuracy with 95 % bands against the budget; None with one budget."""
-    panels = budgets_of(inputs)
+    """One panel per answerer: accuracy with its 95 % band against the budget; None with one budget."""
+    panels = figure_data.accuracy_by_budget(inputs)
     if not panels:
         return None
     with _settings():
         look = _looks(inputs)
-        figure, axes = _new(
-            1, len(panels), (1.5 + 4.6 * len(panels), _height(inputs)), "Accuracy against frame budget", sharey=True
-        )
-        for axis, (answerer, of_series) in zip(axes[0], panels.items(), strict=True):
-            for name, rows in of_series.items():
-                _band(axis, name, sorted(rows, key=lambda row: int(row["budget"])), look[name])
+        size = (1.5 + 4.6 * len(panels), _height(inputs))
+        figure, axes = _new(1, len(panels), size, "Accuracy against frame budget", sharey=True)
+        for axis, (answerer, points) in zip(axes[0], panels.items(), strict=True):
+            for one in figure_data.series_of(points):
+                style = look[one.name]
+                axis.plot(
+                    one.x, one.accuracy, color=style.colour, marker=style.marker, linestyle=style.line, label=one.name,
+                    zorder=3,
+                )  # fmt: skip
+                axis.fill_between(one.x, one.low, one.high, color=style.colour, alpha=0.12, linewidth=0)
             axis.set_xscale("log", base=2)
-            ticks = sorted({int(row["budget"]) for rows in of_series.values() for row in rows})
+            ticks = sorted({budget for _, budget in points})
             axis.set_xticks(ticks, [str(tick) for tick in ticks])
             axis.minorticks_off()
             axis.set_title(answerer)
@@ -151,21 +140,6 @@ def accuracy_by_budget(inputs: Inputs) -> Figure | None:
         axes[0][0].set_ylabel("Accuracy (%), band: 95 % interval")
         figure.legend(*_legend(axes[0]), loc="outside right upper")
         return figure
-
-
-def _band(axis: Axes, name: str, rows: Sequence[Row], look: SeriesStyle) -> None:
-    budgets = [int(row["budget"]) for row in rows]
-    axis.plot(
-        budgets,
-        [100 * float(row["accuracy"]) for row in rows],
-        color=look.colour,
-        marker=look.marker,
-        linestyle=look.line,
-        label=name,
-        zorder=3,
-    )
-    low, high = ([100 * (number(row, f"accuracy_{end}") or 0.0) for row in rows] for end in ("low", "high"))
-    axis.fill_between(budgets, low, high, color=look.colour, alpha=0.12, linewidth=0)
 
 
 def _legend(axes: Sequence[Axes]) -> tuple[list[Any], list[str]]:
@@ -177,53 +151,26 @@ def _legend(axes: Sequence[Axes]) -> tuple[list[Any], list[str]]:
     return list(found.values()), list(found)
 
 
-# Gain by group
-
-
-def gains_of(inputs: Inputs, grouping: str) -> dict[str, list[Row]]:
-    """Group -> rows with a difference; without controls."""
-    made: dict[str, list[Row]] = {}
-    for row in inputs.groups:
-        if row["grouping"] == grouping and row["difference"] and not row["control"]:
-            made.setdefault(row["group"], []).append(row)
-    return made
-
-
-def row_label(inputs: Inputs, row: Row) -> str:
-    """A series, with what tells it from others where the table has several answerers or budgets."""
-    parts = [series(row)]
-    if len({one["answerer"] for one in inputs.rows}) > 1:
-        parts.append(row["answerer"])
-    if len({one["budget"] for one in inputs.rows}) > 1:
-        parts.append(f"{row['budget']} frames")
-    return ", ".join(parts)
-
-
 def gain_by_group(inputs: Inputs, grouping: str) -> Figure | None:
-    """One panel a group: the difference to the baseline of every row, with its interval.
+    """One panel per group: the difference of every row to the baseline, with its interval.
 
-    None where there is no difference, one group only, or more groups than can be read.
+    None without differences, with one group, or with more than `MOST_GROUPS`.
     """
-    groups = gains_of(inputs, grouping)
-    if len(groups) < 2 or len(groups) > MOST_GROUPS:
+    groups = figure_data.gains(inputs, grouping)
+    if not groups or len(groups) > MOST_GROUPS:
         return None
-    labels = list(dict.fromkeys(row_label(inputs, row) for rows in groups.values() for row in rows))
+    labels = list(dict.fromkeys(gain.label for gains in groups.values() for gain in gains))
     columns = min(len(groups), 4)
     lines = math.ceil(len(groups) / columns)
     with _settings():
-        figure, axes = _new(
-            lines,
-            columns,
-            (2.2 + 2.5 * columns, 1.3 + lines * (0.9 + 0.26 * len(labels))),
-            f"Gain over {inputs.spec.baseline} by {grouping}",
-            sharey=True,
-            sharex=True,
-        )
-        for axis, (group, rows) in zip(axes.flat, groups.items(), strict=False):
-            for row in rows:
-                _gain(axis, labels.index(row_label(inputs, row)), row)
+        size = (2.2 + 2.5 * columns, 1.3 + lines * (0.9 + 0.26 * len(labels)))
+        title = f"Gain over {inputs.spec.baseline} by {grouping}"
+        figure, axes = _new(lines, columns, size, title, sharey=True, sharex=True)
+        for axis, (group, gains) in zip(axes.flat, groups.items(), strict=False):
+            for gain in gains:
+                _draw_gain(axis, labels.index(gain.label), gain)
             axis.axvline(0, color="black", linewidth=0.8, zorder=1)
-            axis.set_title("\n".join(textwrap.wrap(f"{group} (n = {rows[0]['n_total']})", 30)), fontsize=9)
+            axis.set_title("\n".join(textwrap.wrap(f"{group} (n = {gains[0].row['n_total']})", 30)), fontsize=9)
             axis.set_yticks(range(len(labels)), labels)
         for axis in list(axes.flat)[len(groups) :]:
             axis.set_visible(False)
@@ -236,33 +183,28 @@ def gain_by_group(inputs: Inputs, grouping: str) -> Figure | None:
         return figure
 
 
-def _gain(axis: Axes, place: int, row: Row) -> None:
-    said = verdict(row)
-    colour = {BETTER: COLOURS[0], WORSE: COLOURS[1]}.get(said, BASELINE)
-    low, high = number(row, "difference_low"), number(row, "difference_high")
-    if low is not None and high is not None:
-        axis.plot([100 * low, 100 * high], [place, place], color=colour, linewidth=1.6, zorder=2)
+def _draw_gain(axis: Axes, place: int, gain: figure_data.Gain) -> None:
+    colour = {BETTER: COLOURS[0], WORSE: COLOURS[1]}.get(gain.verdict, BASELINE)
+    if gain.low is not None and gain.high is not None:
+        axis.plot([gain.low, gain.high], [place, place], color=colour, linewidth=1.6, zorder=2)
     axis.plot(
-        [100 * float(row["difference"])],
+        [gain.value],
         [place],
-        marker={BETTER: "o", WORSE: "s"}.get(said, "D"),
+        marker={BETTER: "o", WORSE: "s"}.get(gain.verdict, "D"),
         color=colour,
-        markerfacecolor=colour if said in (BETTER, WORSE) else "white",
+        markerfacecolor=colour if gain.verdict in (BETTER, WORSE) else "white",
         markersize=5.5,
         linestyle="none",
         zorder=3,
     )
 
 
-# Overlap between methods
-
-
 def overlap(inputs: Inputs, budget: int) -> Figure | None:
     """Matrix of the mean Jaccard index of every two selections of a budget; None with fewer than two."""
-    selections = inputs.named_selections()[budget]
-    if len(selections) < 2:
+    found = figure_data.overlap(inputs, budget)
+    if found is None:
         return None
-    values, names = overlaps(selections), list(selections)
+    names, values = found
     size = 2.6 + (0.55 if len(names) <= 12 else 0.4) * len(names)
     with _settings():
         figure, axes = _new(1, 1, (size + 1.4, size), f"Frames in common, {budget} frames")
@@ -284,70 +226,21 @@ def overlap(inputs: Inputs, budget: int) -> Figure | None:
         return figure
 
 
-# Accuracy against cost
-
-
-def seconds_columns(timings: Sequence[Row]) -> list[str]:
-    """Columns of seconds that are known of every row, so that none looks cheap because a part of its cost is unknown.
-
-    A row without a scorer needs no seconds of scoring. Seconds of GPUs are left out: they pass at the same time.
-    """
-    found = [name for name in (timings[0] if timings else ()) if "seconds" in name and "gpu" not in name.lower()]
-    return [
-        name
-        for name in found
-        if all(row[name] or (name.startswith("scoring") and not row["scorer"]) for row in timings)
-        and any(row[name] for row in timings)
-    ]
-
-
-def costs_of(inputs: Inputs) -> tuple[list[tuple[Row, float]], list[str]]:
-    """Rows with their seconds per question, and the columns of the timings that were added up."""
-    columns = seconds_columns(inputs.timings)
-    seconds = {}
-    for row in inputs.timings:
-        if parts := [value for name in columns if (value := number(row, name)) is not None]:
-            seconds[RowId.of(row)] = sum(parts)
-    found = [
-        (row, seconds[RowId.of(row)])
-        for row in inputs.rows
-        if row["accuracy"] and not row["control"] and RowId.of(row) in seconds
-    ]
-    return found, columns
-
-
-def front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other beats in both: cheaper or as cheap, and better or as good (Pareto front).
-
-    >>> front([(2, 0.5), (1, 0.4), (3, 0.45)])
-    [(1, 0.4), (2, 0.5)]
-    """
-    kept: list[tuple[float, float]] = []
-    for cost, gain in sorted(set(points), key=lambda point: (point[0], -point[1])):
-        if not kept or gain > kept[-1][1]:
-            kept.append((cost, gain))
-    return kept
-
-
 def accuracy_by_cost(inputs: Inputs) -> Figure | None:
-    """One panel an answerer: accuracy against seconds a question, with the Pareto front; None without timings."""
-    found, columns = costs_of(inputs)
-    if len(found) < 2:
+    """One panel per answerer: accuracy against seconds per question, with the Pareto front; None without timings."""
+    panels, columns = figure_data.accuracy_by_cost(inputs)
+    if not panels:
         return None
-    answerers = list(dict.fromkeys(row["answerer"] for row, _ in found))
-    several = len({row["budget"] for row, _ in found}) > 1
+    several = len({row["budget"] for points in panels.values() for row, _ in points}) > 1
     with _settings():
         look = _looks(inputs)
-        size = (1.8 + 4.6 * len(answerers), _height(inputs))
-        figure, axes = _new(1, len(answerers), size, "Accuracy against cost", sharey=True)
-        for axis, answerer in zip(axes[0], answerers, strict=True):
-            own = [(row, seconds) for row, seconds in found if row["answerer"] == answerer]
-            for row, seconds in own:
-                _priced(axis, row, seconds, look[series(row)], several)
-            line = front([(seconds, 100 * float(row["accuracy"])) for row, seconds in own])
-            line.append((max(seconds for _, seconds in own), line[-1][1]))
+        size = (1.8 + 4.6 * len(panels), _height(inputs))
+        figure, axes = _new(1, len(panels), size, "Accuracy against cost", sharey=True)
+        for axis, (answerer, points) in zip(axes[0], panels.items(), strict=True):
+            for one in figure_data.series_of(points):
+                _draw_costs(axis, one, look[one.name], several)
             axis.step(
-                *zip(*line, strict=True), where="post", color="black", linewidth=0.9, linestyle=(0, (1, 2)),
+                *figure_data.front_line(points), where="post", color="black", linewidth=0.9, linestyle=(0, (1, 2)),
                 label="Pareto front", zorder=1,
             )  # fmt: skip
             axis.set_title(answerer)
@@ -359,26 +252,42 @@ def accuracy_by_cost(inputs: Inputs) -> Figure | None:
         return figure
 
 
+def _draw_costs(axis: Axes, one: figure_data.AccuracySeries, look: SeriesStyle, with_budget: bool) -> None:
+    accuracy = np.array(one.accuracy)
+    axis.errorbar(
+        one.x,
+        accuracy,
+        yerr=np.maximum(0.0, [accuracy - one.low, np.array(one.high) - accuracy]),
+        fmt=look.marker,
+        color=look.colour,
+        elinewidth=0.9,
+        capsize=2,
+        markersize=7,
+        label=one.name,
+    )
+    for row, x, value in zip(one.rows, one.x, one.accuracy, strict=True) if with_budget else ():
+        axis.annotate(row["budget"], (x, value), xytext=(6, 3), textcoords="offset points", fontsize=7)
+
+
 def training(inputs: Inputs) -> Figure | None:
-    """One column a trained scorer: losses above, what validation measured below; None without curves."""
+    """One column per trained scorer: losses above, validation below; None without curves."""
     if not inputs.training:
         return None
+    looks_of = looks([*TASKS, HELD_OUT, *QUALITIES.values()])
     with _settings():
         size = (1.8 + 4.6 * len(inputs.training), 6.0)
         figure, axes = _new(2, len(inputs.training), size, "Training", sharex="col", sharey="row")
         for column, (scorer, curve) in enumerate(inputs.training.items()):
-            losses, measured = axes[0][column], axes[1][column]
-            losses.set_title(scorer)
-            for name, points in losses_of(curve).items():
-                losses.plot(*zip(*points, strict=True), label=name, **_drawn(name))
-            for name, title in QUALITIES.items():
-                if found := curve.validation.get(name):
-                    measured.plot(*zip(*found, strict=True), label=title, **_drawn(title))
-            for start in curve.stages[1:]:
-                for axis in (losses, measured):
+            axes[0][column].set_title(scorer)
+            for axis, curves in zip(axes[:, column], (curve.all_losses, curve.qualities), strict=True):
+                for name, points in curves.items():
+                    look = looks_of[name]
+                    style = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
+                    axis.plot(*zip(*points, strict=True), label=name, **style)
+                for start in curve.stages[1:]:
                     axis.axvline(start, color=BASELINE, linewidth=0.9, linestyle=":")
-            measured.set_xlabel("Step")
-            measured.set_ylim(0, 1)
+            axes[1][column].set_xlabel("Step")
+            axes[1][column].set_ylim(0, 1)
         axes[0][0].set_ylabel("Loss")
         axes[1][0].set_ylabel("On videos held out")
         for row in axes:
@@ -387,40 +296,8 @@ def training(inputs: Inputs) -> Figure | None:
         return figure
 
 
-def losses_of(curve: TrainingCurve) -> dict[str, Points]:
-    """Losses of the tasks, and on what was held out."""
-    held_out = {"importance, held out": curve.validation["loss"]} if "loss" in curve.validation else {}
-    return {**curve.losses, **held_out}
-
-
-def _drawn(name: str) -> dict[str, Any]:
-    look = looks([*TASKS, "importance, held out", *QUALITIES.values()])[name]
-    return {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
-
-
-def _priced(axis: Axes, row: Row, seconds: float, look: SeriesStyle, several: bool) -> None:
-    value = 100 * float(row["accuracy"])
-    low, high = (100 * (number(row, f"accuracy_{end}") or 0.0) for end in ("low", "high"))
-    axis.errorbar(
-        [seconds],
-        [value],
-        yerr=[[max(0.0, value - low)], [max(0.0, high - value)]],
-        fmt=look.marker,
-        color=look.colour,
-        elinewidth=0.9,
-        capsize=2,
-        markersize=7,
-        label=series(row),
-    )
-    if several:
-        axis.annotate(row["budget"], (seconds, value), xytext=(6, 3), textcoords="offset points", fontsize=7)
-
-
-# The score curve of a question
-
-
 def examples(inputs: Inputs) -> dict[str, str]:
-    """Questions worth a look: the first that a selection wins, the first that it loses, in the order of the labels."""
+    """Questions worth a look: the first that a selection wins, and the first that it loses."""
     found: dict[str, str] = {}
     if not inputs.scores:
         return found
@@ -441,12 +318,10 @@ def score_curve(inputs: Inputs, question_id: str) -> Figure | None:
     Raises
     ------
     InputError
-        For a question that is not in the labels.
+        If the question is not in the labels.
     """
-    from framesift.core.errors import InputError
-
     if question_id not in inputs.questions:
-        raise InputError("is no question of the labels", field="--question", value=question_id)
+        raise InputError("is not a question of the labels", field="--question", value=question_id)
     question = inputs.questions[question_id]
     video = inputs.videos.get(question.video_id)
     if video is None or not video.frames:
@@ -492,7 +367,7 @@ def score_curve(inputs: Inputs, question_id: str) -> Figure | None:
 
 
 def _chosen(inputs: Inputs, question_id: str) -> Mapping[str, list[float]]:
-    """Seconds by series; where there are several budgets, the budget follows in a line of its own."""
+    """Seconds by series; with several budgets, the budget follows in a line of its own."""
     named = inputs.named_selections()
     return {
         name + (f"\n{budget} frames" if len(named) > 1 else ""): list(selection[question_id].times)

@@ -1,4 +1,4 @@
-"""The figures of the report: plotly's, with a table of their numbers for readers who cannot see them."""
+"""The figures of the page, drawn by plotly from `figure_data`, each with a table of its numbers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from framesift.measures.measure import overlaps
-from framesift.report.figures import budgets_of, costs_of, front, gains_of, losses_of, row_label
+from framesift.report import figure_data
+from framesift.report.figure_data import AccuracySeries
 from framesift.report.inputs import Inputs
-from framesift.report.style import BASELINE, COLOURS, looks, plotly_line, plotly_marker
-from framesift.report.training import QUALITIES, SMOOTHED
+from framesift.report.style import BASELINE, COLOURS, SeriesStyle, looks, plotly_line, plotly_marker
+from framesift.report.training import SMOOTHED
 from framesift.tables.formatting import percent, with_interval
-from framesift.tables.rows import BETTER, WORSE, Row, number, series, verdict
+from framesift.tables.rows import BETTER, WORSE, series
 
-#: Lines of a figure of gains; beyond that only the grouping of the table is drawn, the others stand in the table.
+#: Lines of a figure of gains; of longer ones only the grouping of the table is drawn.
 MOST_LINES = 150
 _COLOUR = {BETTER: COLOURS[0], WORSE: COLOURS[1]}
 _SYMBOL = {BETTER: "circle", WORSE: "square"}
@@ -86,36 +86,34 @@ def _figure(x: str, y: str, height: int, **layout: Any) -> Any:
 def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
     look = looks(inputs.names, inputs.baseline_name)
     made = []
-    for place, (answerer, of_series) in enumerate(budgets_of(inputs).items()):
-        figure = _figure("Frame budget (frames)", "Accuracy (%)", 400 + 11 * len(of_series))
-        for name, unordered in of_series.items():
-            rows = sorted(unordered, key=lambda row: int(row["budget"]))
-            budgets = [int(row["budget"]) for row in rows]
-            low, high = ([100 * (number(row, f"accuracy_{end}") or 0) for row in rows] for end in ("low", "high"))
-            colour = look[name].colour
+    for place, (answerer, points) in enumerate(figure_data.accuracy_by_budget(inputs).items()):
+        panel = figure_data.series_of(points)
+        figure = _figure("Frame budget (frames)", "Accuracy (%)", 400 + 11 * len(panel))
+        for one in panel:
+            style = look[one.name]
             figure.add_scatter(
-                x=budgets + budgets[::-1],
-                y=high + low[::-1],
+                x=one.x + one.x[::-1],
+                y=one.high + one.low[::-1],
                 fill="toself",
-                fillcolor=_faint(colour),
+                fillcolor=_faint(style.colour),
                 line={"width": 0},
                 hoverinfo="skip",
                 showlegend=False,
-                legendgroup=name,
+                legendgroup=one.name,
                 mode="lines",
             )
             figure.add_scatter(
-                x=budgets,
-                y=[100 * float(row["accuracy"]) for row in rows],
-                name=_text(name),
-                legendgroup=name,
+                x=one.x,
+                y=one.accuracy,
+                name=_text(one.name),
+                legendgroup=one.name,
                 mode="lines+markers",
-                line={"color": colour, "dash": plotly_line(look[name])},
-                marker={"symbol": plotly_marker(look[name]), "size": 9},
-                text=[with_interval(row, "accuracy") for row in rows],
-                hovertemplate="%{x} frames: %{text} %<extra>" + _text(name) + "</extra>",
+                line=_line(style),
+                marker={"symbol": plotly_marker(style), "size": 9},
+                text=[with_interval(row, "accuracy") for row in one.rows],
+                hovertemplate="%{x} frames: %{text} %<extra>" + _text(one.name) + "</extra>",
             )
-        ticks = sorted({int(row["budget"]) for rows in of_series.values() for row in rows})
+        ticks = sorted({budget for _, budget in points})
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=[str(tick) for tick in ticks])
         made.append(
             Picture(
@@ -124,51 +122,42 @@ def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
                 "Lines are methods; bands are 95 % intervals of each accuracy, not of differences.",
                 _plain(figure),
                 ("method", "budget (frames)", "accuracy (%), 95 % interval"),
-                tuple(
-                    (name, row["budget"], with_interval(row, "accuracy"))
-                    for name, rows in of_series.items()
-                    for row in rows
-                ),
+                tuple((one.name, row["budget"], with_interval(row, "accuracy")) for one in panel for row in one.rows),
             )
         )
     return made
 
 
 def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
-    groups = gains_of(inputs, grouping)
-    lines = sum(len(rows) + 1 for rows in groups.values())
-    if len(groups) < 2 or (lines > MOST_LINES and grouping != inputs.spec.group_by):
+    groups = figure_data.gains(inputs, grouping)
+    lines = sum(len(gains) + 1 for gains in groups.values())
+    if not groups or (lines > MOST_LINES and grouping != inputs.spec.group_by):
         return []
     figure = _figure("Gain (points)", "", 110 + 19 * lines)
     ticks: dict[int, str] = {}
-    for group, rows in groups.items():
-        ticks[-len(ticks)] = f"<b>{_text(_short(group))}</b> (n = {rows[0]['n_total']})"
+    for group, gains in groups.items():
+        ticks[-len(ticks)] = f"<b>{_text(_short(group))}</b> (n = {gains[0].row['n_total']})"
         places = []
-        for row in rows:
+        for gain in gains:
             places.append(-len(ticks))
-            ticks[-len(ticks)] = _text(_short(row_label(inputs, row)))
-        gains = [100 * float(row["difference"]) for row in rows]
-        ends = [[number(row, f"difference_{end}") for row in rows] for end in ("low", "high")]
-        spread = [
-            [0.0 if end is None else abs(100 * end - gain) for end, gain in zip(of_end, gains, strict=True)]
-            for of_end in ends
-        ]
-        said = [verdict(row) for row in rows]
+            ticks[-len(ticks)] = _text(_short(gain.label))
         figure.add_scatter(
-            x=gains,
+            x=[gain.value for gain in gains],
             y=places,
             error_x={
-                "type": "data", "symmetric": False, "array": spread[1], "arrayminus": spread[0], "thickness": 1.4,
-                "width": 3, "color": BASELINE,
+                "type": "data", "symmetric": False,
+                "array": [0.0 if gain.high is None else abs(gain.high - gain.value) for gain in gains],
+                "arrayminus": [0.0 if gain.low is None else abs(gain.low - gain.value) for gain in gains],
+                "thickness": 1.4, "width": 3, "color": BASELINE,
             },
             mode="markers",
             showlegend=False,
             marker={
-                "color": [_COLOUR.get(word, BASELINE) for word in said],
-                "symbol": [_SYMBOL.get(word, "diamond-open") for word in said],
+                "color": [_COLOUR.get(gain.verdict, BASELINE) for gain in gains],
+                "symbol": [_SYMBOL.get(gain.verdict, "diamond-open") for gain in gains],
                 "size": 9,
             },
-            text=[f"{_text(row_label(inputs, row))}: {with_interval(row, 'difference', '+')} points" for row in rows],
+            text=[f"{_text(gain.label)}: {with_interval(gain.row, 'difference', '+')} points" for gain in gains],
             hovertemplate="%{text}<extra>" + _text(group) + "</extra>",
         )  # fmt: skip
     figure.update_yaxes(
@@ -184,9 +173,9 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
             _plain(figure),
             (grouping, "method", "answers", "gain (points), 95 % interval", "verdict"),
             tuple(
-                (group, row_label(inputs, row), row["n"], with_interval(row, "difference", "+"), verdict(row))
-                for group, rows in groups.items()
-                for row in rows
+                (group, gain.label, gain.row["n"], with_interval(gain.row, "difference", "+"), gain.verdict)
+                for group, gains in groups.items()
+                for gain in gains
             ),
         )
     ]
@@ -196,24 +185,23 @@ def _training(inputs: Inputs) -> list[Picture]:
     made = []
     for place, (scorer, curve) in enumerate(inputs.training.items()):
         figure = _figure("Step", "Loss", 420)
-        losses = losses_of(curve)
-        measured = {title: curve.validation[name] for name, title in QUALITIES.items() if name in curve.validation}
-        look = looks([*losses, *measured])
-        for name, points in (losses | measured).items():
+        curves = curve.all_losses | curve.qualities
+        look = looks(list(curves))
+        for name, points in curves.items():
             figure.add_scatter(
                 x=[step for step, _ in points],
                 y=[value for _, value in points],
                 name=name,
                 mode="lines",
-                line={"color": look[name].colour, "dash": plotly_line(look[name])},
-                yaxis="y2" if name in measured else "y",
+                line=_line(look[name]),
+                yaxis="y2" if name in curve.qualities else "y",
                 hovertemplate="step %{x}: %{y:.4f}<extra>" + name + "</extra>",
             )
         right = {"title": {"text": "On videos held out"}, "range": [0, 1], "tickvals": [0, 0.25, 0.5, 0.75, 1]}
         figure.update_layout(yaxis2=right | {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True})
         for start in curve.stages[1:]:
             figure.add_vline(x=start, line={"dash": "dot", "color": BASELINE, "width": 1})
-        columns = {name: dict(points) for name, points in (losses | measured).items()}
+        columns = {name: dict(points) for name, points in curves.items()}
         validated = {step for points in curve.validation.values() for step, _ in points}
         steps = sorted(validated or {step for points in columns.values() for step in points})
         made.append(
@@ -233,38 +221,29 @@ def _training(inputs: Inputs) -> list[Picture]:
 
 
 def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
-    found, columns = costs_of(inputs)
-    if len(found) < 2:
-        return []
+    panels, columns = figure_data.accuracy_by_cost(inputs)
     look = looks(inputs.names, inputs.baseline_name)
     made = []
-    for place, answerer in enumerate(dict.fromkeys(row["answerer"] for row, _ in found)):
-        own = [(row, seconds) for row, seconds in found if row["answerer"] == answerer]
-        figure = _figure("Seconds a question", "Accuracy (%)", 400 + 11 * len(own))
-        by_series: dict[str, list[tuple[Row, float]]] = {}
-        for row, seconds in own:
-            by_series.setdefault(series(row), []).append((row, seconds))
-        for name, points in by_series.items():
-            values = [100 * float(row["accuracy"]) for row, _ in points]
-            high, low = (
-                [abs(100 * (number(row, f"accuracy_{end}") or 0) - 100 * float(row["accuracy"])) for row, _ in points]
-                for end in ("high", "low")
-            )
+    for place, (answerer, points) in enumerate(panels.items()):
+        figure = _figure("Seconds a question", "Accuracy (%)", 400 + 11 * len(points))
+        for one in figure_data.series_of(points):
             figure.add_scatter(
-                x=[seconds for _, seconds in points],
-                y=values,
-                error_y={"type": "data", "symmetric": False, "array": high, "arrayminus": low, "thickness": 1},
+                x=one.x,
+                y=one.accuracy,
+                error_y={
+                    "type": "data", "symmetric": False, "array": _distances(one, one.high),
+                    "arrayminus": _distances(one, one.low), "thickness": 1,
+                },
                 mode="markers",
-                name=_text(name),
-                marker={"color": look[name].colour, "symbol": plotly_marker(look[name]), "size": 11},
-                text=[f"{row['budget']} frames: {with_interval(row, 'accuracy')} %" for row, _ in points],
-                hovertemplate="%{text}, %{x:.2f} s<extra>" + _text(name) + "</extra>",
-            )
-        line = front([(seconds, 100 * float(row["accuracy"])) for row, seconds in own])
-        line.append((max(seconds for _, seconds in own), line[-1][1]))
+                name=_text(one.name),
+                marker={"color": look[one.name].colour, "symbol": plotly_marker(look[one.name]), "size": 11},
+                text=[f"{row['budget']} frames: {with_interval(row, 'accuracy')} %" for row in one.rows],
+                hovertemplate="%{text}, %{x:.2f} s<extra>" + _text(one.name) + "</extra>",
+            )  # fmt: skip
+        costs, accuracies = figure_data.front_line(points)
         figure.add_scatter(
-            x=[cost for cost, _ in line],
-            y=[value for _, value in line],
+            x=costs,
+            y=accuracies,
             mode="lines",
             line={"shape": "hv", "dash": "dot", "color": BASELINE, "width": 1.5},
             name="Pareto front",
@@ -280,19 +259,22 @@ def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
                 ("method", "budget (frames)", "seconds a question", "accuracy (%), 95 % interval"),
                 tuple(
                     (series(row), row["budget"], f"{seconds:.3f}", with_interval(row, "accuracy"))
-                    for row, seconds in own
+                    for row, seconds in points
                 ),
             )
         )
     return made
 
 
+def _distances(one: AccuracySeries, ends: list[float]) -> list[float]:
+    return [abs(end - accuracy) for end, accuracy in zip(ends, one.accuracy, strict=True)]
+
+
 def _overlap(inputs: Inputs, budget: int) -> list[Picture]:
-    selections = inputs.named_selections()[budget]
-    if len(selections) < 2:
+    found = figure_data.overlap(inputs, budget)
+    if found is None:
         return []
-    names = list(selections)
-    values = overlaps(selections)
+    names, values = found
     known = [[float(value) if np.isfinite(value) else None for value in line] for line in values]
     figure = _figure("", "", 180 + 34 * len(names))
     figure.add_heatmap(
@@ -321,6 +303,10 @@ def _overlap(inputs: Inputs, budget: int) -> list[Picture]:
             ),
         )
     ]
+
+
+def _line(look: SeriesStyle) -> dict[str, str]:
+    return {"color": look.colour, "dash": plotly_line(look)}
 
 
 def _faint(colour: str) -> str:

@@ -13,6 +13,7 @@ SMOOTHED = 20
 #: What validation measures besides the loss, as the columns of the file are called, and for readers.
 QUALITIES = {"ndcg": "NDCG", "recall": "recall at k", "evidence_recall": "evidence recall"}
 TASKS = ("importance", "instruction")
+HELD_OUT = "importance, held out"
 Points = list[tuple[int, float]]
 
 
@@ -33,6 +34,17 @@ class TrainingCurve:
     losses: dict[str, Points]
     validation: dict[str, Points]
     stages: list[int]
+
+    @property
+    def all_losses(self) -> dict[str, Points]:
+        """Losses of the tasks, and of videos held out."""
+        held_out = {HELD_OUT: self.validation["loss"]} if "loss" in self.validation else {}
+        return {**self.losses, **held_out}
+
+    @property
+    def qualities(self) -> dict[str, Points]:
+        """What was measured on videos held out, by title."""
+        return {title: self.validation[name] for name, title in QUALITIES.items() if name in self.validation}
 
 
 def read_curve(path: str | Path) -> TrainingCurve | None:
