@@ -1,1 +1,1 @@
-"""Metrics: what is measured of a selection or an answer besides the accuracy. One file each, plain functions."""
+"""Measures of a selection or an answer besides its accuracy: one file each, plain functions."""

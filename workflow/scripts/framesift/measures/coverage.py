@@ -1,4 +1,4 @@
-"""Coverage: how much of a video lies far from every chosen frame?"""
+"""Coverage: how far is a video from its chosen frames?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import pairwise
 
 
 def gaps(times: Iterable[float], duration: float) -> list[float]:
-    """Shares of the video before the first frame, between neighbours, and after the last; they add up to 1.
+    """Shares of the video before the first frame, between neighbours, and after the last; their sum is 1.
 
     Parameters
     ----------
@@ -25,7 +25,12 @@ def gaps(times: Iterable[float], duration: float) -> list[float]:
     Raises
     ------
     ValueError
-        For a duration that is not positive, or a time outside of the video.
+        If the duration is not positive, or a time is outside of the video.
+
+    Examples
+    --------
+    >>> gaps([2.0, 8.0], duration=10.0)
+    [0.2, 0.6, 0.2]
     """
     times = sorted(times)
     if not (math.isfinite(duration) and duration > 0):
@@ -37,14 +42,27 @@ def gaps(times: Iterable[float], duration: float) -> list[float]:
 
 
 def largest_gap(times: Iterable[float], duration: float) -> float:
-    """The longest stretch without a frame, as a share of the video: 1 without frames, about 1/k for k uniform ones."""
+    """The longest stretch without a frame, as a share of the video: 1 without frames, about 1/k for k uniform frames.
+
+    Parameters as for `gaps`.
+
+    Examples
+    --------
+    >>> largest_gap([2.0, 8.0], duration=10.0)
+    0.6
+    """
     return max(gaps(times, duration))
 
 
 def mean_distance(times: Iterable[float], duration: float) -> float | None:
-    """Distance of a random moment of the video to the nearest frame, on average, as a share of the video.
+    """Mean distance of a moment of the video to the nearest frame, as a share of the video; None without frames.
 
-    Lowest, 1/(4k), for the middles of k equal segments. None without frames. Parameters as for `gaps`.
+    It is lowest, 1/(4k), for the middles of k equal segments. Parameters as for `gaps`.
+
+    Examples
+    --------
+    >>> mean_distance([2.5, 7.5], duration=10.0)
+    0.125
     """
     shares = gaps(times, duration)
     if len(shares) == 1:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Sequence
 def evidence_recall(
     times: Iterable[float], spans: Sequence[tuple[float, float]], tolerance: float = 0.0
 ) -> float | None:
-    """Share of the evidence spans in which at least one frame lies.
+    """Share of the evidence spans that contain at least one frame.
 
     Parameters
     ----------
     times : iterable of float
-        When each given frame is shown, in seconds after the first frame of the video.
+        Timestamps of the frames, in seconds after the first frame of the video.
     spans : sequence of (float, float)
         First and last second of each span; both ends count as inside.
     tolerance : float
@@ -22,7 +22,12 @@ def evidence_recall(
     Returns
     -------
     float or None
-        Between 0 and 1; None for a question without spans, which has no recall.
+        Between 0 and 1; None for a question without spans.
+
+    Examples
+    --------
+    >>> evidence_recall([4.0, 30.0], [(3.0, 5.0), (20.0, 25.0)])
+    0.5
     """
     if not spans:
         return None

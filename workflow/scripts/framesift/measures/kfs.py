@@ -1,4 +1,4 @@
-"""The metrics of KFS-Bench (arXiv 2512.14017): do the frames show the annotated scenes, and all of them evenly?"""
+"""The metrics of KFS-Bench (arXiv 2512.14017): do the frames cover the annotated scenes, and cover them evenly?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from framesift.core.errors import InputError
 from framesift.data.scenes import Scenes
 
-#: Below this a question's UKSS is lifted before the geometric mean, which a zero would make zero.
+#: Lowest UKSS of a question in the geometric mean, which a single zero would make zero.
 FLOOR = 0.01
 #: Exponents of scene length that BDS tries, from even shares to shares by length.
 EXPONENTS = tuple(step / 10 for step in range(11))
@@ -19,18 +19,18 @@ EXPONENTS = tuple(step / 10 for step in range(11))
 
 @dataclass(frozen=True)
 class KFS:
-    """What the frames of one question are worth; every value lies between 0 and 1.
+    """The metrics of one question, each between 0 and 1.
 
     Attributes
     ----------
     kfr : float
-        Key frame rate: share of the frames that lie in any scene.
+        Key frame rate: share of the frames inside any scene.
     shr : float
-        Scene hit rate: share of the scenes that have a frame.
+        Scene hit rate: share of the scenes with a frame.
     bsr : float
-        Balanced scene recall: share of the scenes that have their due number of frames.
+        Balanced scene recall: share of the scenes with their due number of frames.
     bds : float
-        Balanced distribution similarity: how well the frames are spread over the scenes.
+        Balanced distribution similarity: how evenly the frames are spread over the scenes.
     """
 
     kfr: float
@@ -46,7 +46,7 @@ class KFS:
 
 @dataclass(frozen=True)
 class KFSMeans:
-    """Over questions: arithmetic means of KFR and SHR, and the geometric mean of UKSS, floored at 0.01 each."""
+    """Arithmetic means of KFR and SHR over questions, and the geometric mean of UKSS with a floor of `FLOOR` each."""
 
     questions: int
     kfr: float
@@ -60,14 +60,20 @@ def kfs(times: Sequence[float], scenes: Scenes) -> KFS:
     Parameters
     ----------
     times : sequence of float
-        Seconds of the frames; a frame given twice counts twice, order is nothing.
+        Timestamps of the frames in seconds, in any order; a frame given twice counts twice.
     scenes : sequence of scenes, each a sequence of (float, float)
-        Segments in seconds, both ends inside. Scenes may overlap: a frame in two counts for both.
+        Segments in seconds, both ends included. Scenes may overlap: a frame in two scenes counts for both.
 
     Raises
     ------
     ValueError
-        Where there are no frames, no scenes, or a time is NaN or infinite.
+        If there are no frames or no scenes, or a time is NaN or infinite.
+
+    Examples
+    --------
+    >>> one = kfs([1.0, 2.0, 50.0], scenes=[[(0.0, 3.0)], [(20.0, 30.0)]])
+    >>> f"{one.kfr:.2f} {one.shr:.2f} {one.bsr:.2f} {one.bds:.2f} {one.ukss:.2f}"
+    '0.67 0.50 0.50 0.71 0.62'
     """
     if not len(times) or not all(math.isfinite(time) for time in times):
         raise ValueError("needs at least one frame, and finite times")
@@ -89,7 +95,7 @@ def kfs(times: Sequence[float], scenes: Scenes) -> KFS:
 
 
 def _distribution_similarity(per_scene: np.ndarray, lengths: np.ndarray) -> float:
-    """The best cosine between the scenes' numbers of frames and a power of their lengths."""
+    """The highest cosine between the numbers of frames and a power of the lengths, over `EXPONENTS`."""
     shares = per_scene / per_scene.sum()
     return max(
         float(shares @ wanted / (np.linalg.norm(shares) * np.linalg.norm(wanted)))
@@ -98,22 +104,22 @@ def _distribution_similarity(per_scene: np.ndarray, lengths: np.ndarray) -> floa
 
 
 def kfs_means(times: Mapping[str, Sequence[float]], scenes: Mapping[str, Scenes]) -> KFSMeans:
-    """The benchmark's three numbers.
+    """The three numbers of the benchmark.
 
-    The evaluation that KFS-Bench publishes leaves out questions without frames and counts one given twice as two; both
-    would let a method choose its questions, so here every annotated question must be there, and no other.
+    The evaluation that KFS-Bench publishes leaves out questions without frames and counts a repeated question twice,
+    so a method could choose its questions. Here `times` must hold exactly the annotated questions.
 
     Parameters
     ----------
     times : mapping
-        Seconds of the frames by question id.
+        Timestamps of the frames in seconds, by question id.
     scenes : mapping
-        Scenes by question id, as `scenes_of` gives them.
+        Scenes by question id, from `framesift.data.evidence.read_scenes`.
 
     Raises
     ------
     InputError
-        Where the two do not have the same question ids, or a question's frames cannot be measured.
+        If the question ids of the two differ, or the frames of a question cannot be measured.
     """
     if missing := sorted(scenes.keys() - times.keys()):
         raise InputError(f"{len(missing)} annotated questions have no frames", field="question_id", value=missing[0])

@@ -1,4 +1,4 @@
-"""What selections are worth without asking a language model: evidence, coverage, redundancy, agreement."""
+"""Measures of selections that need no language model: evidence recall, coverage, redundancy, overlap."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class MeasureInputs:
-    """What is known of the questions of a dataset.
+    """What is known about the questions of a dataset.
 
     Attributes
     ----------
     videos : mapping
-        By video id; a video that is not there has no length, so nothing is measured as a share of it.
+        By video id; measures that are a share of the video leave out videos that are missing here.
     evidence : mapping
-        In seconds, by question id.
+        By question id, in seconds.
     scenes : mapping
         Scenes of KFS-Bench by question id; empty without its annotations.
     embeddings : Embeddings or None
-        For redundancy.
+        For `redundancy`.
     """
 
     videos: Mapping[str, Video]
@@ -71,21 +71,21 @@ class MeasureInputs:
 
 
 def annotated_scenes(path: str | Path | None) -> dict[str, Scenes]:
-    """Scenes from an evidence file, where it is the CSV that KFS-Bench publishes."""
+    """Scenes from an evidence file that is the CSV of KFS-Bench; none from other files."""
     return read_scenes(path) if path is not None and Path(path).suffix == ".csv" else {}
 
 
 def measure(
     selection: Mapping[str, Selected], baseline: Mapping[str, Selected] | None, ids: Iterable[str], known: MeasureInputs
 ) -> Row:
-    """Means over questions; None for what cannot be told.
+    """Means over questions; None for a measure without data.
 
     Parameters
     ----------
     selection : mapping
         By question id.
     baseline : mapping or None
-        What the overlap is with.
+        The selection for `overlap`.
     ids : iterable of str
         The questions to measure.
     known : MeasureInputs
@@ -93,7 +93,7 @@ def measure(
     Returns
     -------
     Row
-        The columns from ``n`` on. Times are measured as shares of the video, recall and overlap lie between 0 and 1.
+        `COLUMNS` from ``n`` on. Times are shares of the video; recall and overlap are between 0 and 1.
     """
     ids = list(ids)
     chosen = {name: selection[name] for name in ids if selection[name].error is None}
@@ -129,7 +129,7 @@ def _redundancy(one: Selected, known: MeasureInputs) -> float | None:
     if known.embeddings is None or known.embeddings.error(one.video_id):
         return None
     places = {frame: place for place, frame in enumerate(known.videos[one.video_id].frames)}
-    if not all(frame in places for frame in one.frames):  # a published selection may have frames that are no candidates
+    if not all(frame in places for frame in one.frames):  # an imported selection may have other frames
         return None
     return neighbour_similarity(known.embeddings.frames(one.video_id)[[places[frame] for frame in one.frames]])
 
@@ -140,7 +140,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def overlaps(selections: Mapping[str, Mapping[str, Selected]]) -> np.ndarray:
-    """How far selections agree: mean Jaccard index of each pair, over the questions that both have.
+    """Mean Jaccard index of each pair of selections, over the questions that both have.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def overlaps(selections: Mapping[str, Mapping[str, Selected]]) -> np.ndarray:
     Returns
     -------
     ndarray, shape (selections, selections)
-        In the order of `selections`; NaN where two have no question in common.
+        In the order of `selections`; NaN if two have no question in common.
     """
     return np.array([[_overlap(one, other) for other in selections.values()] for one in selections.values()])
 

@@ -1,4 +1,4 @@
-"""Overlap: how far do two selections agree?"""
+"""Overlap: how many frames do two selections share?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ from collections.abc import Iterable
 
 
 def jaccard(first: Iterable[int], second: Iterable[int]) -> float:
-    """Share of the frames in either selection that are in both: 1 for the same frames (or none at all).
+    """Jaccard index: the share of the frames in either selection that are in both; 1 if both are empty.
 
     Parameters
     ----------
     first, second : iterable of int
-        Frame numbers of one video; repeats and order are nothing.
+        Frame indices of one video; repeats and order do not matter.
+
+    Examples
+    --------
+    >>> jaccard([0, 4, 8], [4, 8, 12])
+    0.5
     """
     one, other = set(first), set(second)
     return len(one & other) / len(one | other) if one or other else 1.0

@@ -1,4 +1,4 @@
-"""Redundancy: how alike are the chosen frames?"""
+"""Redundancy: how similar are the chosen frames?"""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 
 def neighbour_similarity(embeddings: np.ndarray) -> float | None:
-    """Mean cosine between each chosen frame and the next.
+    """Mean cosine similarity between each chosen frame and the next.
 
     Parameters
     ----------
     embeddings : float array, shape (frames, dimensions)
-        Of the chosen frames, in time order; of any length but zero.
+        Of the chosen frames, in time order; they need not be unit vectors.
 
     Returns
     -------
@@ -21,7 +21,12 @@ def neighbour_similarity(embeddings: np.ndarray) -> float | None:
     Raises
     ------
     ValueError
-        For a zero vector, or values that are NaN or infinite.
+        If a vector is zero, or a value is NaN or infinite.
+
+    Examples
+    --------
+    >>> neighbour_similarity(np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]]))
+    0.5
     """
     embeddings = np.asarray(embeddings, dtype=np.float64)
     if len(embeddings) < 2:

@@ -31,7 +31,7 @@ _MEASURES = (
 )
 _VERDICT = ("p_holm", "verdict", "reason")
 
-#: What a selection is worth without its answers (`framesift.measures.measure`).
+#: Measures of a selection that need no answers (`framesift.measures.measure`).
 SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
 
 #: Columns of the table; one `accuracy[group]` for each group of `group_by` follows.
@@ -74,7 +74,7 @@ TIMINGS = (
     "usage",
 )
 
-#: Other numbers with a fraction have four.
+#: Decimals of floats; other columns have four.
 _DECIMALS = {
     "frames_mean": 2,
     "prompt_tokens": 1,
@@ -85,7 +85,7 @@ _DECIMALS = {
 
 
 def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write rows as CSV: the same rows give the same bytes, and None is an empty field."""
+    """Write rows as CSV; equal rows give equal bytes, and None becomes an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
@@ -94,13 +94,15 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str,
 
 
 def as_texts(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
-    """Rows as they stand in the file: its columns only, each value as `written`."""
+    """Rows as the file has them: its columns only, each value as `written`."""
     return [{column: written(column, row[column]) for column in columns} for row in rows]
 
 
 def written(column: str, value: Any) -> str:
-    """The text of a value.
+    """The text of a value in the file.
 
+    Examples
+    --------
     >>> written("accuracy", 0.5), written("difference", -0.00001), written("n", 3), written("p_value", None)
     ('0.5000', '0.0000', '3', '')
     """

@@ -1,4 +1,4 @@
-"""Signs that a selection did not reach the model, or did not matter to it."""
+"""Signs that a selection did not reach the model, or that the model ignored it."""
 
 from __future__ import annotations
 
@@ -12,29 +12,30 @@ from framesift.tables.statistics import accuracy_interval
 
 SAME_PIXELS = "same pixels"
 TOO_ALIKE = "answers too alike"
-#: Two questions count as seen differently where at most this share of their frames is common.
+#: Two rows count as having seen different frames if at most this share of their frames is common.
 DIFFERENT = 0.5
-#: Rows are too alike where, with 95 % confidence, fewer answers than this share differ between them.
+#: Rows are too similar if, with 95 % confidence, less than this share of their answers differs.
 ALIKE = 0.05
-#: Fewer questions with the same pixels may be of videos that stand still.
+#: Fewer questions with the same pixels may come from videos without motion.
 ENOUGH = 10
 
 
 @dataclass(frozen=True)
 class SimilarRows:
-    """Two rows that agree more than what they saw allows.
+    """Two rows that agree more than their frames allow.
 
     Attributes
     ----------
     first, second : Cell
     flag : str
-        `SAME_PIXELS`: frames differed, but not what the model got of most of them. `TOO_ALIKE`: the answers agree.
+        `SAME_PIXELS`: frames differed, but on most questions the model got the same pixels. `TOO_ALIKE`: the answers
+        agree.
     n : int
-        Questions that were seen differently.
+        Questions with different frames.
     agreeing : int
         Those with the same pixels, or with the same response.
     proven : bool
-        Whether the pixels are known to differ: the model then got them, and answers without looking.
+        Whether the pixels are known to differ: the model got them, and answers without looking.
     """
 
     first: Cell
@@ -62,12 +63,12 @@ class SimilarRows:
 def too_alike(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
     """Pairs of rows of one answerer that agree more than their frames allow.
 
-    Compared are the questions of which the two rows saw different frames: at most half of them common. A row whose
-    frames are not known (a run that others did) is taken to have seen other frames than every other row. Two negative
-    controls are not compared with one another: neither saw anything.
+    Only questions with at most half of their frames in common are compared. A row whose frames are unknown (an imported
+    run) counts as having seen other frames than every other row. Two negative controls are not compared with one
+    another, since neither saw anything.
 
-    Rows that really saw different frames differ in far more than one answer of twenty; the 95 % interval of the share
-    of different answers must lie below that. So at least 73 such questions are needed.
+    Rows that really saw different frames differ in far more than one answer out of twenty. A pair is reported if the
+    95 % interval of the share of different answers lies below that, which takes at least 73 such questions.
     """
     for first, second in combinations(cells, 2):
         if first.spec.answerer != second.spec.answerer or (first.spec.control and second.spec.control):

@@ -31,13 +31,13 @@ _LATEX = str.maketrans(
 
 
 def markdown(spec: TableSpec, rows: Sequence[Row]) -> str:
-    """A Markdown document: one table an answerer and budget.
+    """A Markdown document with one table per answerer and budget.
 
     Parameters
     ----------
     spec : TableSpec
     rows : sequence of dict
-        As they stand in the CSV file.
+        As the CSV file has them.
     """
     lines = [f"# {_markdown(spec.table)}", "", _markdown(caption(spec, rows)), ""]
     names = _columns(spec, rows)
@@ -51,13 +51,13 @@ def markdown(spec: TableSpec, rows: Sequence[Row]) -> str:
 
 
 def latex(spec: TableSpec, rows: Sequence[Row]) -> str:
-    """A LaTeX float with one tabular of all answerers and budgets; it needs the package booktabs.
+    """A LaTeX float with one tabular for all answerers and budgets; it needs the package booktabs.
 
     Parameters
     ----------
     spec : TableSpec
     rows : sequence of dict
-        As they stand in the CSV file.
+        As the CSV file has them.
     """
     names = _columns(spec, rows)
     lines = [r"% \usepackage{booktabs}", r"\begin{table*}", r"  \centering\small"]
@@ -73,7 +73,7 @@ def latex(spec: TableSpec, rows: Sequence[Row]) -> str:
 
 
 def caption(spec: TableSpec, rows: Sequence[Row]) -> str:
-    """What the table is of, how it was made, and what its intervals and verdicts are."""
+    """What the table shows, how it was made, and what its intervals and verdicts mean."""
     budgets = sorted({int(row["budget"]) for row in rows})
     frames = f"at most {', '.join(map(str, budgets))} frames a question"
     sentences = [f"Accuracy on {spec.dataset}, {frames}, protocol {spec.protocol}."]
@@ -129,7 +129,7 @@ def _markdown_row(values: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Text of which Markdown and HTML read nothing as their own."""
+    """A text with the special characters of Markdown and HTML escaped."""
     return re.sub(r"([\\`*_{}\[\]<>|#~])", r"\\\1", " ".join(text.split()))
 
 
@@ -138,5 +138,11 @@ def _latex_row(values: Iterable[str]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text of which LaTeX reads nothing as its own, with minus signs before numbers."""
+    r"""A text with the special characters of LaTeX escaped, and with minus signs before numbers.
+
+    Examples
+    --------
+    >>> print(escape_latex("a_b & -4 %"))
+    a\_b \& $-$4 \%
+    """
     return re.sub(r"(?<![\w-])-(?=\d)", "$-$", " ".join(text.split()).translate(_LATEX))

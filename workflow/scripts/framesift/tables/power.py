@@ -1,4 +1,4 @@
-"""How small a difference a table can see: the least one that would be found most of the time with these questions."""
+"""The smallest difference that a table detects most of the time, given its questions and videos."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ _LEAST = 1e-9  # at 0 the formula holds for every n
 def detectable_difference(videos: Sequence[str], differences: Sequence[int]) -> float | None:
     """The smallest true difference that a two-sided test at 5 % finds in 80 % of samples like this one.
 
-    For n paired right-or-wrong answers of which the share d differs, the test has that power at the difference D for
-    which ``n D^2 = (z_0.975 sqrt(d) + z_0.8 sqrt(d - D^2))^2`` (Connor, Biometrics 43, 1987, for McNemar's test). n is
-    the number of questions divided by the design effect: by how much the videos make the variance of the mean
-    difference larger than that of independent questions. d is the share that was observed; it cannot be less than D,
-    and is D where the formula would have it so.
+    For n paired right-or-wrong answers of which the share d differs, the test has that power at the difference D with
+    ``n D^2 = (z_0.975 sqrt(d) + z_0.8 sqrt(d - D^2))^2`` (Connor, Biometrics 43, 1987, for McNemar's test). n is the
+    number of questions divided by the design effect, the factor by which clustering in videos increases the variance
+    of the mean difference. d is the observed share, and at least D.
 
     Parameters
     ----------
@@ -31,7 +30,13 @@ def detectable_difference(videos: Sequence[str], differences: Sequence[int]) -> 
     Returns
     -------
     float or None
-        None with fewer than two videos, and where not even the largest difference would be found.
+        None with fewer than two videos, or if not even the largest difference would be found.
+
+    Examples
+    --------
+    >>> differences = [1, 0, 0, 0, -1, 0, 0, 0] * 25
+    >>> f"{detectable_difference([f'video {k}' for k in range(200)], differences):.3f}"
+    '0.098'
     """
     effect = design_effect(videos, differences)
     if effect is None:
@@ -51,9 +56,14 @@ def detectable_difference(videos: Sequence[str], differences: Sequence[int]) -> 
 
 
 def design_effect(videos: Sequence[str], differences: Sequence[int]) -> float | None:
-    """Variance of the mean over that of as many independent questions (Kish, Survey Sampling, 1965); at least 1.
+    """Variance of the mean relative to that of as many independent questions (Kish, Survey Sampling, 1965); at least 1.
 
-    None with fewer than two videos; 1 where all differences are the same, of which no variance can be told.
+    None with fewer than two videos; 1 if all differences are the same, so that there is no variance to compare.
+
+    Examples
+    --------
+    >>> design_effect(["a", "a", "b", "b", "c", "c"], [1, 1, 0, 0, -1, -1])
+    2.5
     """
     clusters = by_video(videos, differences)
     n_videos, n = len(clusters.size), int(clusters.size.sum())

@@ -1,8 +1,8 @@
 """The statistics of a table: intervals of accuracies and differences, tests of a difference, and their correction.
 
-Questions of one video share its frames, and often their selection, so they are not independent; videos are. All but
-`accuracy_interval` and `difference_p_value`, which say so, therefore take whole videos as what is drawn. Nothing
-depends on the order of questions.
+Questions of one video share its frames, and often their selection, so they are not independent; videos are. Therefore
+whole videos are resampled and permuted, except in `accuracy_interval` and `difference_p_value`, which take questions as
+independent. The order of questions does not matter.
 """
 
 from __future__ import annotations
@@ -43,7 +43,13 @@ class ByVideo(NamedTuple):
 
 
 def by_video(videos: Sequence[str], values: Sequence[int]) -> ByVideo:
-    """Sum whole numbers over the questions of each video: such sums are exact in any order."""
+    """Sum integers over the questions of each video; sums of integers are exact in any order.
+
+    Examples
+    --------
+    >>> by_video(["b", "a", "b"], [1, 0, 1])
+    ByVideo(size=array([1, 2]), total=array([0, 2]))
+    """
     names, video = np.unique(np.asarray(videos, dtype=str), return_inverse=True)
     total = np.zeros(len(names), dtype=np.int64)
     np.add.at(total, video, np.asarray(values, dtype=np.int64))
@@ -58,12 +64,18 @@ def accuracy_interval(correct: int, n: int) -> Interval | None:
     Parameters
     ----------
     correct, n : int
-        Right answers, and answers.
+        Number of right answers, and of all answers.
 
     Returns
     -------
     Interval or None
         None without answers.
+
+    Examples
+    --------
+    >>> low, high = accuracy_interval(9, 10)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.596 0.982'
     """
     if n == 0:
         return None
@@ -76,10 +88,10 @@ def accuracy_interval(correct: int, n: int) -> Interval | None:
 def clustered_accuracy_interval(
     videos: Sequence[str], correct: Sequence[bool], seed: int, resamples: int = RESAMPLES
 ) -> Interval | None:
-    """Interval of an accuracy: the bootstrap over videos, and never narrower than Wilson's interval at either end.
+    """Interval of an accuracy: a bootstrap over videos, at either end no narrower than Wilson's interval.
 
-    Resampling shows nothing where all answers are right, where all are wrong, or where there is one video; it is too
-    narrow near those. Wilson's interval, which takes questions as independent, is the least that can be said there.
+    With one video, or if all answers are right or all are wrong, resamples do not vary; near those cases they vary too
+    little. Wilson's interval, which takes questions as independent, is the least uncertainty that remains.
 
     Parameters
     ----------
@@ -93,6 +105,12 @@ def clustered_accuracy_interval(
     -------
     Interval or None
         None without answers.
+
+    Examples
+    --------
+    >>> low, high = clustered_accuracy_interval(["a", "a", "b", "b"], [True, True, False, False], seed=0)
+    >>> f"{low:.2f} {high:.2f}"
+    '0.00 1.00'
     """
     least = accuracy_interval(sum(correct), len(correct))
     drawn = mean_interval(by_video(videos, correct), seed, resamples)
@@ -118,7 +136,13 @@ def difference_interval(
     Returns
     -------
     Interval or None
-        None with fewer than two videos, of which resampling can tell nothing.
+        None with fewer than two videos, whose resamples do not vary.
+
+    Examples
+    --------
+    >>> low, high = difference_interval([f"video {k}" for k in range(40)], [1, 0, 0, 0] * 10, seed=0)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.125 0.400'
     """
     return mean_interval(by_video(videos, differences), seed, resamples)
 
@@ -126,10 +150,10 @@ def difference_interval(
 def mean_interval(clusters: ByVideo, seed: int, resamples: int = RESAMPLES) -> Interval | None:
     """Expanded percentile interval of a mean over questions, resampling whole videos (a cluster bootstrap).
 
-    Each resample draws as many videos as there are, with replacement, and takes the mean over all of their questions.
-    The plain percentiles are too narrow for few videos, since resamples vary less than samples, by (V - 1) / V, and
-    since a normal tail is not that of Student's t. Both are made good by percentiles further out: those of
-    -t(V - 1) sqrt(V / (V - 1)) under the normal distribution (Hesterberg, The American Statistician 69, 2015).
+    Each resample draws as many videos as there are, with replacement, and takes the mean over all their questions.
+    With few videos V, plain percentiles are too narrow: resamples vary less than samples, by (V - 1) / V, and a normal
+    tail is shorter than Student's. Percentiles further out correct for both, those of -t(V - 1) sqrt(V / (V - 1)) under
+    the normal distribution (Hesterberg, The American Statistician 69, 2015).
     """
     n = len(clusters.size)
     if n < 2:
@@ -147,20 +171,24 @@ def mean_interval(clusters: ByVideo, seed: int, resamples: int = RESAMPLES) -> I
 
 
 def difference_p_value(gained: int, lost: int) -> float:
-    """Two-sided exact McNemar test (McNemar, 1947): only the questions on which the two differ tell them apart.
+    """Two-sided exact McNemar test (McNemar, 1947), on the questions that exactly one of two rows answers right.
 
     It takes questions as independent; `clustered_p_value` does not.
 
     Parameters
     ----------
     gained, lost : int
-        Questions that only the method, and only the baseline, answers right.
+        Number of questions that only the method, and that only the baseline, answers right.
 
     Returns
     -------
     float
-        Probability of a split at least as uneven if each of these questions fell to either side by a fair coin; 1
-        when there is none.
+        Probability of a split at least as uneven if a fair coin decided each of these questions; 1 if there is none.
+
+    Examples
+    --------
+    >>> difference_p_value(5, 0)
+    0.0625
     """
     if gained + lost == 0:
         return 1.0
@@ -170,11 +198,11 @@ def difference_p_value(gained: int, lost: int) -> float:
 
 
 def clustered_p_value(videos: Sequence[str], differences: Sequence[int]) -> float:
-    """Two-sided exact test that flips whole videos: McNemar's test where each video has one question.
+    """Two-sided exact test that flips whole videos; with one question per video it is McNemar's test.
 
-    Where a selection changes nothing, the two rows of a video could as well be exchanged, so that the sum of its
-    differences has either sign with the same chance (Fisher's randomisation test; for clusters: Canay, Romano and
-    Shaikh, Econometrica 85, 2017). The distribution of the sum over all videos is computed in full, without draws.
+    If a selection changes nothing, the two rows of a video are exchangeable, so the sum of its differences has either
+    sign with equal probability (Fisher's randomisation test; for clusters: Canay, Romano and Shaikh, Econometrica 85,
+    2017). The distribution of the sum over all videos is computed exactly, without random draws.
 
     Parameters
     ----------
@@ -186,13 +214,18 @@ def clustered_p_value(videos: Sequence[str], differences: Sequence[int]) -> floa
     Returns
     -------
     float
-        Probability of a sum at least as far from zero; 1 where no video has one.
+        Probability of a sum at least as far from zero; 1 if every sum is zero.
+
+    Examples
+    --------
+    >>> round(clustered_p_value(["a", "a", "b", "c", "d", "e"], [1, 1, 1, 1, 1, 1]), 4)
+    0.0625
     """
     from scipy.stats import binom
 
     total = by_video(videos, differences).total
     sizes, counts = np.unique(np.abs(total[total != 0]), return_counts=True)
-    chance = np.ones(1)  # of the sum of those sizes whose sign is plus, by that sum
+    chance = np.ones(1)  # by the sum of the sizes that have a positive sign
     for size, count in zip(sizes, counts, strict=True):
         plus = np.zeros(size * count + 1)
         plus[::size] = binom.pmf(np.arange(count + 1), count, 0.5)
@@ -204,8 +237,13 @@ def clustered_p_value(videos: Sequence[str], differences: Sequence[int]) -> floa
 def holm(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for their number (Holm, 1979).
 
-    With them, the chance of any error among the tests that say "different" is at most what one p-value promises alone,
-    whatever the tests have in common.
+    The probability that any test of the family calls two equal rows different stays below the level of a single test,
+    however the tests depend on one another.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
     """
     from statsmodels.stats.multitest import multipletests
 
@@ -213,5 +251,5 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seed_of(*identity: Any) -> int:
-    """A seed made from what a number is about, so that it does not depend on what was computed before it."""
+    """A seed derived from what a number describes, so that it does not depend on what was computed before."""
     return int.from_bytes(hashlib.sha256(canonical_json(identity).encode()).digest()[:8], "big")

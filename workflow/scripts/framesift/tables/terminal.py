@@ -1,4 +1,4 @@
-"""A table for the terminal: the rows of a CSV, one block an answerer and budget, and what to see in them."""
+"""A table for the terminal: one block per answerer and budget, with the findings in plain sentences."""
 
 from __future__ import annotations
 

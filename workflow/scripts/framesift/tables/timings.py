@@ -1,4 +1,4 @@
-"""How long the jobs took that made some files, and whether they had a GPU."""
+"""The time of the jobs that made some files, and whether they ran on a GPU."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from framesift.storage.files import read_json
 
 
 def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | None:
-    """Wall seconds of the jobs that made `files`, together; None where one of them is not known.
+    """Total wall seconds of the jobs that made `files`; None if one of them is unknown.
 
-    The rules of the workflow write the benchmark of ``results/X.json`` to ``benchmarks/X.tsv``. It is of the job's last
-    run: what a cache held then took no time.
+    The workflow writes the benchmark of ``results/X.json`` to ``benchmarks/X.tsv``. It describes the last run of the
+    job, in which work found in a cache took no time.
 
     Parameters
     ----------
     files : sequence of str
-        Under one folder of results; ``X/*-of-8.parquet`` stands for all eight.
+        Below the folder of results; ``X/*-of-8.parquet`` stands for all eight.
     benchmarks : path or None
         The folder ``benchmarks``.
     """
@@ -31,7 +31,7 @@ def job_seconds(files: Sequence[str], benchmarks: str | Path | None) -> float | 
 
 
 def on_gpu(files: Sequence[str]) -> bool:
-    """Whether files of scores, or the summaries of labels, say that a GPU made them; embeddings do not say it."""
+    """Whether files of scores or summaries of labels record a GPU as their device; embeddings record none."""
     devices = {".parquet": computed_on, ".json": lambda file: read_json(file)["device"]}
     there = [file for file in map(Path, _each(files)) if file.suffix in devices and file.is_file()]
     return any(is_gpu(devices[file.suffix](file)) for file in there)
@@ -40,6 +40,8 @@ def on_gpu(files: Sequence[str]) -> bool:
 def _each(files: Sequence[str]) -> list[str]:
     """The files, with every part of those that stand for several.
 
+    Examples
+    --------
     >>> _each(["a/*-of-2.json", "b.json"])
     ['a/1-of-2.json', 'a/2-of-2.json', 'b.json']
     """
@@ -52,5 +54,11 @@ def _each(files: Sequence[str]) -> list[str]:
 
 
 def is_gpu(device: str) -> bool:
-    """Whether a result names a GPU as what it was computed on."""
+    """Whether the device that a result names is a GPU.
+
+    Examples
+    --------
+    >>> is_gpu("NVIDIA H100"), is_gpu("cpu")
+    (True, False)
+    """
     return device not in ("", "cpu", "server")

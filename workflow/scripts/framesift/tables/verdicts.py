@@ -1,4 +1,4 @@
-"""The verdict on each row of a table: what a careful reader would sign, and no more."""
+"""The verdict on each row of a table: better, worse, or no evidence of a difference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from framesift.tables.flags import SAME_PIXELS
 from framesift.tables.rows import BETTER, NO_EVIDENCE, SIGNIFICANCE, WORSE
 from framesift.tables.statistics import holm
 
-#: With fewer videos a few odd ones decide, whatever a test says.
+#: With fewer videos a few unusual ones decide, whatever a test says.
 ENOUGH_VIDEOS = 10
 #: At most this share of the compared questions may have been answered by only one of the two rows.
 LOPSIDED = 0.05
@@ -21,8 +21,8 @@ Row = dict[str, Any]
 def add_verdicts(rows: Sequence[Row], cells: Sequence[Cell], baselines: dict[tuple, Cell]) -> None:
     """Add `p_holm`, `verdict` and `reason` to the rows of a table.
 
-    Corrected is the larger of the two p-values, so that neither videos whose questions go together nor videos whose
-    questions cancel out make a row look surer than both tests allow.
+    The larger of the two p-values is corrected: a row is only as certain as both tests allow, whether the questions of
+    a video go together or cancel out.
 
     Parameters
     ----------
@@ -50,15 +50,21 @@ def add_verdicts(rows: Sequence[Row], cells: Sequence[Cell], baselines: dict[tup
 
 
 def _kind(cell: Cell) -> str:
-    """Methods, negative controls and runs of others ask different things, so each is corrected among its own."""
+    """Methods, negative controls and imported runs are families of their own: they answer different questions."""
     return "control" if cell.spec.control else "run" if cell.selection is None else "method"
 
 
 def doubt(row: Row, baseline_flag: str | None) -> str | None:
-    """Why a row is no evidence of a difference; None where it is.
+    """Why a row is not evidence of a difference; None if it is.
 
-    A row is evidence where the interval of its difference excludes zero and its corrected p-value is below 0.05, and
-    where nothing speaks against the numbers themselves: no flag, enough videos, and the same questions answered.
+    A row is evidence if the interval of its difference excludes zero and its corrected p-value is below 0.05, and if
+    the numbers themselves are sound: no flag, enough videos, and the same questions answered.
+
+    Examples
+    --------
+    >>> row = {"n_paired": 90, "n_unpaired": 0, "flag": None, "videos": 30, "p_holm": 0.2}
+    >>> doubt(row | {"difference_low": 0.01, "difference_high": 0.2}, baseline_flag=None)
+    'p_holm is not below 0.05'
     """
     if not row["n_paired"]:
         return "no question that both answered"
