@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,12 @@ FOLDER = Path(__file__).parent / "published_numbers"
 #: In per cent, but `gain_points` (points over the paper's own uniform frames), `score_0_5` (mean points of a judge),
 #: and, as fractions, what a selection is worth without answers.
 Metric = Literal["accuracy_percent", "m_avg", "gain_points", "score_0_5", "kfr", "shr", "ukss", "evidence_recall"]
-#: The metrics that a row of a table can be compared in.
+#: Metrics that the rows of a table have.
 COMPARED = ("accuracy_percent", "m_avg")
 _LARGEST = {"score_0_5": 5, "kfr": 1, "shr": 1, "ukss": 1, "evidence_recall": 1}
-#: How sure a number is, the surest first.
+#: Where a number comes from, the most certain source first.
 SURE = ("table", "repository", "computed", "issue", "third-party", "memory")
-#: Questions of a benchmark, and of a group where a paper reports it.
+#: Questions of a benchmark, and of the groups that papers report.
 QUESTIONS = {
     ("videomme", ""): 2700,
     **{("videomme", f"duration={group}"): 900 for group in ("short", "medium", "long")},
@@ -56,7 +56,7 @@ _LEFT_OUT = {"instruct", "hf", "qwen2", "ov", "onevision"}
 
 
 class Published(BaseModel):
-    """One published number. An empty text stands for what is not known, or does not apply."""
+    """One published number. An empty text means that something is unknown or does not apply."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -103,7 +103,7 @@ class Published(BaseModel):
 
     @property
     def wording(self) -> str:
-        """What `variant` says in words."""
+        """The parts of `variant` that are not parameters."""
         return "; ".join(part for part in self.variant.split("; ") if part and not _is_parameter(part))
 
 
@@ -112,7 +112,7 @@ def _is_parameter(part: str) -> bool:
 
 
 COLUMNS = tuple(Published.model_fields)
-#: Columns that tell a number's place; two rows that agree in all of these are one number, given twice.
+#: Columns that identify a number; two rows that agree in all of these are one number, given twice.
 _PLACE = tuple(name for name in COLUMNS if name not in ("value", "sure", "note"))
 
 
@@ -165,7 +165,7 @@ def _records(file: Path) -> Iterable[tuple[int, dict[str, str]]]:
             if unknown := [name for name in header if name not in COLUMNS]:
                 hint = did_you_mean(unknown[0], COLUMNS)
                 raise InputError(
-                    "is no column of published numbers", file=file, field="line 1", value=unknown[0], hint=hint
+                    "published numbers have no such column", file=file, field="line 1", value=unknown[0], hint=hint
                 )
             if missing := [name for name in COLUMNS if header.count(name) != 1]:
                 raise InputError(
@@ -214,7 +214,7 @@ def _checked(record: Mapping[str, str], file: Path, line: int, papers: Mapping[s
         value = getattr(row, column)
         if value not in allowed:
             raise InputError(
-                "is no kind that there is",
+                "there is no such kind",
                 file=file,
                 field=_at(line, column),
                 value=value,
@@ -229,7 +229,7 @@ def _at(line: int, column: str) -> str:
 
 
 class Ours(BaseModel):
-    """One row of a table of ours, with what must be known of it to compare; `ours` makes one.
+    """One row of a table of ours, with everything that a comparison needs; `ours` makes one.
 
     Attributes
     ----------
@@ -244,9 +244,9 @@ class Ours(BaseModel):
     protocol, subtitles : str
         Of the table.
     accuracy, low, high : float
-        Fractions; None for the ends of an interval that is not there.
+        Fractions; the ends are None without an interval.
     n, n_total : int
-        Questions answered, and all that the row is about.
+        Questions answered, and all questions of the row.
     metric : str
         ``m_avg`` for a mean over the tasks of MLVU, else ``accuracy_percent``.
     """
@@ -283,7 +283,7 @@ def ours(
     subtitles: Literal["none", "all", "frames"] = "none",
     metric: Literal["accuracy_percent", "m_avg"] = "accuracy_percent",
 ) -> Ours | None:
-    """A row of a table or of its groups, with the specs it was made from.
+    """Describe a row of a table or of its groups by the specs that it was made from.
 
     Parameters
     ----------
@@ -295,16 +295,16 @@ def ours(
     answerer, selector : mapping
         Specs.
     scorer : mapping, optional
-        Spec of the scorer, or of what embeds frames for a method that needs no scores.
+        Spec of the scorer, or of the encoder for a method that needs no scores.
     protocol, subtitles : str
         Of the table.
     metric : str
-        With ``m_avg``, for MLVU, the number is that of lmms-eval's task, which has no interval.
+        With ``m_avg``, for MLVU, the number is the one of lmms-eval's task, which has no interval.
 
     Returns
     -------
     Ours or None
-        None for a row without an accuracy and for a negative control, which nobody publishes.
+        None for a row without an accuracy, and for a negative control.
     """
     number = row.get("lmms_eval") if metric == "m_avg" else row["accuracy"]
     if row.get("control") or number in (None, ""):
@@ -356,11 +356,11 @@ class PublishedComparison:
     difference : float
         Ours minus theirs, in points.
     within : bool or None
-        Whether theirs lies in our interval; None where ours has none. See `match` for what that means.
+        Whether their value lies in our interval; None if ours has none. `match` explains what that means.
     reasons : tuple of str
-        Why the two do not compare; none where they do.
+        Why the two do not compare; empty if they do.
     remarks : tuple of str
-        What to bear in mind, reasons or not.
+        Caveats of the comparison.
     """
 
     theirs: Published
@@ -398,40 +398,40 @@ _PROTOCOLS = {
     "unknown": "not known",
     "none": "none",
 }
-#: A number with more reasons against it than this is not near.
+#: A number with more reasons than this is not returned.
 MOST_REASONS = 2
-#: A row about a smaller share of the questions than this has nothing near it.
+#: A row with a smaller share of the questions than this has no matches.
 LEAST_SHARE = 0.1
 
 
 def match(row_of_ours: Ours, published: Iterable[Published], limit: int = 5) -> list[PublishedComparison]:
-    """The published numbers nearest to a row of ours: the same data set and method, and at most two things that differ.
+    """The published numbers nearest to a row of ours: same data set and method, and at most `MOST_REASONS` differences.
 
-    A row about less than a tenth of the questions has none.
+    A row with less than a tenth of the questions has none.
 
-    A number is comparable when model, frames, group and number of questions, scorer, setting, subtitles, metric and
-    protocol are the same, as far as they are known; what is not known is remarked. Numbers made with the scripts of
-    AKS's release compare with the protocol `released` only.
+    A number is comparable if model, frames, group and number of questions, scorer, setting, subtitles, metric and
+    protocol are the same as far as they are known; remarks name what is unknown. Numbers from the scripts of AKS's
+    release compare only with the protocol `released`.
 
     `within` says whether the published value lies in the interval of our accuracy (Wilson's, or the wider one over
-    videos), which tells how far the accuracy of one model would spread over other questions of the same kind. Both
-    values were measured on the same questions, though, so most of that spread is common to both. A value outside points
-    to another setting: the same model, frames and prompt would differ by far less. A value inside is not thereby
-    reproduced, for the same reason. Only the single answers of both runs could tell (McNemar), and papers do not
-    publish them.
+    videos). That interval describes how the accuracy of one model varies over other questions of the same kind. Both
+    values were measured on the same questions, however, so most of that variation is common to both. A value outside
+    of the interval indicates another setting: the same model, frames and prompt would differ by far less. For the same
+    reason a value inside does not prove a reproduction. Only a paired test on the answers of both runs could
+    (McNemar), and papers do not publish their answers.
 
     Parameters
     ----------
     row_of_ours : Ours
     published : iterable of Published
     limit : int
-        The most to return.
+        Most comparisons to return.
 
     Returns
     -------
-    list of Comparison
-        The comparable first, then those with the lesser reasons; among equals the nearest number of frames, the surer,
-        and the order of `published`.
+    list of PublishedComparison
+        Comparable numbers first, then by weight of the reasons, distance in frames, certainty of the source, and the
+        order of `published`.
     """
     whole = QUESTIONS.get((row_of_ours.dataset, row_of_ours.group))
     if whole is not None and row_of_ours.n_total < LEAST_SHARE * whole:
@@ -457,37 +457,51 @@ def match(row_of_ours: Ours, published: Iterable[Published], limit: int = 5) -> 
 
 def _reasons(mine: Ours, theirs: Published) -> tuple[tuple[str, ...], int]:
     """Why the two do not compare, the weightiest first, and the sum of the weights."""
-    settings = _other_settings(mine, theirs)
+    reasons = [*_other_questions(mine, theirs), *_other_method(mine, theirs), *_other_measurement(mine, theirs)]
+    return tuple(text for _, text in reasons), sum(weight for weight, _ in reasons)
+
+
+def _other_questions(mine: Ours, theirs: Published) -> Iterator[tuple[int, str]]:
     whole = QUESTIONS.get((mine.dataset, mine.group))
-    part = whole is not None and mine.n_total != whole
-    checkpoint = _other_checkpoint(mine, theirs)
-    protocols = (theirs.protocol == "released") != (mine.protocol == "released")
-    found = [
-        (4, not _same_model(mine, theirs), _differ("model", theirs.model, _name(mine.model))),
-        (3, mine.group != theirs.group, _differ("subset", theirs.group or "all", mine.group or "all")),
-        (3, part, f"another subset: ours are {mine.n_total} of {whole} questions"),
-        (3, mine.budget != theirs.frames, _differ("number of frames", theirs.frames, mine.budget)),
-        (3, theirs.subtitles == "yes" and mine.subtitles == "none", "subtitles: theirs has some, ours none"),
-        (3, theirs.subtitles == "no" and mine.subtitles != "none", "subtitles: ours has some, theirs none"),
-        (2, _kind(mine.scorer) != theirs.scorer, _differ("scorer", theirs.scorer, mine.scorer or "none")),
-        (2, checkpoint, _differ("scorer", theirs.scorer_model, _name(mine.scorer_model))),
-        (2, bool(settings), f"another setting: {'; '.join(settings)}"),
-        (1, mine.metric != theirs.metric, _differ("metric", theirs.metric, mine.metric)),
-        (1, protocols, _differ("protocol", _PROTOCOLS[theirs.protocol], mine.protocol)),
-    ]
-    told = [(weight, text) for weight, differs, text in found if differs]
-    return tuple(text for _, text in told), sum(weight for weight, _ in told)
+    if not _same_model(mine, theirs):
+        yield 4, _differ("model", theirs.model, _name(mine.model))
+    if mine.group != theirs.group:
+        yield 3, _differ("subset", theirs.group or "all", mine.group or "all")
+    if whole is not None and mine.n_total != whole:
+        yield 3, f"another subset: ours are {mine.n_total} of {whole} questions"
+    if mine.budget != theirs.frames:
+        yield 3, _differ("number of frames", theirs.frames, mine.budget)
+    if theirs.subtitles == "yes" and mine.subtitles == "none":
+        yield 3, "subtitles: theirs has some, ours none"
+    if theirs.subtitles == "no" and mine.subtitles != "none":
+        yield 3, "subtitles: ours has some, theirs none"
+
+
+def _other_method(mine: Ours, theirs: Published) -> Iterator[tuple[int, str]]:
+    if _kind(mine.scorer) != theirs.scorer:
+        yield 2, _differ("scorer", theirs.scorer, mine.scorer or "none")
+    if _other_checkpoint(mine, theirs):
+        yield 2, _differ("scorer", theirs.scorer_model, _name(mine.scorer_model))
+    if settings := _other_settings(mine, theirs):
+        yield 2, f"another setting: {'; '.join(settings)}"
+
+
+def _other_measurement(mine: Ours, theirs: Published) -> Iterator[tuple[int, str]]:
+    if mine.metric != theirs.metric:
+        yield 1, _differ("metric", theirs.metric, mine.metric)
+    if (theirs.protocol == "released") != (mine.protocol == "released"):
+        yield 1, _differ("protocol", _PROTOCOLS[theirs.protocol], mine.protocol)
 
 
 def _remarks(mine: Ours, theirs: Published) -> tuple[str, ...]:
-    told = theirs.parameters or not mine.parameters.keys() - {"variant"} or mine.method in ("uniform", "random")
+    same_known = theirs.parameters or not mine.parameters.keys() - {"variant"} or mine.method in ("uniform", "random")
     checkpoints = mine.scorer_model and theirs.scorer_model
     found = [
         (theirs.sure not in ("table", "repository"), f"how theirs is known: {theirs.sure}"),
         (theirs.protocol in ("own", "unknown"), "prompt, pictures and treatment of short videos not compared"),
         (theirs.subtitles == "unknown", "whether theirs has subtitles is not known"),
         (bool(mine.scorer and theirs.scorer and not checkpoints), "the checkpoint of a scorer is not known"),
-        (not told, "parameters of theirs not known"),
+        (not same_known, "parameters of theirs not known"),
         (mine.parameters.get("variant") == "fair", "ours is the fair form of the selector"),
         (mine.answerer in SAME_MODEL, f"ours is run by {mine.answerer}, other code for the same weights"),
         (mine.n < mine.n_total, f"ours answered {mine.n} of {mine.n_total} questions"),
@@ -509,7 +523,13 @@ def _kind(kind: str) -> str:
 
 
 def _name(model: str) -> str:
-    """The name of a checkpoint, without its owner or folder."""
+    """The name of a checkpoint, without its owner or folder.
+
+    Examples
+    --------
+    >>> _name("lmms-lab/LLaVA-Video-7B-Qwen2")
+    'LLaVA-Video-7B-Qwen2'
+    """
     return model.rstrip("/").split("/")[-1] or "not known"
 
 
@@ -518,7 +538,7 @@ def _parts(model: str) -> list[str]:
 
 
 def _same_model(mine: Ours, theirs: Published) -> bool:
-    """Whether a checkpoint of ours is the model that a paper names: Qwen/Qwen2-VL-7B-Instruct is Qwen2-VL-7B."""
+    """Whether our checkpoint is the model that a paper names: Qwen/Qwen2-VL-7B-Instruct is Qwen2-VL-7B."""
     if _kind(mine.answerer) != theirs.answerer_kind:
         return False
     own, named = set(_parts(mine.model)), set(_parts(theirs.model))
@@ -531,12 +551,12 @@ def _other_checkpoint(mine: Ours, theirs: Published) -> bool:
 
 
 def _other_settings(mine: Ours, theirs: Published) -> list[str]:
-    told = [theirs.wording] if theirs.wording else []
+    different = [theirs.wording] if theirs.wording else []
     for name, value in theirs.parameters.items():
         own = mine.parameters.get(name)
         if own is None or not _equal(own, value):
-            told.append(f"theirs has {name} {value}, ours {'none' if own is None else own}")
-    return told
+            different.append(f"theirs has {name} {value}, ours {'none' if own is None else own}")
+    return different
 
 
 def _equal(own: Any, written: str) -> bool:
@@ -549,7 +569,7 @@ def _equal(own: Any, written: str) -> bool:
 def comparison_rows(
     rows: Sequence[tuple[Mapping[str, Any], Ours | None]], published: Sequence[Published], limit: int = 5
 ) -> list[dict[str, Any]]:
-    """The comparisons of a table, one row each: how the table names the row, our number in per cent, and theirs.
+    """The comparisons of a table, one row each: the names of the row, our number in per cent, and theirs.
 
     Parameters
     ----------
@@ -557,7 +577,7 @@ def comparison_rows(
         A row of the table, with what `ours` makes of it.
     published : sequence of Published
     limit : int
-        The most of one row.
+        The most per row.
     """
     names = ("answerer", "method", "scorer", "budget")
     return [

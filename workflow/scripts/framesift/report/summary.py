@@ -1,8 +1,8 @@
-"""A summary in words, made from the numbers of a table and nothing else."""
+"""A summary in sentences, made from the numbers of a table alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from framesift.report.inputs import Inputs
@@ -11,8 +11,6 @@ from framesift.tables.rows import BETTER, NO_EVIDENCE, WORSE, Row, RowId, blocks
 
 #: Fewer videos than this make bootstrap intervals too narrow (docs/tables.md).
 FEW_VIDEOS = 20
-#: Columns that hold p-values after a correction for many comparisons.
-CORRECTED = ("p_holm", "p_corrected", "p_adjusted")
 
 
 @dataclass(frozen=True)
@@ -24,11 +22,11 @@ class SummarySection:
 
 
 def summary(inputs: Inputs) -> list[SummarySection]:
-    """What was measured, what came out for each answerer and budget, and what to mind."""
+    """What was measured, the results of each answerer and budget, and caveats."""
     made = [SummarySection("What was measured", tuple(_measured(inputs)))]
     for (answerer, budget), rows in blocks(inputs.rows).items():
         made.append(SummarySection(f"{answerer}, {budget} frames", tuple(_results(rows, inputs))))
-    made.append(SummarySection("What to mind", tuple(_cautions(inputs))))
+    made.append(SummarySection("Caveats", tuple(_caveats(inputs))))
     return made
 
 
@@ -39,7 +37,7 @@ def _measured(inputs: Inputs) -> list[str]:
     lines = [
         f"Table “{inputs.spec.table}”: {_count(len(inputs.rows), 'row')} on dataset “{inputs.spec.dataset}”,"
         f" {_count(len(inputs.questions), 'question')} about {_count(len(videos), 'video')};"
-        f" protocol: {'; '.join(filter(None, protocols)) or 'not known'}."
+        f" protocol: {'; '.join(filter(None, protocols)) or 'unknown'}."
     ]
     if with_spans:
         lines.append(f"{_count(with_spans, 'question')} {_has(with_spans)} annotated evidence spans.")
@@ -56,16 +54,16 @@ def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
             )
     compared = [row for row in rows if number(row, "difference") is not None and not row["control"]]
     if not compared:
-        return [*lines, "No other row can be compared with a baseline here."]
-    for word, label in ((BETTER, "better than"), (WORSE, "worse than")):
-        found = [row for row in compared if verdict(row) == word]
+        return [*lines, "There is no other row to compare with a baseline here."]
+    for outcome, label in ((BETTER, "better than"), (WORSE, "worse than")):
+        found = [row for row in compared if verdict(row) == outcome]
         if found:
             found.sort(key=lambda row: -abs(float(row["difference"])))
             named = "; ".join(f"{series(row)} ({_gain(row)})" for row in found)
             lines.append(f"{len(found)} of {len(compared)} {label} the baseline: {named}.")
-    if unknown := [row for row in compared if verdict(row) == NO_EVIDENCE]:
-        named = "; ".join(f"{series(row)} ({_gain(row)}{_why_not(row)})" for row in unknown)
-        lines.append(f"{len(unknown)} of {len(compared)} with no evidence of a difference: {named}.")
+    if undecided := [row for row in compared if verdict(row) == NO_EVIDENCE]:
+        named = "; ".join(f"{series(row)} ({_gain(row)}{_why_not(row)})" for row in undecided)
+        lines.append(f"{len(undecided)} of {len(compared)} with no evidence of a difference: {named}.")
     if other := [row for row in compared if verdict(row) not in (BETTER, WORSE, NO_EVIDENCE)]:
         named = "; ".join(f"{series(row)}: {verdict(row)}" for row in other)
         lines.append(f"Other verdicts: {named}.")
@@ -74,7 +72,7 @@ def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
 
 
 def _by_group(rows: Sequence[Row], inputs: Inputs) -> list[str]:
-    """Groups in which a row loses although it does not lose on all questions: what an average hides."""
+    """Groups in which a row is worse although it is not worse on all questions: an average hides these."""
     grouping = inputs.spec.group_by
     if grouping is None:
         return []
@@ -91,55 +89,50 @@ def _by_group(rows: Sequence[Row], inputs: Inputs) -> list[str]:
     if not lost:
         return []
     named = "; ".join(f"{series(row)} on {row['group']} ({_gain(row)}, {row['n']} answers)" for row in lost)
-    return [f"Worse on some questions all the same ({grouping}): {named}."]
+    return [f"Nevertheless worse on some questions ({grouping}): {named}."]
 
 
-def _cautions(inputs: Inputs) -> list[str]:
-    rows = inputs.rows
-    lines = []
-    total = sum(int(row["n_total"]) for row in rows if row.get("n_total"))
-    for column, words in (
-        ("excluded", "excluded: they were not asked or could not be selected for; nothing is imputed"),
-        ("unparsed", "name no option; they count as wrong"),
-        ("unjudged", "are open answers that nobody has judged; they are left out of every accuracy"),
-    ):
-        count = sum(int(row.get(column) or 0) for row in rows)
-        lines.append(
-            f"{count} of {total} answers {'are ' if column == 'excluded' else ''}{words}."
-            if count
-            else f"No answer is {column}."
-        )
-    for row in rows:
+def _caveats(inputs: Inputs) -> Iterator[str]:
+    yield from _counted(inputs.rows)
+    for row in inputs.rows:
         if row.get("flag"):
-            lines.append(f"Flagged: {series(row)}, {row['answerer']}, {row['budget']} frames: {row['flag']}.")
-    compared = [row for row in rows if number(row, "difference") is not None]
-    corrected = next((name for name in CORRECTED if rows and name in rows[0]), None)
+            yield f"Flagged: {series(row)}, {row['answerer']}, {row['budget']} frames: {row['flag']}."
+    compared = [row for row in inputs.rows if number(row, "difference") is not None]
     if len(compared) > 1:
-        lines.append(
-            f"{len(compared)} rows are compared with a baseline, and each group of questions compares them again;"
-            + (
-                f" the column {corrected} corrects the p-values of rows for that, nothing corrects those of groups."
-                if corrected
-                else " intervals and p-values are not corrected for that, so the best row looks better than it is."
-            )
-        )
+        yield _corrections(len(compared), "p_holm" in inputs.rows[0])
     videos = {question.video_id for question in inputs.questions.values()}
     if compared and len(videos) < FEW_VIDEOS:
-        lines.append(
-            f"There are only {_count(len(videos), 'video')}; intervals that resample videos are then too narrow."
-        )
-    if "verdict" in (rows[0] if rows else {}):
-        lines.append(
+        yield f"There are only {_count(len(videos), 'video')}; intervals that resample videos are then too narrow."
+    if inputs.rows and "verdict" in inputs.rows[0]:
+        yield (
             "“Better” and “worse” are the verdicts of the table (docs/tables.md); everything else is no evidence, which"
-            " is not evidence that two rows are alike. Verdicts on groups come from an interval without zero and"
-            " p-values below 0.05, without a correction."
+            " does not mean that two rows are equal. Verdicts on groups come from an interval without zero and p-values"
+            " below 0.05, without a correction."
         )
     else:
-        lines.append(
+        yield (
             "“Better” and “worse” mean that the whole 95 % interval of the difference, on the questions that both"
             " answered, lies above or below zero, and that every p-value is below 0.05."
         )
-    return lines
+
+
+def _counted(rows: Sequence[Row]) -> Iterator[str]:
+    total = sum(int(row["n_total"]) for row in rows if row.get("n_total"))
+    for column, consequence in (
+        ("excluded", "are excluded: they were not asked or could not be selected for; nothing is imputed"),
+        ("unparsed", "name no option; they count as wrong"),
+        ("unjudged", "are open answers without a judgement; they are left out of every accuracy"),
+    ):
+        count = sum(int(row.get(column) or 0) for row in rows)
+        yield f"{count} of {total} answers {consequence}." if count else f"No answer is {column}."
+
+
+def _corrections(compared: int, corrected: bool) -> str:
+    return f"{compared} rows are compared with a baseline, and each group of questions compares them again;" + (
+        " the column p_holm corrects the p-values of rows for that; the p-values of groups are not corrected."
+        if corrected
+        else " intervals and p-values are not corrected for that, so the best row looks better than it is."
+    )
 
 
 def _gain(row: Row) -> str:
@@ -150,7 +143,7 @@ def _gain(row: Row) -> str:
 
 
 def _why_not(row: Row) -> str:
-    """Why a row is no evidence, and what difference could have been seen, where the table says so."""
+    """Why a row is no evidence, and the smallest difference that it could have shown, if the table says so."""
     why = f"; {row['reason']}" if row.get("reason") else ""
     return why + (f"; detectable: {percent(row['detectable'])} points" if row.get("detectable") else "")
 
