@@ -76,9 +76,9 @@ def test_only_some_questions_are_wanted(folder):
     [
         ([[1], [1]], [[0], [0], [0]], r"scores\.json: has another number of questions(.|\n)*found: 2\n  expected: 3"),
         ([[1], [1], [1]], [[0], [0, 1], [0]], r"entry 1 \(question @channel-two_0\): has 1 scores and 2 frames"),
-        ([[1], ["x"], [1]], [[0], [0], [0]], r"entry 1 .*is no finite number\n  found: 'x'"),
-        ([[1], [1], [float("nan")]], [[0], [0], [0]], r"entry 2 .*is no finite number\n  found: 'NaN'"),
-        ([[1], [1], [1]], [[0], [0.5], [0]], r"frames\.json: entry 1 .*is no frame number"),
+        ([[1], ["x"], [1]], [[0], [0], [0]], r"entry 1 .*is not a finite number\n  found: 'x'"),
+        ([[1], [1], [float("nan")]], [[0], [0], [0]], r"entry 2 .*is not a finite number\n  found: 'NaN'"),
+        ([[1], [1], [1]], [[0], [0.5], [0]], r"frames\.json: entry 1 .*is not a frame index"),
         ({"a": 1}, [[0], [0], [0]], r"is not in AKS's layout"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_file_that_is_not_the_released_one(release, tmp_path):
         aks_release.released_file("outscores/longvideobench/blip/scores.json", tmp_path, source, blobs)
     file = "outscores/longvideobench/clip/scores.json"
     (served / file).write_bytes((served / file).read_bytes() + b" ")
-    with pytest.raises(InputError, match=r"is not the file that was released(.|\n)*remove it"):
+    with pytest.raises(InputError, match=r"is not the released file(.|\n)*remove it"):
         aks_release.released_file(file, tmp_path, source, blobs)
 
 

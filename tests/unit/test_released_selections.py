@@ -101,7 +101,7 @@ def test_kfs_bench_there_and_back_and_questions_it_lacks(folder):
     assert selection["@channel-one_0"].times == [0.25, 3.0, 11.5]
     assert selection["@channel-one_0"].frames == []
     assert selection["@channel-two_0"].error == "imported from the layout kfs_bench: no frames of this question"
-    with pytest.raises(InputError, match="times but no frame numbers"):
+    with pytest.raises(InputError, match="timestamps but no frame indices"):
         to_aks(selection, [Question(question_id="@channel-one_0", video_id="one", question="?", answer=None)])
 
 
@@ -126,11 +126,11 @@ def test_times_with_a_table_get_frame_numbers():
 
 
 def test_frames_behind_the_end_are_refused():
-    with pytest.raises(InputError, match=r"behind the end(.|\n)*less than 2997"):
+    with pytest.raises(InputError, match=r"after the end(.|\n)*less than 2997"):
         selection_of_frames({"q0": [0, 2997]}, [question(0)], {"v": video()})
-    with pytest.raises(InputError, match="behind the end"):
+    with pytest.raises(InputError, match="after the end"):
         selection_of_times({"q0": [101.0]}, [question(0)], {"v": video()})
-    with pytest.raises(InputError, match=r"behind the end(.|\n)*100.00 seconds, as the labels say"):
+    with pytest.raises(InputError, match=r"after the end(.|\n)*100.00 seconds, as the labels say"):
         selection_of_times({"q0": [101.0]}, [question(0)])
     with pytest.raises(InputError, match="not in the table"):
         selection_of_frames({"q0": [0]}, [question(0)], {})
@@ -197,10 +197,10 @@ def test_lists_of_other_labels_are_refused():
     [
         ({"a": 1}, "is not in AKS's layout"),
         ([[1]], "has another number of questions than the labels"),
-        ([[1], [2.5]], r"entry 1 \(question q1\): is no frame number"),
-        ([[1], [-1]], "is no frame number"),
-        ([[1], [True]], "is no frame number"),
-        ([[1], [None]], "is no frame number"),
+        ([[1], [2.5]], r"entry 1 \(question q1\): is not a frame index"),
+        ([[1], [-1]], "is not a frame index"),
+        ([[1], [True]], "is not a frame index"),
+        ([[1], [None]], "is not a frame index"),
     ],
 )
 def test_files_of_another_form_than_aks(tmp_path, content, message):
@@ -214,7 +214,7 @@ def test_files_of_another_form_than_aks(tmp_path, content, message):
     [
         ([[1]], "holds no records"),
         ([{"id": "q0"}], "has no 'frame_timestamps'"),
-        ([{"id": "q9", "frame_timestamps": []}], "is no question of the labels"),
+        ([{"id": "q9", "frame_timestamps": []}], "is not a question of the labels"),
         ([{"id": "q0", "frame_timestamps": [1]}] * 2, "occurs twice"),
         ([{"id": "q0", "frame_timestamps": [-1]}], "no times"),
         ([{"id": "q0", "frame_timestamps": ["1"]}], "no times"),
@@ -231,10 +231,10 @@ def test_files_of_another_form_than_kfs_bench(tmp_path, content, message):
     [
         (lambda records: records[:2], "1 questions of the labels are missing"),
         (lambda records: [*records, records[0]], "occurs twice"),
-        (lambda records: [{**records[0], "id": "x"}, *records[1:]], "is no question of the labels"),
+        (lambda records: [{**records[0], "id": "x"}, *records[1:]], "is not a question of the labels"),
         (lambda records: [{**records[0], "video_path": "x.mp4"}, *records[1:]], "belongs to another video"),
         (lambda records: [{"keyframe_indices": []}], "is no record of longvideobench"),
-        (lambda records: [{**records[0], "keyframe_indices": 3}], "is no list of frame numbers"),
+        (lambda records: [{**records[0], "keyframe_indices": 3}], "is not a list of frame indices"),
     ],
 )
 def test_files_of_another_form_than_wfs_sb(tmp_path, change, message):

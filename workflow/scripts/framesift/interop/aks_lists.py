@@ -1,4 +1,4 @@
-"""Selections in AKS's own layout: lists of scores and frames in, lists of frames out, question by position."""
+"""Select frames from AKS's own lists of scores and frames, without ids: questions correspond by position."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from framesift.selection.selectors import Candidates, ScoreError, Selector, choo
 def select_lists(
     scores_file: str | Path | None, frames_file: str | Path, selector: Selector, budget: int, seed: int
 ) -> list[list[Any]]:
-    """Choose frames for every entry of a pair of files as feature_extract.py of AKS writes them.
+    """Choose frames for every entry of a pair of files that feature_extract.py of AKS wrote.
 
-    Candidates are taken to be a second apart. What is random is drawn from the seed and the number of the entry.
+    Candidates count as one second apart. Random choices depend on the seed and the number of the entry.
 
     Parameters
     ----------
     scores_file : path or None
-        A list of scores a question; None for a selector that needs none.
+        One list of scores per question; None for a selector without scores.
     frames_file : path
-        A list of frame numbers a question.
+        One list of frame indices per question.
     selector : Selector
     budget : int
     seed : int
@@ -32,12 +32,12 @@ def select_lists(
     Returns
     -------
     list
-        The chosen frame numbers of each question, as they are written in `frames_file`.
+        The chosen frame indices of each question, as `frames_file` has them.
 
     Raises
     ------
     InputError
-        For files that do not belong together, and for an entry that cannot be used.
+        If the two files do not correspond, or an entry is invalid.
     """
     frames = read_lists(frames_file)
     scores = read_lists(scores_file) if scores_file else [[]] * len(frames)

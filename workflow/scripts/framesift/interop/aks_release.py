@@ -1,4 +1,4 @@
-"""The score files that AKS's authors released, at the commit read here; each is verified by its git blob id."""
+"""The score files that the authors of AKS released, at a pinned commit; each is verified by its git blob id."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ BLOBS = {
 
 
 def released_file(name: str, folder: Path, source: str = SOURCE, blobs: Mapping[str, str] = BLOBS) -> Path:
-    """One file of the release, fetched where it is not in `folder` yet, and verified.
+    """One file of the release, downloaded if it is not in `folder`, and verified.
 
     Raises
     ------
     InputError
-        Where it cannot be fetched, or is not the file of the commit.
+        If it cannot be downloaded, or is not the file of the commit.
     """
     path = folder / name
     if not path.is_file():
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
-            raise InputError("is not there, and nothing may be downloaded (HF_HUB_OFFLINE is set)", file=path)
+            raise InputError("is missing and cannot be downloaded, since HF_HUB_OFFLINE is set", file=path)
         _fetch(f"{source}/{name}", path)
     found = content_digest(path, "git:")
     if found != f"git:{blobs[name]}":
         raise InputError(
-            "is not the file that was released",
+            "is not the released file",
             file=path,
             value=found,
             expected=f"git:{blobs[name]}",
-            hint=f"remove it, so that it is fetched from {source}/{name}",
+            hint=f"remove it to download it again from {source}/{name}",
         )
     return path
 
@@ -91,11 +91,11 @@ def released_scores(
     scores : str
         Which: ``blip``, ``clip`` or ``sevila``.
     folder : path
-        Where the files lie, laid out as in the release.
+        Folder of the files, with the layout of the release.
     """
     if dataset not in LABELS:
         raise InputError(
-            "AKS released no scores of this dataset", value=dataset, expected=f"one of {', '.join(LABELS)}"
+            "AKS released no scores for this dataset", value=dataset, expected=f"one of {', '.join(LABELS)}"
         )
     labels = released_file(LABELS[dataset], folder, source, blobs)
     values, frames = (
@@ -107,7 +107,7 @@ def released_scores(
 
 
 def fitting(row: QuestionScores, video: Video) -> QuestionScores:
-    """The row where it is about the candidate frames of this video file; else one that says what differs."""
+    """The row if it scores the candidates of this video file; otherwise an excluded row that says what differs."""
     error = row.error or video.error
     if error is None and row.frames != video.frames:
         error = (

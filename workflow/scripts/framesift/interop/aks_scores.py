@@ -1,7 +1,7 @@
-"""Scores in the layout of AKS: `scores.json` and `frames.json`, a list a question, in the order of the labels.
+"""Scores in the layout of AKS: `scores.json` and `frames.json`, one list per question in the order of the labels.
 
-The layout has no ids, so a file means something only beside the label file it was made from. Both ways go through the
-ids of that file; lengths are compared, since a shifted list would give plausible, wrong selections.
+The layout has no ids, so a file is meaningful only with the label file that it was made from. Reading and writing use
+the ids of that file and compare lengths, since a shifted list would give plausible but wrong selections.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from framesift.data.questions import Question
 from framesift.scoring.score_table import QuestionScores
 from framesift.storage.untrusted import parse_json, read_text
 
-#: Whole numbers up to here are the same as floats.
+#: Largest integer up to which floats are exact.
 LARGEST_NUMBER = 1 << 53
 
 
 def to_lists(rows: Mapping[str, QuestionScores], questions: Sequence[Question]) -> tuple[list, list]:
-    """Scores and frames, one list a question in the order of `questions`; empty for a question without scores.
+    """Scores and frames, one list per question in the order of `questions`; empty for a question without scores.
 
     Raises
     ------
     InputError
-        For a question that the scores lack.
+        If a question is missing from the scores.
     """
     if missing := [question.question_id for question in questions if question.question_id not in rows]:
         raise InputError(f"{len(missing)} questions have no scores", field="question_id", value=missing[0])
@@ -41,14 +41,14 @@ def from_lists(
     Parameters
     ----------
     scores_file, frames_file : path
-        As AKS's feature_extract.py writes them.
+        Written by feature_extract.py of AKS.
     questions : sequence of Question
-        Every question of the label file that they were made from, in its order.
+        Every question of the label file that the scores were made from, in its order.
 
     Raises
     ------
     InputError
-        For files of another form, of another number of questions, or whose lists differ in length.
+        If a file has another layout or number of questions, or lists differ in length.
     """
     scores, frames = (lists_of(file, questions, "the scores were") for file in (scores_file, frames_file))
     rows = {}
@@ -67,9 +67,9 @@ def from_lists(
 
 
 def read_lists(path: str | Path) -> list[list]:
-    """A list a question, as it stands in the file."""
+    """The lists of a file, one per question."""
     try:
-        content = parse_json(read_text(path), lenient=True)  # a NaN is told of with its place, by `_number`
+        content = parse_json(read_text(path), lenient=True)  # `_number` reports a NaN with its place
     except ValueError as error:
         raise InputError(f"is not JSON ({error})", file=path) from None
     if not isinstance(content, list) or not all(isinstance(item, list) for item in content):
@@ -78,7 +78,7 @@ def read_lists(path: str | Path) -> list[list]:
 
 
 def lists_of(path: str | Path, questions: Sequence[Question], made: str) -> list[list]:
-    """`read_lists`, and a list for each of the questions."""
+    """Like `read_lists`, for a file that must have one list for each of the questions."""
     lists = read_lists(path)
     if len(lists) != len(questions):
         raise InputError(
@@ -86,25 +86,31 @@ def lists_of(path: str | Path, questions: Sequence[Question], made: str) -> list
             file=path,
             value=len(lists),
             expected=str(len(questions)),
-            hint=f"lists are matched by position: give the very label file {made} made from, whole",
+            hint=f"lists are matched by position: give the complete label file that {made} made from",
         )
     return lists
 
 
 def _number(value: Any, path: str | Path, place: str) -> float:
     if not is_number(value):
-        raise InputError("is no finite number", file=path, field=place, value="NaN" if value is None else value)
+        raise InputError("is not a finite number", file=path, field=place, value="NaN" if value is None else value)
     return float(value)
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, and no larger than any frame, time or score."""
+    """Whether a value is a finite number of at most `LARGEST_NUMBER`.
+
+    Examples
+    --------
+    >>> is_number(0.5), is_number(True), is_number(float("nan"))
+    (True, False, False)
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_NUMBER
 
 
 def _frame(value: Any, path: str | Path, place: str) -> int:
-    """A frame number; in the released files of VideoMME they are written as 30.0."""
+    """A frame index; the released files of VideoMME write 30.0."""
     number = _number(value, path, place)
     if number < 0 or number != int(number):
-        raise InputError("is no frame number", file=path, field=place, value=value)
+        raise InputError("is not a frame index", file=path, field=place, value=value)
     return int(number)

@@ -1,11 +1,11 @@
-"""Selections that others released, read into ours and written back.
+"""Read and write selections in the layouts that others released.
 
-Three layouts. AKS (`selected_frames.json`): a list of frame numbers a question, in the order of the labels, without
-ids; integers for LongVideoBench, floats for VideoMME. WFS-SB: the label records, each with `keyframe_indices`.
-KFS-Bench: records of an `id` and `frame_timestamps` in seconds.
+There are three layouts. AKS (`selected_frames.json`): one list of frame indices per question in the order of the
+labels, without ids; integers for LongVideoBench, floats for VideoMME. WFS-SB: the label records, each with
+`keyframe_indices`. KFS-Bench: records with an `id` and `frame_timestamps` in seconds.
 
-The first two name frames by their number at the video's own rate, which they do not state. Seconds are frame/rate with
-the rate of the video table; without a table it is inferred, and every `note` says so.
+The first two give frame indices at the video's own rate, which they do not state. A timestamp is index/rate with the
+rate of the video table; without a table the rate is inferred, and the `note` of each selection says so.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from framesift.storage.files import read_json
 from framesift.video.table import Video
 
 FORMATS = ("aks", "wfs_sb", "kfs_bench")
-#: Key of WFS-SB's frame numbers in a label record.
+#: Key of WFS-SB's frame indices in a label record.
 KEYFRAMES = "keyframe_indices"
-#: Seconds by which a frame may lie behind the length that the labels state.
+#: Seconds by which a frame may exceed the length in the labels.
 SLACK = 0.5
-#: How many frames (without the first of the video) a video needs before their common divisor counts as its stride.
+#: Fewest frames of a video (besides its first) whose common divisor counts as its stride.
 ENOUGH = 6
-#: Rates that are no whole number, by the stride int(rate) of the grid of AKS; 60 and 24 may be either, and stay whole.
+#: Fractional rates by the stride int(rate) of the grid of AKS; 60 and 24 are ambiguous and stay integers.
 NTSC = {14: 15000 / 1001, 23: 24000 / 1001, 29: 30000 / 1001, 47: 48000 / 1001, 59: 60000 / 1001, 119: 120000 / 1001}
 STRIDES = range(5, 121)
 
@@ -45,18 +45,18 @@ STRIDES = range(5, 121)
 
 
 def from_aks(path: str | Path, questions: Sequence[Question]) -> dict[str, list[int]]:
-    """Frame numbers by question id, from a list of lists.
+    """Frame indices by question id, from a list of lists.
 
     Parameters
     ----------
     path : path
     questions : sequence of Question
-        Every question of the label file that it was made from, in its order.
+        Every question of the label file that the selection was made from, in its order.
 
     Raises
     ------
     InputError
-        For a file of another form or of another number of questions, or a value that is no frame number.
+        If the file has another layout or number of questions, or a value is not a frame index.
     """
     content = lists_of(path, questions, "the selection was")
     return {
@@ -66,12 +66,12 @@ def from_aks(path: str | Path, questions: Sequence[Question]) -> dict[str, list[
 
 
 def from_wfs_sb(path: str | Path, questions: Sequence[Question], dataset: Dataset) -> dict[str, list[int]]:
-    """Frame numbers by question id, from label records with `keyframe_indices`.
+    """Frame indices by question id, from label records with `keyframe_indices`.
 
     Raises
     ------
     InputError
-        For a file of another form, or whose questions are not those of the labels.
+        If the file has another layout, or other questions than the labels.
     """
     records = _records(path, KEYFRAMES)
     known = {question.question_id: question for question in questions}
@@ -99,12 +99,12 @@ def from_wfs_sb(path: str | Path, questions: Sequence[Question], dataset: Datase
 
 
 def from_kfs_bench(path: str | Path, questions: Sequence[Question]) -> dict[str, list[float]]:
-    """Seconds by question id, from records of `id` and `frame_timestamps`; not all questions need be there.
+    """Timestamps in seconds by question id, from records with `id` and `frame_timestamps`; questions may be missing.
 
     Raises
     ------
     InputError
-        For a file of another form, an unknown or repeated question, or a value that is no time.
+        If the file has another layout, a question is unknown or repeated, or a value is not a timestamp.
     """
     known = {question.question_id for question in questions}
     found: dict[str, list[float]] = {}
@@ -113,7 +113,7 @@ def from_kfs_bench(path: str | Path, questions: Sequence[Question]) -> dict[str,
         _refuse_strangers(record["id"], known, found, path, place)
         times = record["frame_timestamps"]
         if not isinstance(times, list) or not all(is_number(time) and time >= 0 for time in times):
-            raise InputError("has values that are no times", file=path, field=place, expected="seconds from 0")
+            raise InputError("has values that are not timestamps", file=path, field=place, expected="seconds from 0")
         found[record["id"]] = times
     return {
         question_id: found[question_id] for question_id in (q.question_id for q in questions) if question_id in found
@@ -130,26 +130,26 @@ def selection_of_frames(
     source: str = "imported",
     evenly_filled: bool = False,
 ) -> dict[str, Selected]:
-    """Ours, from frame numbers at the videos' own rates.
+    """Make a selection from frame indices at the videos' own rates.
 
     Parameters
     ----------
     frames : mapping
-        Frame numbers by question id; of every question in `questions`.
+        Frame indices by question id, for every question in `questions`.
     questions : sequence of Question
-        All questions of the labels, since a rate is inferred from all questions of a video together.
+        All questions of the labels: a rate is inferred from all questions of a video.
     videos : mapping, optional
-        The table of the videos. A frame that is a candidate there gets its true time, another one frame/rate.
+        The table of videos. A candidate frame gets its true timestamp, any other frame index/rate.
     source : str
-        What the note begins with.
+        First words of the note.
     evenly_filled : bool
         As for `inferred_rates`.
 
     Raises
     ------
     InputError
-        For a frame that lies behind the end of its video in the table; without one, where the frames of most videos
-        have no stride in common, as when lists are matched with the wrong labels.
+        If a frame is after the end of its video. Without a table, if the frames of most videos have no common stride,
+        as with lists that belong to other labels.
     """
     if videos is None:
         rates = inferred_rates(frames, questions, evenly_filled)
@@ -174,14 +174,14 @@ def selection_of_times(
     videos: Mapping[str, Video] | None = None,
     source: str = "imported",
 ) -> dict[str, Selected]:
-    """Ours, from seconds; they are kept as they are. Frame numbers need the table of the videos.
+    """Make a selection from timestamps, which stay as they are. Frame indices need the table of videos.
 
-    A question without times is excluded, which its `error` says.
+    A question without timestamps is excluded, with the reason in `error`.
 
     Raises
     ------
     InputError
-        For a time behind the end of its video, in the table or else in the labels.
+        If a timestamp is after the end of its video in the table or, without one, in the labels.
     """
     selection = {}
     for question in questions:
@@ -203,7 +203,7 @@ def selection_of_times(
             note += _off_grid(numbers, video)
         elif question.seconds is not None and max(given) > question.seconds + SLACK:
             raise InputError(
-                "has a time behind the end of its video",
+                "has a timestamp after the end of its video",
                 field=f"question {question.question_id}",
                 value=max(given),
                 expected=f"up to {question.seconds:.2f} seconds, as the labels say",
@@ -221,26 +221,26 @@ def selection_of_times(
 def inferred_rates(
     frames: Mapping[str, Sequence[int]], questions: Sequence[Question], evenly_filled: bool = False
 ) -> dict[str, tuple[float, str] | None]:
-    """Frames a second of each video and how that was found out; None where it was not.
+    """Infer the frame rate of each video, and record how; None if it cannot be inferred.
 
-    The candidates of both releases are the multiples of int(rate), so the largest common divisor of all frames chosen
-    in a video is its stride, 29 standing for 29.97 and so on. Where the video would be longer at that rate than the
-    labels say, the rate is what brings the last frame to that length.
+    The candidates of both releases are the multiples of int(rate), so the greatest common divisor of all frames chosen
+    in a video is its stride: 29 for 29.97 and so on. If the video is longer at that rate than the labels say, the rate
+    follows from the last frame and that length.
 
-    In videos with fewer candidates than frames wanted, WFS-SB shares out all frames evenly, up to the last, so that a
-    common divisor is chance: too small for the length, which then gives the rate.
+    In videos with fewer candidates than the budget, WFS-SB spreads its frames evenly over all frames, up to the last.
+    A common divisor is then coincidence: too small for the length, which gives the rate.
 
-    Fragile: a stride of 60 may be 59.94 a second, one of 24 part of 24.5.
+    This is fragile: a stride of 60 may be 59.94 frames per second, one of 24 may be 24.5.
 
     Parameters
     ----------
     frames : mapping
         By question id.
     questions : sequence of Question
-        The rate of a video is looked for in the frames of all its questions.
+        The rate of a video is inferred from the frames of all its questions.
     evenly_filled : bool
-        Whether frames were shared out evenly in short videos. Then a list of even distances, as long as any in the
-        file, tells no stride.
+        Whether short videos have evenly spread frames. Then an evenly spaced list of the greatest length in the file
+        does not reveal the stride.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def _inferred_rate(lists: Sequence[Sequence[int]], seconds: float | None, longes
 
 
 def _is_even(frames: Sequence[int]) -> bool:
-    """Whether the frames are what is shared out evenly from the first frame of a video to the last of them."""
+    """Whether the frames are spread evenly from the first frame of a video to the last of them."""
     return list(frames) == np.linspace(0, frames[-1], len(frames)).astype(int).tolist()
 
 
@@ -322,11 +322,11 @@ def _video_of(question: Question, videos: Mapping[str, Video]) -> Video:
 def _refuse_beyond(frames: Sequence[int], video: Video, question: Question) -> None:
     if max(frames) >= video.n_frames:
         raise InputError(
-            "has a frame behind the end of its video",
+            "has a frame after the end of its video",
             field=f"question {question.question_id}",
             value=max(frames),
             expected=f"less than {video.n_frames}, the frames of {video.video_id}",
-            hint="is the video another edition than the one the selection was made from?",
+            hint="was the selection made from another edition of the video?",
         )
 
 
@@ -346,17 +346,17 @@ def _disorder(values: Sequence[float]) -> str:
 
 
 def to_aks(selection: Mapping[str, Selected], questions: Sequence[Question], floats: bool = False) -> list[list[float]]:
-    """Frame numbers, a list a question in the order of `questions`; empty for a question without frames.
+    """Frame indices, one list per question in the order of `questions`; empty for a question without frames.
 
     Parameters
     ----------
     floats : bool
-        Write them as 30.0, as in the released files of VideoMME.
+        Write floats (30.0), as the released files of VideoMME do.
 
     Raises
     ------
     InputError
-        For a question that the selection lacks, or that has times but no frame numbers.
+        If a question is missing, or has timestamps but no frame indices.
     """
     number = float if floats else int
     return [[number(frame) for frame in choice.frames] for choice in _numbered(selection, questions)]
@@ -370,14 +370,14 @@ def to_wfs_sb(
     Parameters
     ----------
     questions, records : sequence
-        Both in the order of the labels, a record a question.
+        Both in the order of the labels, one record per question.
     """
     chosen = _numbered(selection, questions)
     return [{**record, KEYFRAMES: list(choice.frames)} for record, choice in zip(records, chosen, strict=True)]
 
 
 def to_kfs_bench(selection: Mapping[str, Selected], questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Records of `id` and `frame_timestamps` in seconds, in the order of `questions`, of those that have times."""
+    """Records with `id` and `frame_timestamps` in seconds, for questions with frames, in the order of `questions`."""
     return [
         {"id": question.question_id, "frame_timestamps": list(choice.times)}
         for question, choice in zip(questions, _chosen(selection, questions), strict=True)
@@ -386,7 +386,7 @@ def to_kfs_bench(selection: Mapping[str, Selected], questions: Sequence[Question
 
 
 def as_text(layout: str, content: list) -> str:
-    """The file's text, indented as in the releases."""
+    """The text of the file, indented as in the releases."""
     return json.dumps(content, indent=2, ensure_ascii=False) if layout == "wfs_sb" else json.dumps(content)
 
 
@@ -401,7 +401,7 @@ def _numbered(selection: Mapping[str, Selected], questions: Sequence[Question]) 
     for question, choice in zip(questions, chosen, strict=True):
         if choice.times and not choice.frames:
             raise InputError(
-                "has times but no frame numbers",
+                "has timestamps but no frame indices",
                 field=f"question {question.question_id}",
                 hint="import it with the table of videos (--videos)",
             )
@@ -423,22 +423,22 @@ def _records(path: str | Path, *keys: str) -> list[dict[str, Any]]:
 
 def _refuse_strangers(question_id: Any, known: Iterable[str], found: Mapping, path: str | Path, place: str) -> None:
     if not isinstance(question_id, str) or question_id not in known:
-        raise InputError("is no question of the labels", file=path, field=place)
+        raise InputError("is not a question of the labels", file=path, field=place)
     if question_id in found:
         raise InputError("occurs twice", file=path, field=place)
 
 
 def _frames(values: Any, path: str | Path, place: str) -> list[int]:
     if not isinstance(values, list):
-        raise InputError("is no list of frame numbers", file=path, field=place, value=values)
+        raise InputError("is not a list of frame indices", file=path, field=place, value=values)
     for value in values:
         if not is_number(value) or value < 0 or value != int(value):
-            raise InputError("is no frame number", file=path, field=place, value=value)
+            raise InputError("is not a frame index", file=path, field=place, value=value)
     return [int(value) for value in values]
 
 
 def count_notes(selection: Mapping[str, Selected]) -> Counter[str]:
-    """How many questions were excluded, had their rate inferred, or have frames that are no candidates here."""
+    """Numbers of questions that are excluded, have an inferred rate, or have frames outside of the candidates."""
     counts: Counter[str] = Counter()
     for choice in selection.values():
         counts["excluded"] += choice.error is not None

@@ -1,5 +1,6 @@
-"""Figures and the report of a table: what was measured, for a reader who asks whether to trust it.
+"""Figures and the report of a table.
 
-`inputs` reads the files, `rows` the numbers of a table, `words` puts them into sentences; `figures` draws for files,
-`interactive` for the browser; `gallery` and `thumbnails` show single questions, and `page` writes the report.
+`inputs` reads the files and `summary` puts the numbers into sentences. `figure_data` describes each figure; `figures`
+draws it into a file, `interactive` into the page. `gallery` and `thumbnails` show single questions, and `page` writes
+the report.
 """

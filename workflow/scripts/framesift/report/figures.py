@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Groupings with more groups are left to the page: so many panels are unreadable.
+#: Most groups of a figure; with more panels it is unreadable.
 MOST_GROUPS = 16
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
@@ -47,7 +47,7 @@ _SETTINGS: Any = {
 
 
 def figures(inputs: Inputs) -> Iterator[tuple[str, Figure]]:
-    """Every figure that the table has numbers for, with the name of its file."""
+    """Every figure that the table has numbers for, by the name of its file."""
     made: list[tuple[str, Figure | None]] = [
         ("accuracy_by_budget", accuracy_by_budget(inputs)),
         *((f"gain_by_{grouping}", gain_by_group(inputs, grouping)) for grouping in inputs.groupings),
@@ -68,9 +68,9 @@ def write_figures(inputs: Inputs, folder: Path, questions: Sequence[str] = ()) -
     ----------
     inputs : Inputs
     folder : Path
-        It is made where it is missing.
+        Created if it does not exist.
     questions : sequence of str
-        Further questions whose score curves are wanted.
+        Ids of further questions to draw score curves of.
     """
     files = []
     wanted = [(f"score_curve_{question}", score_curve(inputs, question)) for question in questions]
@@ -102,7 +102,7 @@ def _new(rows: int, columns: int, size: tuple[float, float], title: str, **optio
 
 
 def _height(inputs: Inputs) -> float:
-    """Inches that a legend of every series needs."""
+    """Height in inches that the legend of every series needs."""
     return max(4.2, 0.9 + 0.2 * len(set(inputs.names)))
 
 
@@ -313,7 +313,7 @@ def examples(inputs: Inputs) -> dict[str, str]:
 
 
 def score_curve(inputs: Inputs, question_id: str) -> Figure | None:
-    """Scores of a question's candidates over time, its evidence, and the frames that each method chose.
+    """Scores of the candidates of a question over time, its evidence, and the frames that each method chose.
 
     Raises
     ------

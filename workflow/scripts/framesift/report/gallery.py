@@ -1,4 +1,4 @@
-"""Single questions for the report: an index of all, to filter by, and the details of each, loaded when it is shown."""
+"""Single questions for the report: an index of all to filter by, and the details of each, which load on demand."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from framesift.video.table import Video
 
 #: Outcomes of an answer, one letter each.
 RIGHT, WRONG, UNPARSED, UNJUDGED, EXCLUDED = "r", "w", "u", "j", "x"
-#: Points of a score curve; of more candidates, each point is the best of its share.
+#: Most points of a score curve; with more candidates, each point is the highest of its part.
 POINTS = 400
-#: Length of a response that is shown.
+#: Most characters of a response.
 LONGEST = 600
 
 
 def index(inputs: Inputs) -> dict[str, Any]:
-    """What can be filtered by: rows, groupings, and one record a question.
+    """The index to filter by: rows, groupings, and one record per question.
 
     Returns
     -------
     dict
         ``cells`` (rows of the table), ``groupings`` (name -> groups), ``selections`` (files), and ``questions``:
-        ``[id, video id, text, [place of its group in each grouping, or -1], outcomes, letters]``, where outcomes has
-        one letter a cell (`RIGHT` ...) and letters the option that each cell's answer names, ``-`` for none.
+        ``[id, video id, text, [place of its group in each grouping, or -1], outcomes, letters]``. Outcomes have one
+        letter per cell (`RIGHT` ...); letters are the options that the answers name, ``-`` for none.
     """
     files = list(inputs.selections)
     look = looks(inputs.names, inputs.baseline_name)
@@ -94,10 +94,10 @@ def _letter(inputs: Inputs, place: int, question_id: str) -> str:
 
 
 def details(inputs: Inputs, question: Question) -> dict[str, Any]:
-    """Everything else that is shown of a question.
+    """Everything else that the page shows about a question.
 
-    Times are seconds after the first frame; those of score curves are thousandths of the video, their values
-    hundredths of the way from the lowest to the highest score.
+    Times are seconds after the first frame. Score curves have times in thousandths of the video, and values in
+    hundredths of the range from the lowest to the highest score.
     """
     video = inputs.videos.get(question.video_id)
     evidence = inputs.evidence.get(question.question_id)
@@ -123,7 +123,7 @@ def details(inputs: Inputs, question: Question) -> dict[str, Any]:
             }
             for choice in (selection[question.question_id] for selection in inputs.selections.values())
         ],
-        "answers": [_said(answers[question.question_id]) for answers in inputs.answers],
+        "answers": [_response(answers[question.question_id]) for answers in inputs.answers],
     }
 
 
@@ -134,7 +134,7 @@ def _duration(inputs: Inputs, question: Question, video: Video | None) -> float:
     return question.seconds or max(times, default=0.0)
 
 
-def _said(answer: Answer) -> dict[str, Any]:
+def _response(answer: Answer) -> dict[str, Any]:
     text = answer.response
     return {
         "response": text if len(text) <= LONGEST else text[:LONGEST] + " …",
@@ -146,8 +146,8 @@ def _said(answer: Answer) -> dict[str, Any]:
 def curve(scores: QuestionScores | None, video: Video | None) -> dict[str, Any]:
     """A score curve of at most `POINTS` points.
 
-    Of more candidates each point is the highest score of its share of them, at the time of that candidate, so that no
-    peak is lost.
+    With more candidates, each point is the highest score of its part of them, at the time of that candidate, so that
+    every peak remains.
 
     Returns
     -------

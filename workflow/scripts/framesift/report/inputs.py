@@ -1,4 +1,4 @@
-"""What figures and the report are made from: files alone, named by options."""
+"""The files that figures and the report are made from, named by options."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _COLUMNS = ("n", "accuracy", "accuracy_low", "accuracy_high", "difference", "dif
 
 @dataclass(frozen=True)
 class Inputs:
-    """A table with everything it was made from.
+    """A table with everything that it was made from.
 
     Attributes
     ----------
     spec : TableSpec
     rows, groups, timings : list of Row
-        The table's files; `rows` goes with `cells`, one to one.
+        The files of the table; `rows` and `cells` correspond one to one.
     cells : list of Cell
     answers : list of mapping
-        By question id, one a cell: also those that failed, with the reason.
+        By question id, one mapping per cell; failed answers are included, with the reason.
     questions, videos, evidence : mapping
         By id; evidence in seconds.
     scores : mapping
         By the scorer's label: scores by question id.
     training : mapping
-        By the scorer's label: how it was trained, where that is known.
+        Training curves by the label of the scorer, if known.
     published : list of Row
         Published numbers beside ours, from compare_published.py.
     """
@@ -70,13 +70,13 @@ class Inputs:
 
     @cached_property
     def baseline_name(self) -> str | None:
-        """The series of the baseline; None where it has several, one a scorer."""
+        """The series of the baseline; None if it has several, one per scorer."""
         found = {name for name, row in zip(self.names, self.rows, strict=True) if is_baseline(row, self.spec.baseline)}
         return found.pop() if len(found) == 1 else None
 
     @cached_property
     def baselines(self) -> list[int | None]:
-        """Of each cell, the place of the cell it is compared with."""
+        """The place of the baseline of each cell; None for cells without one."""
         places = {cell.spec.identity: place for place, cell in enumerate(self.cells)}
         found = baseline_of(self.spec, self.cells)
         return [
@@ -91,7 +91,7 @@ class Inputs:
 
     @cached_property
     def selections(self) -> dict[str, Mapping[str, Selected]]:
-        """Selections by file, each once."""
+        """Selections by file."""
         return {
             cell.spec.selection: cell.selection
             for cell in self.cells
@@ -99,7 +99,7 @@ class Inputs:
         }
 
     def named_selections(self) -> dict[int, dict[str, Mapping[str, Selected]]]:
-        """Budget, name of the row, and its selection; each selection once."""
+        """Selections by budget and name of the row, without negative controls."""
         made: dict[int, dict[str, Mapping[str, Selected]]] = {}
         for name, cell in zip(self.names, self.cells, strict=True):
             if cell.selection is not None and not cell.spec.control:
@@ -124,7 +124,7 @@ def read_inputs(args: argparse.Namespace) -> Inputs:
     Raises
     ------
     InputError
-        For files that are missing or damaged, and for a table that was made from another spec.
+        If a file is missing or damaged, or the table was made from another spec.
     """
     spec, score_files, curves = _spec(args.spec)
     questions = {question.question_id: question for question in read_questions(args.labels)}

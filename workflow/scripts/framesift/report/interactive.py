@@ -169,7 +169,7 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
             f"gain{list(inputs.groupings).index(grouping)}",
             f"Gain over {inputs.spec.baseline} by {grouping}",
             "Differences to the baseline on the questions both answered, with 95 % intervals over videos. A filled"
-            " circle is better, a filled square worse, an open diamond neither. Groups compare many times; mind that.",
+            " circle is better, a filled square worse, an open diamond neither. Some of many groups differ by chance.",
             _plain(figure),
             (grouping, "method", "answers", "gain (points), 95 % interval", "verdict"),
             tuple(
@@ -254,7 +254,7 @@ def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
             Picture(
                 f"cost{place}",
                 f"Accuracy against cost, {answerer}",
-                f"Seconds a question, added up from: {', '.join(columns)}. They are of the machine that ran it.",
+                f"Seconds a question, added up from: {', '.join(columns)}. They depend on the machine of the run.",
                 _plain(figure),
                 ("method", "budget (frames)", "seconds a question", "accuracy (%), 95 % interval"),
                 tuple(

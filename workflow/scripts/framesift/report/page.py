@@ -1,8 +1,8 @@
-"""The report of a table: one HTML file that opens from disk, and where that is too much, pieces in a folder beside it.
+"""The report of a table: one HTML file that opens from disk, with a folder of pieces beside it if it gets too large.
 
-A page opened by ``file://`` may not fetch files, but it may load scripts and pictures. So what is not needed at once
-(details of 100 questions a piece, thumbnails of one video a piece) is either embedded as JSON, or lies beside the page
-as scripts that are loaded when they are looked at.
+A page opened by ``file://`` cannot fetch files, but it can load scripts and pictures. Therefore everything that is not
+needed at once (details of 100 questions per piece, thumbnails of one video per piece) is either embedded as JSON, or
+stored beside the page as scripts that load on demand.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from framesift.tables.rows import IDENTITY, Row, verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 QUESTIONS_A_PIECE = 100
-#: Bytes of pieces that are embedded; more lie in a folder beside the page.
+#: Most bytes of pieces to embed; more are stored in a folder beside the page.
 EMBEDDED = 16_000_000
-#: Frames of a choice that get a thumbnail.
+#: Most thumbnails per selection of a question.
 SHOWN = 32
 
 
@@ -42,15 +42,15 @@ def write_page(
     ----------
     inputs : Inputs
     out : Path
-        The HTML file. The folder beside it, ``{stem}_files``, is made anew; it is empty where everything is embedded.
+        The HTML file. The folder beside it, ``{stem}_files``, is replaced; it is empty if everything is embedded.
     cache : Path or None
         Folder of thumbnails; None for a report without them.
     workers : int
         Processes that make thumbnails.
     embedded : int
-        Bytes that may be embedded besides the page itself.
+        Most bytes to embed besides the page itself.
     shown : int
-        Frames of each choice that get a thumbnail, evenly over the choice.
+        Most thumbnails per selection of a question, evenly spread over its frames.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def write_page(
 def _write_thumbnails(
     inputs: Inputs, folder: Path, cache: Path, workers: int, shown: int, videos: dict[str, str]
 ) -> dict[str, str]:
-    """Write a piece a video; into `videos`, which piece belongs to which video."""
+    """Write one piece per video, and record in `videos` which piece belongs to which video."""
     chosen: dict[str, set[int]] = {}
     for selection in inputs.selections.values():
         for choice in selection.values():
@@ -111,8 +111,10 @@ def _write_thumbnails(
 
 
 def evenly(frames: list[int], n: int) -> list[int]:
-    """At most `n` of the frames, evenly over them, the first and the last among them.
+    """At most `n` of the frames, evenly spread, including the first and the last.
 
+    Examples
+    --------
     >>> evenly([1, 2, 3, 4, 5], 3)
     [1, 3, 5]
     """
@@ -136,8 +138,10 @@ def _piece_of(script: str) -> str:
 
 
 def inert(value: Any) -> str:
-    """JSON that no HTML parser can take for anything else, and that is a JavaScript value as well.
+    """JSON that is safe inside HTML, and that is a JavaScript value as well.
 
+    Examples
+    --------
     >>> inert("</script>")
     '"\\\\u003c/script\\\\u003e"'
     """
@@ -191,7 +195,7 @@ def _hash(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-#: Columns that are shown at first, in this order, with their headings; all others follow on request.
+#: Columns that are visible at first, in this order, with their headings; `All columns` adds the others.
 _FIRST = {
     "answerer": "answerer",
     "method": "method",
@@ -223,15 +227,15 @@ _WORDS = {*IDENTITY, "grouping", "group", "verdict", "protocol", "flag", "usage"
 
 
 def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
-    """A table for the page: columns, and for every field its text and what it is sorted by (the text of the file).
+    """A table for the page: columns, and for every field its text and its sort key (the text of the file).
 
-    Columns that are empty in every row, or count nothing, are among those shown on request only.
+    Columns that are empty in every row, or count only zeros, are hidden at first.
     """
     columns = list(rows[0]) if rows else []
     judged = any(verdict(row) for row in rows) and "difference" in columns
     if judged and "verdict" not in columns:
         columns.append("verdict")
-    first = [name for name in _FIRST if name in columns and (name == "verdict" or _telling(rows, name))]
+    first = [name for name in _FIRST if name in columns and (name == "verdict" or _is_informative(rows, name))]
     heads = [{"key": name, "label": _FIRST[name], "extra": False, "number": name not in _WORDS} for name in first]
     rest = [name for name in columns if name not in first or name in _WITH_INTERVAL or name in _PERCENT]
     heads += [
@@ -258,7 +262,7 @@ _NUMBERS = {"budget", "ours", "ours_low", "ours_high", "theirs", "difference"}
 
 
 def published_view(rows: Sequence[Row]) -> dict[str, Any]:
-    """The same of the comparison with published numbers, in the order of its file."""
+    """The comparison with published numbers for the page, in the order of its file."""
     names = [*_PUBLISHED, *(name for name in rows[0] if name not in _PUBLISHED)]
     heads: list[dict[str, Any]] = [
         {"key": name, "label": _PUBLISHED.get(name, name), "extra": name not in _PUBLISHED, "number": name in _NUMBERS}
@@ -280,22 +284,22 @@ def published_view(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _telling(rows: list[Row], name: str) -> bool:
-    """Whether a column says something: counts of what went wrong do where one is not zero."""
+def _is_informative(rows: list[Row], name: str) -> bool:
+    """Whether any row has a value; for the counts of `_COUNTS`, one that is not zero."""
     return any(row[name] and (row[name] != "0" or name not in _COUNTS) for row in rows)
 
 
 def _fields(row: Row, heads: list[dict[str, Any]], baseline: str | None) -> dict[str, Any]:
-    said = verdict(row)
+    outcome = verdict(row)
     fields = []
     for head in heads:
         name = head["key"]
-        raw = said if name == "verdict" else row.get(name, "")
-        fields.append({"text": raw if head["extra"] else _shown(row, name, raw, baseline), "sort": raw} | head)
-    return {"fields": fields, "verdict": said.replace(" ", "-")}
+        raw = outcome if name == "verdict" else row.get(name, "")
+        fields.append({"text": raw if head["extra"] else _cell_text(row, name, raw, baseline), "sort": raw} | head)
+    return {"fields": fields, "verdict": outcome.replace(" ", "-")}
 
 
-def _shown(row: Row, name: str, raw: str, baseline: str | None) -> str:
+def _cell_text(row: Row, name: str, raw: str, baseline: str | None) -> str:
     if name == "accuracy":
         return _dash(formatting.with_interval(row, name))
     if name == "difference":

@@ -1,4 +1,4 @@
-"""Small pictures of chosen frames: made once a video, kept by the video's content, each video in its own process."""
+"""Thumbnails of chosen frames: made once per video in a process of its own, and cached by the content of the video."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from framesift.storage.files import atomic_write
 from framesift.video.table import Video
 from framesift.video.workers import map_isolated
 
-#: Pixels across, and JPEG quality: some 2 kB a picture.
+#: Width in pixels and JPEG quality: about 2 kB per thumbnail.
 WIDTH, QUALITY = 128, 55
-#: Seconds that one video may take.
+#: Most seconds per video.
 TIMEOUT = 1800.0
 
 
 @dataclass(frozen=True)
 class ThumbnailRequest:
-    """Frames to show of one file.
+    """Frames of one file that need thumbnails.
 
     Attributes
     ----------
@@ -29,47 +29,47 @@ class ThumbnailRequest:
     stamps : tuple of int
         Time stamps of the frames, ascending.
     keyframes : tuple of int
-    kept : Path
-        Zip file of what was made before; pictures are added to it.
+    archive : Path
+        Zip file of the thumbnails of this video; new ones are added to it.
     """
 
     path: str
     digest: str
     stamps: tuple[int, ...]
     keyframes: tuple[int, ...]
-    kept: Path
+    archive: Path
 
 
 def make_all(videos: Iterable[Video], chosen: Mapping[str, Iterable[int]], cache: Path, workers: int) -> dict[str, str]:
-    """Make the pictures of chosen frames that are not kept yet.
+    """Make the thumbnails of chosen frames that are not in the cache.
 
     Parameters
     ----------
     videos : iterable of Video
     chosen : mapping
-        Frames by video id; those that are no candidates of the video have no known time stamp, and no picture.
+        Frames by video id. Frames outside of the candidates have no known time stamp, and get no thumbnail.
     cache : Path
-        Folder of pictures made before.
+        Folder of the archives.
     workers : int
         Processes.
 
     Returns
     -------
     dict
-        Video id -> why pictures of it are missing. It costs nothing else.
+        Why thumbnails are missing, by video id.
     """
     needed: dict[str, set[int]] = {}
     by_digest: dict[str, list[Video]] = {}
-    for video in videos:  # one file may stand in the table under several ids
+    for video in videos:  # several ids may share one file
         if stamps := _stamps(video, chosen.get(video.video_id, ())):
             needed.setdefault(video.digest, set()).update(stamps.values())
             by_digest.setdefault(video.digest, []).append(video)
     jobs = []
     for digest, wanted in needed.items():
-        kept = _kept(cache, digest)
-        if missing := wanted - names_in(kept):
+        archive = _archive(cache, digest)
+        if missing := wanted - names_in(archive):
             video = by_digest[digest][0]
-            jobs.append(ThumbnailRequest(video.path, digest, tuple(sorted(missing)), tuple(video.keyframes), kept))
+            jobs.append(ThumbnailRequest(video.path, digest, tuple(sorted(missing)), tuple(video.keyframes), archive))
     faults: dict[str, str] = {}
     if jobs:
         for job, result in zip(jobs, map_isolated(make, jobs, workers, TIMEOUT), strict=True):
@@ -79,10 +79,10 @@ def make_all(videos: Iterable[Video], chosen: Mapping[str, Iterable[int]], cache
 
 
 def pictures(video: Video, frames: Iterable[int], cache: Path) -> dict[int, bytes]:
-    """The pictures of a video that are kept: frame -> JPEG file."""
+    """The thumbnails of a video that are in the cache, as JPEG files by frame."""
     stamps = _stamps(video, frames)
-    kept = _read(_kept(cache, video.digest), set(stamps.values()))
-    return {frame: kept[stamp] for frame, stamp in stamps.items() if stamp in kept}
+    cached = _read(_archive(cache, video.digest), set(stamps.values()))
+    return {frame: cached[stamp] for frame, stamp in stamps.items() if stamp in cached}
 
 
 def _stamps(video: Video, frames: Iterable[int]) -> dict[int, int]:
@@ -94,9 +94,12 @@ def _stamps(video: Video, frames: Iterable[int]) -> dict[int, int]:
 
 
 def make(wanted: ThumbnailRequest) -> str | None:
-    """Decode and shrink what is missing, and add it to what is kept; the error that stopped it, if one did.
+    """Add the missing thumbnails to the archive of a video.
 
-    Pictures made before the error are kept.
+    Returns
+    -------
+    str or None
+        The error that ended decoding, if any; thumbnails made before it are written.
     """
     import io
 
@@ -116,31 +119,31 @@ def make(wanted: ThumbnailRequest) -> str | None:
     except (VideoError, OSError) as found:
         error = str(found)
     if made:
-        made |= _read(wanted.kept, names_in(wanted.kept) - set(made))
-        with atomic_write(wanted.kept) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as kept:
+        made |= _read(wanted.archive, names_in(wanted.archive) - set(made))
+        with atomic_write(wanted.archive) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for stamp in sorted(made):
-                kept.writestr(zipfile.ZipInfo(f"{stamp}.jpg"), made[stamp])  # dated 1980: same pictures, same bytes
+                archive.writestr(zipfile.ZipInfo(f"{stamp}.jpg"), made[stamp])  # dated 1980, so that bytes are equal
     return error
 
 
-def _kept(cache: Path, digest: str) -> Path:
+def _archive(cache: Path, digest: str) -> Path:
     return cache / f"{WIDTH}-{QUALITY}" / digest[:2] / f"{digest}.zip"
 
 
-def names_in(kept: Path) -> set[int]:
-    """Time stamps of the pictures that are kept; none of a file that is missing or damaged."""
+def names_in(archive: Path) -> set[int]:
+    """Time stamps of the thumbnails in an archive; none if it is missing or damaged."""
     try:
-        with zipfile.ZipFile(kept) as file:
+        with zipfile.ZipFile(archive) as file:
             return {int(Path(name).stem) for name in file.namelist()}
     except (OSError, zipfile.BadZipFile, ValueError):
         return set()
 
 
-def _read(kept: Path, stamps: set[int]) -> dict[int, bytes]:
-    if not stamps or not kept.is_file():
+def _read(archive: Path, stamps: set[int]) -> dict[int, bytes]:
+    if not stamps or not archive.is_file():
         return {}
     try:
-        with zipfile.ZipFile(kept) as file:
+        with zipfile.ZipFile(archive) as file:
             names = set(file.namelist())
             return {stamp: file.read(f"{stamp}.jpg") for stamp in sorted(stamps) if f"{stamp}.jpg" in names}
     except (OSError, zipfile.BadZipFile):

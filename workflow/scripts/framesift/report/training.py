@@ -1,4 +1,4 @@
-"""How the selectors behind a table were trained: the curves that train_selector.py leaves beside their weights."""
+"""Training curves of the selectors behind a table: curves.csv, which train_selector.py writes beside the weights."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 from framesift.core.errors import InputError
 from framesift.storage.files import read_csv
 
-#: Losses are means of so many steps: those of single batches hide the course.
+#: Steps per mean of the losses; those of single batches are noisy.
 SMOOTHED = 20
-#: What validation measures besides the loss, as the columns of the file are called, and for readers.
+#: What validation measures besides the loss: column of the file -> title.
 QUALITIES = {"ndcg": "NDCG", "recall": "recall at k", "evidence_recall": "evidence recall"}
 TASKS = ("importance", "instruction")
 HELD_OUT = "importance, held out"
@@ -19,14 +19,14 @@ Points = list[tuple[int, float]]
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """Points (step, value); steps go on over the stages.
+    """Points (step, value); steps continue over the stages.
 
     Attributes
     ----------
     losses : dict
-        By task: means of at most SMOOTHED steps.
+        By task: means of at most `SMOOTHED` steps.
     validation : dict
-        ``loss``, and what of QUALITIES was measured.
+        ``loss``, and those of `QUALITIES` that were measured.
     stages : list of int
         The first step of each stage.
     """
@@ -48,12 +48,12 @@ class TrainingCurve:
 
 
 def read_curve(path: str | Path) -> TrainingCurve | None:
-    """Read ``curves.csv``; None where there is none.
+    """Read ``curves.csv``; None if it does not exist.
 
     Raises
     ------
     InputError
-        For a file with other columns or values.
+        If the file has other columns or values.
     """
     if not Path(path).is_file():
         return None

@@ -268,7 +268,7 @@
   function answers(question, known) {
     var table = make("table", { class: "answers" }, [make("thead", {}, [make("tr", {}, [
       make("th", { scope: "col" }, ["row"]), make("th", { scope: "col" }, ["result"]),
-      make("th", { scope: "col" }, ["option"]), make("th", { scope: "col" }, ["answer in its own words"])])])]);
+      make("th", { scope: "col" }, ["option"]), make("th", { scope: "col" }, ["answer as the model wrote it"])])])]);
     var rows = make("tbody");
     shown().forEach(function (place) {
       var code = question[OUTCOMES][place], said = known.answers[place];
