@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -35,16 +36,16 @@ class Job:
     given: tuple[tuple[str, int, int], ...]
 
 
-def graph(project: Project, targets: Iterable[str]) -> list[Job]:
-    """The jobs behind `targets`, those after others last."""
-    with _planned(project, targets) as workflow:
+def graph(project: Project, targets: Iterable[str], checkout: Path | None = None) -> list[Job]:
+    """The jobs behind `targets`, those after others last; by the workflow in another folder than the project's own."""
+    with _planned(project, targets, checkout or project.folder) as workflow:
         made = {str(file) for job in workflow.dag.jobs for file in job.output}
         return [_job(workflow, job, made) for level in workflow.dag.toposorted() for job in level if job.output]
 
 
 def rules(project: Project) -> set[str]:
     """Names of all rules of the Snakefile."""
-    with _planned(project, ()) as workflow:
+    with _planned(project, (), project.folder) as workflow:
         return {rule.name for rule in workflow.rules}
 
 
@@ -64,12 +65,12 @@ def reruns(done: Iterable[Job], wanted: Iterable[Job]) -> Counter[str]:
 
 
 @contextmanager
-def _planned(project: Project, targets: Iterable[str]) -> Iterator[Any]:
+def _planned(project: Project, targets: Iterable[str], checkout: Path) -> Iterator[Any]:
     """Snakemake's graph in this process, with the code of the project instead of that under test."""
     config = project.folder / "test.yaml"
     config.write_text(yaml.safe_dump(project.config))
     kept, path = code.SCRIPTS, list(sys.path)
-    code.SCRIPTS = project.folder / "workflow" / "scripts"
+    code.SCRIPTS = checkout / "workflow" / "scripts"
     try:
         with today._plan(sorted(targets), project.folder, [config]) as workflow:
             yield workflow

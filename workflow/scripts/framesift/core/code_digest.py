@@ -22,7 +22,7 @@ SCRIPTS = Path(__file__).resolve().parents[2]
 PACKAGE = "framesift"
 #: The one module that only forms messages.
 _MESSAGES = "framesift/core/errors.py"
-#: Keyword arguments that speak to a reader.
+#: Keyword arguments and variables that speak to a reader.
 _FOR_READERS = {"description", "expected", "help", "hint", "metavar", "problem"}
 #: Objects whose methods only write messages.
 _LOGGERS = {"log", "logger", "logging", "warnings"}
@@ -183,6 +183,11 @@ class _WithoutProse(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:
         node.msg = None
+        return self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        if all(isinstance(target, ast.Name) and target.id in _FOR_READERS for target in node.targets):
+            return ast.Pass()
         return self.generic_visit(node)
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST:

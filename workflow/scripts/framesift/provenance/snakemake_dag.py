@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.config.plan import Plan
+from framesift.core import code_digest
 from framesift.core.errors import InputError
 
 
@@ -126,6 +127,7 @@ def _plan(targets: Sequence[str], root: Path, configfiles: Sequence[Path], build
     try:
         with SnakemakeApi(OutputSettings(quiet={Quietness.ALL})) as api:
             flow = api.workflow(
+                snakefile=_snakefile(root),
                 resource_settings=ResourceSettings(cores=1),
                 config_settings=ConfigSettings(configfiles=[path.absolute() for path in configfiles]),
             )
@@ -148,6 +150,16 @@ def _plan(targets: Sequence[str], root: Path, configfiles: Sequence[Path], build
     finally:
         logging.disable(logging.NOTSET)
         os.chdir(before)
+
+
+def _snakefile(root: Path) -> Path:
+    """The Snakefile of the checkout that the library is in: the working folder need not hold one."""
+    found = [file for file in (code_digest.SCRIPTS.parents[1] / "Snakefile", root / "Snakefile") if file.is_file()]
+    if not found:
+        raise InputError(
+            "there is no Snakefile", file=root, hint="run this from a checkout of Framesift, or with its programs"
+        )
+    return found[0].absolute()
 
 
 def _job(dag: Any, job: Any) -> PlannedJob:
