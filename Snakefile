@@ -17,6 +17,7 @@ from framesift.config.plan import Plan
 from framesift.config.tables import Tables
 from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
+from framesift.provenance.release import check_release, note_release
 
 # The working folder may have a configuration of its own. It changes the one beside this file, as --configfile does.
 if Path("config/config.yaml").is_file():
@@ -25,6 +26,7 @@ if Path("config/config.yaml").is_file():
 
 
 try:
+    check_release()
     plan = Plan(
         load_config(config, workflow.configfiles, HERE / "config" / "config.yaml")
     )
@@ -86,6 +88,7 @@ onstart:
             raise WorkflowError(
                 f"nothing can be written in {folder}/: it is read-only, or belongs to somebody else"
             )
+    note_release()
 
 
 # Every table whose labels are here, with its report. A table that is named on the command line says what it lacks.
