@@ -138,7 +138,7 @@ def test_released_scores_are_fetched_once_and_matched_by_id(release, tmp_path, m
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert aks_release.released_scores("longvideobench", "clip", tmp_path / "aks", source, blobs) == rows
     assert not list(tmp_path.rglob("aks/**/*.part"))
-    with pytest.raises(InputError, match=r"nothing may be downloaded"):
+    with pytest.raises(InputError, match=r"cannot be downloaded, since HF_HUB_OFFLINE is set"):
         aks_release.released_scores("longvideobench", "clip", tmp_path / "elsewhere", source, blobs)
 
 
