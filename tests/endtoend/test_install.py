@@ -119,7 +119,12 @@ def test_the_core_imports_numpy_and_pydantic_alone_in_a_second(installed, tmp_pa
     assert seconds < 1
     assert not Path(file).is_relative_to(ROOT)
     packages = call(UV, "pip", "list", "--format", "json", "--python", programs / "python", cwd=tmp_path).stdout
-    names = {package["name"] for package in json.loads(packages)} - {"pip", "setuptools", "wheel"}
+    names = {package["name"] for package in json.loads(packages)} - {
+        "pip",
+        "setuptools",
+        "wheel",
+        "packaging",
+    }  # what `uv venv --seed` brings
     core = {"numpy", "pydantic"}
     needed_by_pydantic = {"annotated-types", "pydantic-core", "typing-extensions", "typing-inspection"}
     assert names == {"framesift"} | core | needed_by_pydantic
@@ -156,9 +161,8 @@ def test_its_files_are_found_from_any_folder(installed, tmp_path, checkout):
     mine = tmp_path / "resources" / "demo" / "clip"
     mine.mkdir(parents=True)
     assert evaluated(programs, code, tmp_path)[0] == str(mine)
-    code = "from framesift.papers import published; from pathlib import Path; print(json.dumps(published.__file__))"
-    papers = Path(evaluated(programs, code, tmp_path)).parent
-    assert read_published(sorted((papers / "published_numbers").glob("*.csv")), papers / "references.bib")
+    code = "from framesift.papers.published import read_published; print(json.dumps(len(read_published())))"
+    assert evaluated(programs, code, tmp_path) == len(read_published())
 
 
 def test_the_code_of_a_program_is_the_same_wherever_it_is_installed(installed, tmp_path):

@@ -639,8 +639,8 @@ def test_digests_of_large_files_are_remembered_until_the_file_changes(tmp_path, 
     [
         (["--model", REPO], "needs the full commit"),
         (["--model", REPO, "--revision", "main"], "needs the full commit"),
-        (["--model", "./here"], "is no repository of the hub"),
-        (["--spec", "{}"], "is no repository of the hub"),
+        (["--model", "./here"], "is not a repository of the hub"),
+        (["--spec", "{}"], "is not a repository of the hub"),
     ],
 )
 def test_a_command_line_that_names_no_commit_of_a_repository(arguments, message):

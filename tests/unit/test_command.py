@@ -46,6 +46,17 @@ def test_every_program_is_a_command_of_one_group_with_one_short_line():
     assert {file.name for file in programs.values()} == {file.name for file in SCRIPTS.glob("*.py")}
     grouped = [name for names in command.GROUPS.values() for name in names.split()]
     assert sorted(grouped) == sorted(programs)
+    for line in command.overview(programs).splitlines():
+        assert len(line) <= 88, line
+
+
+@pytest.mark.parametrize("name", sorted(command.find_programs()))
+def test_the_help_of_a_command_has_an_example(monkeypatch, capsys, name):
+    status, out, _ = framesift(monkeypatch, capsys, name, "--help")
+    assert status == 0
+    assert out.startswith(f"usage: framesift {name} ")
+    assert f"\n  framesift {name} " in out
+    assert "workflow/scripts/" not in out.replace("workflow/scripts/train_selector.py", "")
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

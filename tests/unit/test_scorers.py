@@ -218,10 +218,10 @@ def test_the_cache_is_listed_checked_and_pruned(checkpoints, video, tmp_path):
     path.write_bytes(path.read_bytes()[:-1])
     done = tool("check")
     assert (done.returncode, done.stdout) == (1, f"damaged: {path}\n")
-    would = tool("prune", "--config", str(tmp_path / "config.yaml"))
+    would = tool("prune", "--configfile", str(tmp_path / "config.yaml"))
     assert f"would remove {blip}" in would.stdout
     assert blip.is_dir()
-    assert tool("prune", "--config", str(tmp_path / "config.yaml"), "--yes").returncode == 0
+    assert tool("prune", "--configfile", str(tmp_path / "config.yaml"), "--yes").returncode == 0
     assert sorted(cache.iterdir()) == [clip]
     assert journal.folder.is_dir()
 
@@ -233,6 +233,6 @@ def test_features_stay_in_the_cache_while_a_selector_that_uses_them_may_still_be
     config = {"scorers": {"one": {"kind": "mllm_selector", "model": str(tmp_path / "later")}}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
     command = [sys.executable, str(SCRIPTS / "cache.py"), "prune", "--cache", str(tmp_path / "cache"), "--yes"]
-    done = subprocess.run([*command, "--config", str(tmp_path / "config.yaml")], capture_output=True, text=True)
+    done = subprocess.run([*command, "--configfile", str(tmp_path / "config.yaml")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert [folder.is_dir() for folder in folders] == [False, True]

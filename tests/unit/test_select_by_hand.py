@@ -73,7 +73,7 @@ def test_aks_as_released_is_the_release(tmp_path):
     [
         (["--method", "akss", "--budget", 8], "there is no such kind of selector|did you mean 'aks'?"),
         (["--method", "aks", "--budget", 0], "--method and --budget: are needed"),
-        (["--method", "aks", "--budget", 8, "--set", "s_thr"], "--set: is no setting|KEY=VALUE"),
+        (["--method", "aks", "--budget", 8, "--set", "s_thr"], "--set: is not a setting|KEY=VALUE"),
         (["--method", "aks", "--budget", 8, "--set", "s_thr=high"], "selectors aks: s_thr"),
         (["--method", "aks", "--budget", 8, "--set", "depth=3"], "selectors aks: depth"),
         (["--method", "mmr", "--budget", 8], "entry 0|needs 100 embeddings|there are 0"),

@@ -1,14 +1,18 @@
-"""Assign the videos of a dataset to shards of about the same duration."""
+"""Assign the videos of a dataset to shards of equal duration.
+
+Example:
+  framesift assign-shards --spec '{"shards": 4}' --videos videos.parquet --out shards.json
+"""
 
 from framesift.data.shards import assign_shards
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.checksums import write_checked
 from framesift.video.table import read_videos
 
 
 def main() -> None:
     options = parser(__doc__, spec="number of shards")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    add_inputs(options, "videos")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 

@@ -1,13 +1,13 @@
-"""Look after the caches: list them, check every file, or remove what the configuration no longer uses.
+"""List and check the caches, or remove what is no longer used.
 
-`list` shows scored videos and pseudo-labels. `check` reads the journals of answers, the progress of trainings and the
-results too, and names whatever is not what was written. `prune` removes scored videos alone: what models said in words
-is small, and takes longest to make.
+`list` shows scored videos and pseudo-labels. `check` also reads the journals of answers, the progress of trainings and
+the results, and names every damaged file. `prune` removes scored videos that the configuration no longer uses, and
+nothing else: models' replies are small, and take longest to make.
 
-By hand:
-  python workflow/scripts/cache.py list
-  python workflow/scripts/cache.py check
-  python workflow/scripts/cache.py prune --config config/config.yaml my.yaml --yes
+Examples:
+  framesift cache list
+  framesift cache check
+  framesift cache prune --configfile config/config.yaml my.yaml --yes
 """
 
 import json
@@ -19,7 +19,7 @@ from pathlib import Path
 from framesift.config.load import read_config
 from framesift.config.plan import Plan
 from framesift.core.errors import InputError
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_configfile, log, parser, run
 from framesift.program.progress import size_text
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
@@ -32,11 +32,9 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("what", choices=["list", "check", "prune"])
     options.add_argument("--cache", type=Path, default=Path("results/cache/scores"), metavar="DIR")
-    options.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="results")
-    options.add_argument(
-        "--config", nargs="+", default=["config/config.yaml"], metavar="FILE", help="what is in use (for prune)"
-    )
-    options.add_argument("--yes", action="store_true", help="really remove; without it, prune only says what it would")
+    options.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="the folder of results")
+    add_configfile(options, "the configuration in use, for prune (default: config/config.yaml)")
+    options.add_argument("--yes", action="store_true", help="remove files; without it, prune only lists them")
     args = options.parse_args()
     {"list": show, "check": check, "prune": prune}[args.what](args)
 
@@ -77,20 +75,20 @@ def check(args) -> None:
     results = [checked_path(seal) for seal in seals if not is_intact(checked_path(seal))]
     for file in results:
         print(f"damaged, or changed: {file}")
-    log.info("%d damaged files in the cache; a run makes anew what it needs of them", len(bad))
-    log.info("%d damaged results; remove them, and a run makes them anew", len(results))
+    log.info("%d damaged files in the cache; a run computes again what it needs of them", len(bad))
+    log.info("%d damaged results; remove them, and a run makes them again", len(results))
     sys.exit(1 if bad or results else 0)
 
 
 def prune(args) -> None:
-    plan = Plan(read_config(*args.config))
+    plan = Plan(read_config(*(args.configfile or ["config/config.yaml"])))
     used, unknown = set(), set()
     for scorer in (*plan.scorers.values(), *plan.encoders.values()):
         if not isinstance(scorer, Encoder):
             continue
         try:
             encoders = {scorer, scorer.feature_encoder()}
-        except InputError:  # a selector that is not trained yet, or not here: nobody knows which features it is shown
+        except InputError:  # not trained yet, or not here: the features that it needs are unknown
             unknown.add("patches")
             continue
         used |= {VideoCache(one, plan.candidates, plan.config.decoder, args.cache).folder for one in encoders}
@@ -102,7 +100,7 @@ def prune(args) -> None:
         print(f"{'removed' if args.yes else 'would remove'} {folder} ({len(files)} videos, {size_text(size)})")
         if args.yes:
             shutil.rmtree(folder)
-    log.info("%s %s", size_text(freed), "freed" if args.yes else "could be freed; say --yes to remove")
+    log.info("%s %s", size_text(freed), "freed" if args.yes else "could be freed; add --yes to remove")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,10 @@
-"""Set the numbers of a table beside those that papers have published, and say what is comparable."""
+"""Compare a table with the numbers that papers have published.
+
+Each published number stands beside ours, with whether the two are comparable and, if not, why.
+
+Example:
+  framesift compare-published --spec @setup.json --table results/tables/videomme.csv --out published.csv
+"""
 
 from framesift.papers.published import COMPARISON_COLUMNS, comparison_rows, ours, read_published
 from framesift.program.cli import log, parser, run
@@ -11,10 +17,10 @@ COLUMNS = (*NAMES, "group", "metric", "ours", "ours_low", "ours_high", *COMPARIS
 
 def main() -> None:
     options = parser(__doc__, spec="dataset, protocol, subtitles, metric, and the specs behind each row")
-    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make_table.py")
+    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make-table")
     options.add_argument("--groups", metavar="FILE.csv", help="its groups")
     options.add_argument(
-        "--published", nargs="+", default=[], metavar="FILE.csv", help="further numbers, beside those of Framesift"
+        "--published", nargs="+", default=[], metavar="FILE.csv", help="more published numbers than those of Framesift"
     )
     options.add_argument("--references", nargs="+", default=[], metavar="FILE.bib", help="papers that they are from")
     options.add_argument("--out", required=True, metavar="FILE.csv")

@@ -1,8 +1,8 @@
-"""Compare two runs: which rows of their tables changed, and which setting, input, version or code made them change.
+"""Compare two runs: rows that changed, and what changed them.
 
-By hand:
-  python workflow/scripts/compare_runs.py ../before/results results
-  python workflow/scripts/compare_runs.py before.json results/manifests/demo.json
+Examples:
+  framesift compare-runs ../before/results results
+  framesift compare-runs before.json results/manifests/demo.json
 """
 
 import json
@@ -17,7 +17,7 @@ def main() -> None:
     options.add_argument("first", type=Path, metavar="FIRST", help="a results folder, or a manifest")
     options.add_argument("second", type=Path, metavar="SECOND", help="the same of the other run")
     options.add_argument("--table", metavar="NAME", help="this table only (default: all that both have)")
-    options.add_argument("--json", action="store_true", help="the same for programs")
+    options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
 
     found = compare(args.first, args.second, args.table)

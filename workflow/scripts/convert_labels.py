@@ -1,7 +1,9 @@
-"""Convert a benchmark's label file to JSON: every original field, plus the normalised question.
+"""Convert a benchmark's labels to normalised questions (JSON).
 
-By hand:
-  python workflow/scripts/convert_labels.py --dataset videomme --labels FILE.parquet --out FILE.json
+Every original field is kept; export-labels writes the original form again.
+
+Example:
+  framesift convert-labels --dataset videomme --labels test.parquet --out labels.json
 """
 
 from framesift.data.benchmarks import reader_of

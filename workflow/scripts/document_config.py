@@ -1,6 +1,9 @@
-"""Write the configuration's JSON schema and the key tables of its manual (`make docs`).
+"""Write the configuration's JSON schema and key tables.
 
-With --check nothing is written; the exit status tells whether both are up to date.
+With --check nothing is written; the exit status is 1 if one of them is out of date.
+
+Example:
+  framesift document-config --config-dir config --check
 """
 
 import sys

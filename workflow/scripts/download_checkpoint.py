@@ -1,9 +1,9 @@
-"""Make sure that a checkpoint of the Hugging Face hub is on this machine, verified: what is missing is fetched.
+"""Fetch a pinned checkpoint from the Hugging Face hub, verified.
 
-A checkpoint in the cache of Hugging Face (HF_HOME) is used there. What was interrupted goes on where it stopped.
+A checkpoint in the cache of Hugging Face (HF_HOME) is used from there. An interrupted download resumes.
 
-By hand:
-  python workflow/scripts/download_checkpoint.py --model openai/clip-vit-base-patch32
+Example:
+  framesift download-checkpoint --model openai/clip-vit-base-patch32 \\
     --revision 3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268
 """
 
@@ -25,7 +25,7 @@ def pinned_of(model: str | None, revision: str | None) -> Pinned:
     except ValueError as error:
         raise InputError(str(error), field="--revision", value=revision) from None
     if model is None or revision is None or is_folder(model):
-        raise InputError("is no repository of the hub", field="--model", value=model, expected="OWNER/NAME")
+        raise InputError("is not a repository of the hub", field="--model", value=model, expected="OWNER/NAME")
     return Pinned(model, revision)
 
 

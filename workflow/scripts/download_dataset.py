@@ -1,10 +1,10 @@
-"""Make sure that the labels and videos of a dataset are in its folder: what is missing comes from the hub, verified.
+"""Fetch the missing labels and videos of a dataset, verified.
 
-Only the videos of the chosen questions are fetched. What was interrupted goes on where it stopped.
+Only the videos of the chosen questions are fetched. An interrupted download resumes.
 
-By hand:
-  python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --limit 30
-  python workflow/scripts/download_dataset.py --dataset videomme --data-dir data/videomme --groups duration=short
+Examples:
+  framesift download-dataset --dataset videomme --data-dir data/videomme --limit 30
+  framesift download-dataset --dataset videomme --data-dir data/videomme --groups duration=short
 """
 
 import os
@@ -22,7 +22,7 @@ from framesift.storage.files import write_json
 def grouping(text: str) -> tuple[str, list[str]]:
     name, equals, groups = text.partition("=")
     if not equals or not groups:
-        raise InputError("is no choice of groups", field="--groups", value=text, expected="GROUPING=GROUP[,GROUP]")
+        raise InputError("is not a choice of groups", field="--groups", value=text, expected="GROUPING=GROUP[,GROUP]")
     return name, groups.split(",")
 
 
@@ -31,13 +31,13 @@ def main() -> None:
     what = options.add_mutually_exclusive_group(required=True)
     what.add_argument("--dataset", metavar="KIND", help="kind of dataset, e.g. videomme, with its defaults")
     what.add_argument("--spec", type=read_spec, metavar="JSON", help="a dataset as in the configuration; or @FILE")
-    options.add_argument("--data-dir", metavar="DIR", help="folder of the dataset (default: that of the kind)")
+    options.add_argument("--data-dir", metavar="DIR", help="folder of the dataset (default: data/KIND)")
     options.add_argument("--limit", type=int, metavar="N", help="only the first N questions")
     options.add_argument("--groups", metavar="GROUPING=GROUP", help="only questions of these groups (commas)")
     options.add_argument("--subtitles", metavar="DIR", help="fetch subtitles too, to this folder within the dataset's")
     options.add_argument("--keep-archives", type=int, metavar="0|1", help="1: keep archives after taking files out")
     options.add_argument("--threads", type=int, default=8, help="downloads at a time (default: 8)")
-    options.add_argument("--cache", type=Path, metavar="DIR", help="remembers digests of files that were there already")
+    options.add_argument("--cache", type=Path, metavar="DIR", help="stores checksums of files that were there already")
     options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and SHA-256")
     args = options.parse_args()
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together

@@ -1,6 +1,11 @@
-"""Embed the candidate frames of one shard of videos, and their questions where the encoder can read.
+"""Embed the candidate frames of one shard, and its questions.
 
-The embeddings of frames are kept in the cache, which scorers of the same kind share; the file says where they are.
+Questions are embedded if the encoder reads text. The embeddings of frames stay in the cache, which scorers of the same
+kind share; the output says where.
+
+Example:
+  framesift embed-frames --spec @spec.json --labels labels.json --videos videos.parquet \\
+    --shards shards.json --shard 1 --cache cache/ --out embeddings.safetensors
 """
 
 from framesift.program.cli import log, parser, run

@@ -1,10 +1,11 @@
-"""Ask a video LLM the questions of one chunk, each with its selected frames, through lmms-eval.
+"""Ask a video LLM questions about their selected frames.
 
-Answers are kept in the cache one by one. With --also, the loaded model then answers what is still open of other
-selections; those answers go to the cache alone, where the jobs of those selections find them.
+The model runs through lmms-eval. Each answer goes to the cache as soon as it is made. With --also, the loaded model
+then answers what other selections still need; those answers go to the cache only, where the jobs of those selections
+find them.
 
-By hand:
-  python workflow/scripts/evaluate_selection.py --spec @spec.json --labels labels.json --videos videos.parquet
+Example:
+  framesift evaluate-selection --spec @spec.json --labels labels.json --videos videos.parquet \\
     --selection selection.json --cache cache/ --chunk 1 --chunks 4 --out answers-1-of-4.json
 """
 
@@ -24,24 +25,27 @@ from framesift.core.errors import InputError
 from framesift.core.spec import spec_id
 from framesift.core.versions import versions_of
 from framesift.data.benchmarks import reader_of
-from framesift.program.cli import add_compute_options, log, parser, run
+from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
 from framesift.selection.select_frames import read_selection
 from framesift.storage.files import file_digest
 from framesift.video.table import read_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec="answerer, dataset, protocol, and how questions are put")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
-    options.add_argument("--selection", required=True, metavar="FILE.json", help="from select_frames.py")
+    options = parser(__doc__, spec="answerer, dataset, protocol and prompt")
+    add_inputs(options, "labels", "videos")
+    options.add_argument("--selection", required=True, metavar="FILE.json", help="from select-frames")
     options.add_argument(
-        "--connection", type=json.loads, default={}, metavar="JSON", help="what a server needs beside the spec"
+        "--connection",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="how to reach a server: address, concurrency, retries",
     )
     options.add_argument("--subtitles", type=Path, metavar="DIR", help="folder of the subtitle files")
     options.add_argument("--chunk", type=int, default=1, help="number of the chunk, from 1")
     options.add_argument("--chunks", type=int, default=1, help="how many chunks there are")
-    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each answer as soon as it is there")
+    options.add_argument("--cache", required=True, metavar="DIR", help="stores each answer as soon as it is made")
     options.add_argument(
         "--also", type=json.loads, default=[], metavar="JSON", help="[[selection, spec], ...] of the same answerer"
     )

@@ -1,19 +1,19 @@
-"""Write a benchmark's own label file again from a converted one, e.g. for other tools that read it.
+"""Write a benchmark's own label file again from converted labels.
 
-By hand:
-  python workflow/scripts/export_labels.py --labels results/labels/videomme.json --out videomme.json
+Example:
+  framesift export-labels --labels results/labels/videomme.json --out videomme.json
 """
 
 import json
 
 from framesift.data.labels import originals
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import read_json, write_text
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 

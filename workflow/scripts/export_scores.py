@@ -1,7 +1,9 @@
-"""Write scores as AKS's scores.json and frames.json (and ids.json, which says whose each entry is).
+"""Write scores as AKS's scores.json and frames.json.
 
-By hand:
-  python workflow/scripts/export_scores.py --scores results/scores/videomme/clip-ID.parquet
+ids.json beside them has the question of each entry.
+
+Example:
+  framesift export-scores --scores results/scores/videomme/clip-ID.parquet \\
     --labels results/labels/videomme.json --out-dir outscores/videomme/clip
 """
 
@@ -10,15 +12,15 @@ from pathlib import Path
 
 from framesift.data.questions import read_questions
 from framesift.interop.aks_scores import to_lists
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.scoring.score_table import read_scores
 from framesift.storage.files import write_text
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--scores", required=True, metavar="FILE.parquet", help="from merge_scores.py")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--scores", required=True, metavar="FILE.parquet", help="from merge-scores")
+    add_inputs(options, "labels")
     options.add_argument("--out-dir", required=True, type=Path, metavar="DIR")
     args = options.parse_args()
 

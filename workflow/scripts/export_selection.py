@@ -1,14 +1,14 @@
 """Write a selection in the layout of AKS, WFS-SB or KFS-Bench.
 
-By hand:
-  python workflow/scripts/export_selection.py --format aks --selection results/selections/ID.json
+Example:
+  framesift export-selection --format aks --selection results/selections/ID.json \\
     --labels results/labels/videomme.json --out selected_frames.json
 """
 
 from framesift.data.labels import originals
 from framesift.data.questions import read_questions
 from framesift.interop.selections import FORMATS, as_text, to_aks, to_kfs_bench, to_wfs_sb
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.selection.select_frames import read_selection
 from framesift.storage.files import read_json, write_text
 
@@ -16,8 +16,8 @@ from framesift.storage.files import read_json, write_text
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--format", required=True, choices=FORMATS)
-    options.add_argument("--selection", required=True, metavar="FILE.json", help="from select_frames.py")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    options.add_argument("--selection", required=True, metavar="FILE.json", help="from select-frames")
+    add_inputs(options, "labels")
     options.add_argument(
         "--floats", action="store_true", help="aks: write 30.0 for 30, as its files of VideoMME have it"
     )

@@ -1,7 +1,7 @@
-"""Write the file that a benchmark's own server marks, for a benchmark that keeps its answers: EgoSchema's full set.
+"""Write the file that the server of EgoSchema's full set marks.
 
-By hand:
-  python workflow/scripts/export_submission.py --labels labels.json --answers 1-of-2.json 2-of-2.json --out mine.json
+Example:
+  framesift export-submission --labels labels.json --answers 1-of-2.json 2-of-2.json --out mine.json
 """
 
 from framesift.answering.answer_file import union_of_chunks
@@ -9,13 +9,13 @@ from framesift.core.errors import InputError
 from framesift.data.benchmarks.egoschema import submission
 from framesift.data.questions import read_questions
 from framesift.judging.by_task import judge_letters
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import write_json
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--answers", required=True, nargs="+", metavar="FILE.json", help="every chunk of one cell")
     options.add_argument("--out", required=True, metavar="FILE.json", help="a number from 0 by video; -1 for no option")
     args = options.parse_args()

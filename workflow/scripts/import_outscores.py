@@ -1,6 +1,11 @@
-"""Take the scores that AKS's authors released, matched by question id and checked against the videos that are here.
+"""Import the scores that AKS's authors released.
 
-What is missing is fetched from the commit that was read, and verified by its git blob id.
+They are matched by question id and checked against your videos. Missing files are fetched from a pinned commit and
+verified by their git blob id.
+
+Example:
+  framesift import-outscores --spec @spec.json --dataset videomme --labels labels.json \\
+    --videos videos.parquet --folder data/aks --out scores.parquet
 """
 
 from pathlib import Path
@@ -8,7 +13,7 @@ from pathlib import Path
 from framesift.core.errors import InputError
 from framesift.data.questions import read_questions
 from framesift.interop.aks_release import SOURCE, fitting, released_scores
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.scoring.score_table import write_scores
 from framesift.video.table import read_videos
 
@@ -16,10 +21,9 @@ from framesift.video.table import read_videos
 def main() -> None:
     options = parser(__doc__, spec="scorer and candidate grid")
     options.add_argument("--dataset", required=True, metavar="KIND", help="longvideobench or videomme")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    add_inputs(options, "labels", "videos")
     options.add_argument("--folder", required=True, metavar="DIR", help="the files of the release")
-    options.add_argument("--source", default=SOURCE, metavar="URL", help="where they are fetched from")
+    options.add_argument("--source", default=SOURCE, metavar="URL", help="where missing files are fetched from")
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     args = options.parse_args()
 

@@ -1,10 +1,15 @@
-"""Take a finished run of lmms-eval as answers: its samples, and what its results file says of it."""
+"""Import the answers of a finished run of lmms-eval.
+
+Example:
+  framesift import-run --samples run_samples_videomme.jsonl --results run_results.json \\
+    --labels labels.json --out answers.json
+"""
 
 from framesift.answering.answer_file import write_answers
 from framesift.core.code_digest import code_digest
 from framesift.data.questions import read_questions
 from framesift.judging.imported_runs import read_run, run_facts
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import file_digest
 
 
@@ -12,7 +17,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--samples", required=True, metavar="FILE.jsonl", help="*_samples_*.jsonl, .gz or not")
     options.add_argument("--results", metavar="FILE.json", help="*_results.json, .gz or not")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 

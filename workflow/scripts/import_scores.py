@@ -1,7 +1,7 @@
-"""Read scores.json and frames.json of AKS's feature_extract.py into a table of scores keyed by question id.
+"""Import scores.json and frames.json of AKS's feature_extract.py.
 
-By hand:
-  python workflow/scripts/import_scores.py --dataset longvideobench --original lvb_val.json
+Example:
+  framesift import-scores --dataset longvideobench --original lvb_val.json \\
     --scores scores.json --frames frames.json --out scores.parquet
 """
 
@@ -20,7 +20,7 @@ def main() -> None:
     options.add_argument("--original", required=True, metavar="FILE", help="the label file the scores were made from")
     options.add_argument("--scores", required=True, metavar="FILE.json")
     options.add_argument("--frames", required=True, metavar="FILE.json")
-    options.add_argument("--labels", metavar="FILE.json", help="from convert_labels.py: keep only its questions")
+    options.add_argument("--labels", metavar="FILE.json", help="from convert-labels: keep only its questions")
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     args = options.parse_args()
 

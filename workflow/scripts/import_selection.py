@@ -1,11 +1,11 @@
-"""Read a selection that others released (AKS, WFS-SB, KFS-Bench) into a selection file keyed by question id.
+"""Import a released selection (AKS, WFS-SB, KFS-Bench).
 
-By hand:
-  python workflow/scripts/import_selection.py --format aks --dataset longvideobench --original lvb_val.json
+AKS's lists have no ids: --original must be the very label file that they were made from, whole. With --videos, the
+table from index-videos, frame rates are exact; without it they are inferred, and the notes say so.
+
+Example:
+  framesift import-selection --format aks --dataset longvideobench --original lvb_val.json \\
     --selection selected_frames.json --out selection.json
-
-AKS's lists have no ids: --original must be the very label file they were made from, whole. Give --videos, the table
-from index_videos.py, for the true frame rates; without it they are inferred, and the notes say so.
 """
 
 from framesift.data.benchmarks import reader_of
@@ -32,8 +32,8 @@ def main() -> None:
     options.add_argument("--dataset", required=True, metavar="KIND", help="kind of dataset, e.g. longvideobench")
     options.add_argument("--original", required=True, metavar="FILE", help="the label file the selection was made from")
     options.add_argument("--selection", required=True, metavar="FILE.json", help="plain or .json.gz")
-    options.add_argument("--videos", metavar="FILE.parquet", help="from index_videos.py: frame rates and lengths")
-    options.add_argument("--labels", metavar="FILE.json", help="from convert_labels.py: keep only its questions")
+    options.add_argument("--videos", metavar="FILE.parquet", help="from index-videos: frame rates and lengths")
+    options.add_argument("--labels", metavar="FILE.json", help="from convert-labels: keep only its questions")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 
@@ -61,7 +61,7 @@ def main() -> None:
     write_selection(args.out, selection, {source: sources})
     counts = count_notes(selection)
     log.info(
-        "%s: %d questions, %d excluded, %d with an inferred frame rate, %d with frames that are no candidates",
+        "%s: %d questions, %d excluded, %d with an inferred frame rate, %d with frames outside of the candidates",
         args.out,
         len(selection),
         counts["excluded"],

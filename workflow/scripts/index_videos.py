@@ -1,6 +1,10 @@
-"""Probe the videos of a dataset: length, frame rate, codec, candidate frames, and what is wrong with unusable ones.
+"""Probe videos: length, frame rate, codec, candidate frames.
 
 Videos that are missing, broken, short or mislabelled are listed with the reason in the file given by --excluded.
+
+Example:
+  framesift index-videos --spec @spec.json --labels labels.json --video-dir data/videomme/videos \\
+    --excluded excluded.csv --out videos.parquet
 """
 
 import csv
@@ -12,7 +16,7 @@ from pathlib import Path
 from framesift.core.errors import InputError, VideoError
 from framesift.data.benchmarks import VideoFolder, reader_of
 from framesift.data.questions import Question, read_questions
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import atomic_write
 from framesift.video.grid import CandidateGrid
 from framesift.video.table import Video, checked_length, describe_video, write_videos
@@ -21,11 +25,13 @@ from framesift.video.workers import map_isolated
 
 def main() -> None:
     options = parser(__doc__, spec="kind of dataset, its length_tolerance, and candidate grid")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--video-dir", required=True, metavar="DIR")
-    options.add_argument("--cache", metavar="DIR", help="remembers finished videos of an interrupted run")
+    options.add_argument("--cache", metavar="DIR", help="stores finished videos, for an interrupted run")
     options.add_argument("--threads", type=int, default=1, help="videos at a time, each in a process of its own")
-    options.add_argument("--timeout", type=float, default=600, help="seconds that a video may take (default: 600)")
+    options.add_argument(
+        "--timeout", type=float, default=600, help="seconds to wait for one video (default: %(default)s)"
+    )
     options.add_argument(
         "--max-excluded", type=float, default=0.05, help="share of unusable videos that stops the run (1: never)"
     )
@@ -78,7 +84,7 @@ def refuse_too_many(rows: list[Video], total: int, args) -> None:
         raise InputError(
             f"none of the {total} videos can be used ({reasons}; the first, {rows[0].video_id}: {rows[0].error})",
             file=args.video_dir,
-            hint="set data_dir and videos of the dataset to where the files lie",
+            hint="set data_dir and videos of the dataset to the folder of the files",
         )
     if len(rows) > max(1, args.max_excluded * total):
         raise InputError(
@@ -87,8 +93,8 @@ def refuse_too_many(rows: list[Video], total: int, args) -> None:
             field="max_excluded",
             value=args.max_excluded,
             expected=f"at most {max(1, int(args.max_excluded * total))} of them",
-            hint=f"{args.excluded or 'the log'} names each with its reason. Mend the files (remove broken ones that are"
-            " to be fetched again), or set max_excluded of the dataset (1: go on with whatever is left)",
+            hint=f"{args.excluded or 'the log'} lists each with its reason. Fix the files (remove broken ones to fetch"
+            " them again), or raise max_excluded of the dataset (1: continue with the videos that remain)",
         )
 
 

@@ -1,6 +1,9 @@
-"""Judge the answers of a table: by our parser, by lmms-eval's own task, and open ones by a language model.
+"""Judge answers: our parser, lmms-eval's task, a language model.
 
-Nothing is asked of the video LLM. Verdicts of a judge are kept in the cache one by one.
+The video LLM is not asked again. Each verdict of a language model goes to the cache as soon as it is made.
+
+Example:
+  framesift judge-answers --spec @spec.json --labels labels.json --cache cache/ --out judged.json
 """
 
 import json
@@ -16,21 +19,21 @@ from framesift.data.questions import Question, read_labels
 from framesift.judging.by_llm import Judge, OpenAnswer, judge
 from framesift.judging.by_task import judge_samples
 from framesift.judging.verdict_file import JudgedCell, write_judged
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.journal import Journal
 
 
 def main() -> None:
     options = parser(__doc__, spec="dataset, unparsed, judge, and the files of answers of each cell")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument(
         "--connection",
         type=json.loads,
         default={},
         metavar="JSON",
-        help="what a server needs beside the spec",
+        help="how to reach a server: address, concurrency, retries",
     )
-    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each verdict of a judge")
+    options.add_argument("--cache", required=True, metavar="DIR", help="stores each verdict of a language model")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 
@@ -61,7 +64,7 @@ def judged_cell(
     answers: Mapping[str, Answer],
     by_task: bool,
 ) -> JudgedCell:
-    """The verdicts of our parser and of the task; with `by_task`, that of the task counts where it has one."""
+    """The verdicts of our parser and of the task; with `by_task`, the task's verdict counts if it has one."""
     responses = {question_id: answer.response for question_id, answer in answers.items()}
     judged = judge_samples(dataset, records, questions, responses, guesses=by_task)
     for line in judged.differences:

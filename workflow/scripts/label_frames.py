@@ -1,7 +1,11 @@
-"""Label the frames of one shard of videos for training the M-LLM frame selector.
+"""Label the frames of one shard to train the M-LLM selector.
 
-Each reply of a model is kept in the cache as soon as it is there: a job that was killed asks for nothing twice, and
-another question, weight or number of frames asks for what it lacks alone.
+Each reply of a model goes to the cache as soon as it is made, so no question is asked twice: a killed job resumes, and
+another weight or number of frames asks only for replies that it does not have.
+
+Example:
+  framesift label-frames --spec @spec.json --labels labels.json --videos videos.parquet \\
+    --shards shards.json --shard 1 --cache cache/ --out examples.parquet --summary summary.json
 """
 
 import json
@@ -15,7 +19,7 @@ from framesift.core.errors import InputError
 from framesift.core.spec import spec_id
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
-from framesift.program.cli import add_compute_options, log, parser, run
+from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
 from framesift.scoring.mllm_selector.examples import write_examples
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ScorerStandIn
 from framesift.scoring.score_table import read_scores, write_scores
@@ -25,22 +29,26 @@ from framesift.video.table import read_videos
 
 
 def main() -> None:
-    options = parser(__doc__, spec='{"labels": how frames are labelled; whatever else decides the candidates}')
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="questions, from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
-    options.add_argument("--shards", required=True, metavar="FILE.json", help="from assign_shards.py")
+    options = parser(__doc__, spec='{"labels": how frames are labelled, ...}')
+    add_inputs(options, "labels", "videos", "shards")
     options.add_argument("--shard", required=True, type=int, help="number of the shard, from 1")
     options.add_argument(
-        "--scores", nargs="+", default=[], metavar="FILE.parquet", help="where a scorer stands in for a VLM: its scores"
+        "--scores", nargs="+", default=[], metavar="FILE.parquet", help="scores of the scorer that stands in for a VLM"
     )
     options.add_argument("--evidence", metavar="FILE", help="spans of the answers, for validation; no label sees them")
     options.add_argument(
-        "--connections", type=json.loads, default={}, metavar="JSON", help="by vlm and llm, what a server needs besides"
+        "--connections",
+        type=json.loads,
+        default={},
+        metavar="JSON",
+        help="by vlm and llm, how to reach a server: address, concurrency, retries",
     )
     options.add_argument("--batch-size", type=int, help="prompts a batch of a local model (default: the model's)")
-    options.add_argument("--timeout", type=float, default=600, help="seconds that some frames may take to be decoded")
-    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each reply of a model")
-    options.add_argument("--out", required=True, metavar="FILE.parquet", help="examples for train_selector.py")
+    options.add_argument(
+        "--timeout", type=float, default=600, help="seconds to wait for decoded frames (default: %(default)s)"
+    )
+    options.add_argument("--cache", required=True, metavar="DIR", help="stores each reply of a model")
+    options.add_argument("--out", required=True, metavar="FILE.parquet", help="examples for train-selector")
     options.add_argument("--summary", required=True, metavar="FILE.json", help="what was left out, and what failed")
     options.add_argument("--as-scores", metavar="FILE.parquet", help="the labels as scores, to select frames by")
     add_compute_options(options)
@@ -78,7 +86,7 @@ def main() -> None:
 
 
 def device_and_decoders(settings: LabelSettings, device: str, threads: int) -> tuple[str, int]:
-    """Where models run, and how many processes decode; nothing heavy is imported where no model runs here."""
+    """Where models run, and how many processes decode. Imports torch only if a model runs here."""
     if not any(isinstance(model, LocalModel) for model in (settings.vlm, settings.llm)):
         return "cpu", threads
     import torch

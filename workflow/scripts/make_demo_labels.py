@@ -1,4 +1,10 @@
-"""Write the questions of the demo world in VideoMME's own columns, and where in the videos their evidence lies."""
+"""Write the questions of the demo world, and their evidence.
+
+The questions have the columns of VideoMME.
+
+Example:
+  framesift make-demo-labels --spec '{}' --labels labels.parquet --evidence evidence.json
+"""
 
 from pathlib import Path
 

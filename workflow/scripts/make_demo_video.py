@@ -1,4 +1,8 @@
-"""Render one video of the demo world (H.264)."""
+"""Render one video of the demo world (H.264).
+
+Example:
+  framesift make-demo-video --spec '{}' --video demo-short-1 --out demo-short-1.mp4
+"""
 
 from pathlib import Path
 

@@ -1,6 +1,11 @@
-"""Draw the figures of a table as SVG and PNG: the same table gives the same files.
+"""Draw the figures of a table as SVG and PNG.
 
-docs/report.md lists them. Figures for which the table has no numbers (one budget, no timings) are not made.
+docs/report.md lists them. A figure that the table has no numbers for (one budget, no timings) is not made. The same
+table gives the same files.
+
+Example:
+  framesift make-figures --spec @spec.json --labels labels.json --judged judged.json \\
+    --table table.csv --groups groups.csv --out figures/
 """
 
 from pathlib import Path

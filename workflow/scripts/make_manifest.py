@@ -1,4 +1,10 @@
-"""Write the manifest of a table: what each of its rows was made from, back to labels, videos, models and code."""
+"""Write the manifest of a table: what each row was made from.
+
+It goes back to labels, videos, models and code.
+
+Example:
+  framesift make-manifest --spec @spec.json --out manifest.json
+"""
 
 from pathlib import Path
 
@@ -7,7 +13,7 @@ from framesift.provenance.manifest import make_manifest, write_manifest
 
 
 def main() -> None:
-    options = parser(__doc__, spec="that of the table")
+    options = parser(__doc__, spec="the spec of the table")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()
 

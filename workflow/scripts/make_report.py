@@ -1,7 +1,11 @@
-"""Make the report of a table: one HTML file that opens offline, with a gallery of every question.
+"""Make the report of a table: one HTML page that opens offline.
 
-Where details and thumbnails are more than --embed bytes, they lie in the folder FILE_files beside the page and are
-loaded when they are looked at; keep the two together. docs/report.md explains the page.
+The page has a gallery of every question. If details and thumbnails take more than --embed bytes, they are stored in the
+folder FILE_files beside the page; keep the two together. docs/report.md explains the page.
+
+Example:
+  framesift make-report --spec @spec.json --labels labels.json --videos videos.parquet \\
+    --judged judged.json --table table.csv --groups groups.csv --out report.html
 """
 
 import os
@@ -17,8 +21,8 @@ from framesift.storage.files import read_csv
 def main() -> None:
     options = parser(__doc__, spec=SPEC)
     add_options(options)
-    options.add_argument("--published", metavar="FILE.csv", help="from compare_published.py")
-    options.add_argument("--cache", metavar="FOLDER", help="where thumbnails are kept; without it there are none")
+    options.add_argument("--published", metavar="FILE.csv", help="from compare-published")
+    options.add_argument("--cache", metavar="FOLDER", help="folder of thumbnails; without it the page has none")
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that make thumbnails")
     options.add_argument("--embed", type=int, default=EMBEDDED, metavar="BYTES", help="most to embed (%(default)s)")
     options.add_argument(

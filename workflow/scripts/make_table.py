@@ -1,6 +1,10 @@
-"""Make a table: the accuracy of every answerer, method, scorer and budget, and what each gains over the baseline.
+"""Make a table: accuracies, and gains over the baseline.
 
-Two runs on the same input give the same bytes. docs/tables.md explains every column.
+It has a row for each answerer, method, scorer and budget. The same input gives the same bytes. docs/tables.md explains
+every column.
+
+Example:
+  framesift make-table --spec @spec.json --labels labels.json --judged judged.json --out table.csv
 """
 
 from framesift.core.code_digest import code_digest
@@ -8,7 +12,7 @@ from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
 from framesift.judging.verdict_file import read_judged
 from framesift.measures.measure import MeasureInputs, annotated_scenes
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import write_json, write_text
 from framesift.tables import columns
 from framesift.tables.accuracy import groups_of, make_rows, timing_rows
@@ -22,11 +26,11 @@ def main() -> None:
         __doc__,
         spec="table, dataset, protocol, baseline, group_by, evidence_tolerance, seed, and the files of each cell",
     )
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument(
-        "--videos", metavar="FILE.parquet", help="from index_videos.py, for evidence that names frames, and protocols"
+        "--videos", metavar="FILE.parquet", help="from index-videos, for evidence that names frames, and protocols"
     )
-    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge_answers.py")
+    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge-answers")
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
     options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")

@@ -1,9 +1,15 @@
-"""Measure the selections of a table without asking a language model; docs/tables.md explains every column."""
+"""Measure selections without asking a language model.
+
+docs/tables.md explains every column.
+
+Example:
+  framesift measure-selections --spec @spec.json --labels labels.json --videos videos.parquet --out measures.csv
+"""
 
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
 from framesift.measures.measure import COLUMNS, MeasureInputs, annotated_scenes, measure, overlaps
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.scoring.embedding_table import Embeddings
 from framesift.selection.select_frames import read_selection
 from framesift.tables import columns
@@ -13,8 +19,7 @@ from framesift.video.table import read_videos
 
 def main() -> None:
     options = parser(__doc__, spec="baseline, and method, scorer, budget and file of each selection")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
+    add_inputs(options, "labels", "videos")
     options.add_argument("--evidence", metavar="FILE", help="evidence: ours as JSON, or the CSV of KFS-Bench")
     options.add_argument("--embeddings", nargs="+", metavar="FILE.safetensors", help="for redundancy")
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a selection and group of questions")
@@ -53,7 +58,7 @@ def main() -> None:
 
 
 def baseline_of(cell, spec, selections):
-    """The baseline's selection at the same budget: that of the same scorer where it has several."""
+    """The baseline's selection at the same budget; if it has several, the one of the same scorer."""
     if cell["method"] == spec["baseline"]:
         return None
     near = [

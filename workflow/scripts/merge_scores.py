@@ -1,16 +1,20 @@
-"""Merge the scores of all shards into one table and check that every question is there once."""
+"""Merge the scores of all shards; each question must be there once.
+
+Example:
+  framesift merge-scores --spec @spec.json --labels labels.json --out scores.parquet 1-of-2.parquet 2-of-2.parquet
+"""
 
 from framesift.core.errors import InputError
 from framesift.data.questions import read_questions
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.scoring.score_table import read_scores, write_scores
 
 
 def main() -> None:
     options = parser(__doc__, spec="scorer and candidate grid")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--out", required=True, metavar="FILE.parquet")
-    options.add_argument("shards", nargs="+", metavar="SHARD.parquet", help="from score_frames.py")
+    options.add_argument("shards", nargs="+", metavar="SHARD.parquet", help="from score-frames")
     args = options.parse_args()
 
     merged = {}
@@ -22,7 +26,7 @@ def main() -> None:
     wanted = {question.question_id for question in read_questions(args.labels)}
     if wanted != merged.keys():
         raise InputError(
-            f"{len(wanted - merged.keys())} questions lack scores, {len(merged.keys() - wanted)} are unknown",
+            f"{len(wanted - merged.keys())} questions have no scores, {len(merged.keys() - wanted)} are unknown",
             file=args.labels,
             field="question_id",
             value=min(wanted ^ merged.keys()),

@@ -1,6 +1,9 @@
-"""Run a command with so many GPUs of this machine to itself: on_gpus.py 2 torchrun --nproc-per-node=2 ...
+"""Run a command with some GPUs of this machine to itself.
 
-It waits until they are free. A machine without nvidia-smi has nothing to choose from: there the command just runs.
+It waits until they are free. On a machine without nvidia-smi the command just runs.
+
+Example:
+  framesift on-gpus 2 torchrun --nproc-per-node=2 train.py
 """
 
 import argparse
@@ -16,7 +19,7 @@ def main() -> None:
     options.add_argument("command", nargs=argparse.REMAINDER, help="what to run, with its options")
     args = options.parse_args()
     if args.count < 1 or not args.command:
-        options.error("a number of GPUs and a command are needed")
+        options.error("expected a number of GPUs and a command")
     gpus.lease(args.count)
     try:
         gpus.become(args.command)

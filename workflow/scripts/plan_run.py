@@ -1,11 +1,11 @@
-"""Show what a run would do, and what it would cost, without running anything.
+"""Forecast a run: its jobs, and GPU-hours, CPU-hours and disk.
 
-The jobs of each rule and why they would run, what is cached already, and GPU-hours, CPU-hours and disk as earlier jobs
-took them. Where nothing was measured yet there is no number.
+It shows the jobs of each rule, why they would run, and what is cached already; nothing runs. Costs are those of earlier
+jobs; without a measurement there is no number.
 
-By hand:
-  python workflow/scripts/plan_run.py results/tables/videomme.csv
-  python workflow/scripts/plan_run.py results/tables/mine.csv --configfile mine.yaml
+Examples:
+  framesift plan-run results/tables/videomme.csv
+  framesift plan-run results/tables/mine.csv --configfile mine.yaml
 """
 
 import json
@@ -14,27 +14,17 @@ from pathlib import Path
 
 from framesift.core.errors import InputError
 from framesift.forecast.forecast import forecast
-from framesift.program.cli import parser, run
+from framesift.program.cli import add_configfile, parser, run
 from framesift.provenance.snakemake_dag import NoRule, NotAsked
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("targets", nargs="+", metavar="results/...", help="files that the workflow makes")
-    options.add_argument(
-        "--configfile",
-        nargs="+",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="those that the run is to be started with",
-    )
-    options.add_argument("--json", action="store_true", help="the same for programs")
+    add_configfile(options, "the configuration files that the run will be started with")
+    options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
 
-    for config in args.configfile:
-        if not config.is_file():
-            raise InputError("there is no such file", file=config, field="--configfile")
     configfiles = [config.absolute() for config in args.configfile]
     root = _project()
     targets = [os.path.relpath(os.path.abspath(target), root) for target in args.targets]

@@ -1,7 +1,11 @@
-"""Score the candidate frames of one shard of videos for all their questions, one decode pass a video.
+"""Score the candidate frames of one shard for all its questions.
 
-Finished videos are kept in the cache, for this scorer and, where --also names others, for those too: the frames of a
-video that they still lack are shown to them while they are decoded anyway.
+Each video is decoded once. A finished video goes to the cache, for this scorer and for every scorer of --also that has
+not seen it yet.
+
+Example:
+  framesift score-frames --spec @spec.json --labels labels.json --videos videos.parquet \\
+    --shards shards.json --shard 1 --cache cache/ --out scores.parquet
 """
 
 from framesift.checkpoints.component import device_name, pick_device

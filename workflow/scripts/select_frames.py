@@ -1,11 +1,13 @@
-"""Choose the frames of every question with one selector at one budget.
+"""Select the frames of every question with one method and budget.
 
-In the workflow, --spec says how. By hand, a method is named; scores are the workflow's, or lists as AKS has them:
+The workflow describes the selector by --spec. By hand, name a method; scores are a table of merge-scores, or lists in
+the layout of AKS.
 
-  python workflow/scripts/select_frames.py --list-methods
-  python workflow/scripts/select_frames.py --scores scores.json --frames frames.json --method aks --set s_thr=0.6
+Examples:
+  framesift select-frames --list-methods
+  framesift select-frames --scores scores.json --frames frames.json --method aks --set s_thr=0.6 \\
     --budget 64 --out selected_frames.json
-  python workflow/scripts/select_frames.py --labels LABELS.json --videos VIDEOS.parquet --scores SCORES.parquet
+  framesift select-frames --labels LABELS.json --videos VIDEOS.parquet --scores SCORES.parquet \\
     --method topk --budget 32 --out selection.json
 """
 
@@ -66,12 +68,12 @@ def _options() -> ArgumentParser:
     options.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the method")
     options.add_argument("--budget", type=int, help="number of frames (with --method)")
     options.add_argument("--seed", type=int, default=0, help="for methods that draw random numbers (with --method)")
-    options.add_argument("--labels", metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", metavar="FILE.parquet", help="from index_videos.py")
-    options.add_argument("--scores", metavar="FILE", help="from merge_scores.py; with --frames, scores.json of AKS")
+    options.add_argument("--labels", metavar="FILE.json", help="from convert-labels")
+    options.add_argument("--videos", metavar="FILE.parquet", help="from index-videos")
+    options.add_argument("--scores", metavar="FILE", help="from merge-scores; with --frames, scores.json of AKS")
     options.add_argument("--frames", metavar="FILE.json", help="frames.json of AKS: lists in, lists out")
     options.add_argument(
-        "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed_frames.py, for selectors that need them"
+        "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed-frames, for selectors that need them"
     )
     options.add_argument("--list-methods", action="store_true", help="every method with its parameters and source")
     options.add_argument("--out", metavar="FILE.json", required="--list-methods" not in sys.argv)
@@ -85,7 +87,7 @@ def _spec_by_hand(args: Namespace) -> dict[str, Any]:
     for text in args.set:
         key, sign, value = text.partition("=")
         if not sign:
-            raise InputError("is no setting", field="--set", value=text, expected="KEY=VALUE")
+            raise InputError("is not a setting", field="--set", value=text, expected="KEY=VALUE")
         try:
             settings[key] = json.loads(value)
         except ValueError:

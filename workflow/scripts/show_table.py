@@ -1,7 +1,7 @@
-"""Print a table of make_table.py in the terminal.
+"""Print a finished table in the terminal.
 
-By hand:
-  python workflow/scripts/show_table.py results/tables/demo.csv
+Example:
+  framesift show-table results/tables/demo.csv
 """
 
 from framesift.program.cli import parser, run
@@ -9,7 +9,7 @@ from framesift.program.cli import parser, run
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument("table", metavar="FILE.csv", help="from make_table.py")
+    options.add_argument("table", metavar="FILE.csv", help="from make-table")
     args = options.parse_args()
 
     from framesift.tables.terminal import print_table

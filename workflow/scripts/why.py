@@ -1,8 +1,8 @@
-"""Explain a file of results: what it was made from, and what would make it again.
+"""Explain a result: what it was made from, and why it would rerun.
 
-By hand:
-  python workflow/scripts/why.py results/tables/demo.csv
-  python workflow/scripts/why.py results/tables/mine.csv --configfile mine.yaml
+Examples:
+  framesift why results/tables/demo.csv
+  framesift why results/tables/mine.csv --configfile mine.yaml
 """
 
 import json
@@ -10,22 +10,17 @@ import os
 from pathlib import Path
 
 from framesift.core.errors import InputError
-from framesift.program.cli import parser, run
+from framesift.program.cli import add_configfile, parser, run
 from framesift.provenance.explain import explain, words
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("file", metavar="results/...", help="any file that the workflow made")
-    options.add_argument(
-        "--configfile", nargs="+", default=[], type=Path, metavar="FILE", help="those that the run was started with"
-    )
-    options.add_argument("--json", action="store_true", help="the same for programs")
+    add_configfile(options, "the configuration files that the run was started with")
+    options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
 
-    for config in args.configfile:
-        if not config.is_file():
-            raise InputError("there is no such file", file=config, field="--configfile")
     root, path = _in_project(args.file)
     found = explain(path, root, args.configfile)
     print(json.dumps(found.plain(), indent=1) if args.json else "\n".join(words(found)))

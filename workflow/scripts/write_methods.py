@@ -1,4 +1,8 @@
-"""Write what a paper needs to say of a table: a paragraph on how it was made, and the works to cite."""
+"""Write a paper's text on how a table was made, and its BibTeX.
+
+Example:
+  framesift write-methods --spec @setup.json --labels labels.json --text-out methods.tex --bib-out methods.bib
+"""
 
 import json
 from importlib.metadata import version
@@ -7,16 +11,16 @@ from pathlib import Path
 from framesift.data.questions import read_questions
 from framesift.papers.methods_text import methods_text, own_entries
 from framesift.papers.references import bibtex, keys_in
-from framesift.program.cli import log, parser, run
+from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import write_text
 
 
 def main() -> None:
     options = parser(__doc__, spec="what decides the numbers of the table (framesift.papers.methods_text.setup_of)")
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
+    add_inputs(options, "labels")
     options.add_argument("--answers", nargs="*", default=[], metavar="FILE.json", help="their versions are named")
     options.add_argument(
-        "--references", nargs="+", default=[], metavar="FILE.bib", help="further works, beside those of Framesift"
+        "--references", nargs="+", default=[], metavar="FILE.bib", help="more works than those of Framesift"
     )
     options.add_argument("--text-out", required=True, metavar="FILE.tex")
     options.add_argument("--bib-out", required=True, metavar="FILE.bib")

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from framesift.core.errors import InputError
@@ -61,16 +62,42 @@ _DISK = {
 
 
 def parser(doc: str | None, *, spec: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the program's docstring as its help and, where `spec` tells what it holds, the option --spec."""
+    """A parser with the program's docstring as its help and, if `spec` says what it holds, the option --spec."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if spec:
         made.add_argument("--spec", required=True, type=read_spec, metavar="JSON", help=f"{spec}; or @FILE")
     return made
 
 
+#: Files that many programs read: the placeholder of each, and the command that writes it.
+INPUTS = {
+    "labels": ("FILE.json", "from convert-labels"),
+    "videos": ("FILE.parquet", "from index-videos"),
+    "shards": ("FILE.json", "from assign-shards"),
+}
+
+
+def add_inputs(made: argparse.ArgumentParser, *names: str) -> None:
+    """Required options for input files, such as --labels and --videos (`INPUTS`)."""
+    for name in names:
+        metavar, origin = INPUTS[name]
+        made.add_argument(f"--{name}", required=True, metavar=metavar, help=origin)
+
+
+def add_configfile(made: argparse.ArgumentParser, use: str) -> None:
+    """--configfile: files of the configuration, which must exist; `use` says what the program does with them."""
+    made.add_argument("--configfile", nargs="+", default=[], type=_existing_file, metavar="FILE", help=use)
+
+
+def _existing_file(text: str) -> Path:
+    if not os.path.isfile(text):
+        raise InputError("there is no such file", file=text, field="--configfile")
+    return Path(text)
+
+
 def add_compute_options(made: argparse.ArgumentParser) -> None:
-    """--device and --threads, for programs that run a model."""
-    made.add_argument("--device", default="auto", help="cpu, cuda, or auto: the GPU where there is one (default)")
+    """The options --device and --threads of programs that run a model."""
+    made.add_argument("--device", default="auto", help="cpu, cuda, or auto: a GPU if there is one (default)")
     made.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads (default: all)")
 
 

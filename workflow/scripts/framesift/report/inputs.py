@@ -13,6 +13,7 @@ from framesift.core.errors import InputError
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import Evidence, Question, read_questions
 from framesift.judging.verdict_file import read_judged
+from framesift.program.cli import add_inputs
 from framesift.report.training import TrainingCurve, read_curve
 from framesift.scoring.score_table import QuestionScores, read_scores
 from framesift.selection.select_frames import Selected
@@ -109,11 +110,11 @@ class Inputs:
 
 def add_options(options: argparse.ArgumentParser) -> None:
     """The files that both programs read."""
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", metavar="FILE.parquet", help="from index_videos.py")
+    add_inputs(options, "labels")
+    options.add_argument("--videos", metavar="FILE.parquet", help="from index-videos")
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
-    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge_answers.py")
-    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make_table.py")
+    options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge-answers")
+    options.add_argument("--table", required=True, metavar="FILE.csv", help="from make-table")
     options.add_argument("--groups", required=True, metavar="FILE.csv", help="its groups")
     options.add_argument("--timings", metavar="FILE.csv", help="its timings, for what accuracy costs")
 

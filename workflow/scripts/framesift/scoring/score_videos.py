@@ -19,7 +19,7 @@ from framesift.core.components import build, kinds
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json
 from framesift.data.questions import Question, read_questions
-from framesift.program.cli import add_compute_options, log
+from framesift.program.cli import add_compute_options, add_inputs, log
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.score_table import QuestionScores
@@ -420,14 +420,17 @@ class Shard:
 
 
 def add_shard_options(options: ArgumentParser) -> None:
-    options.add_argument("--labels", required=True, metavar="FILE.json", help="from convert_labels.py")
-    options.add_argument("--videos", required=True, metavar="FILE.parquet", help="from index_videos.py")
-    options.add_argument("--shards", required=True, metavar="FILE.json", help="from assign_shards.py")
+    add_inputs(options, "labels", "videos", "shards")
     options.add_argument("--shard", required=True, type=int, help="number of the shard, from 1")
     options.add_argument("--also", default=[], type=json.loads, metavar="JSON", help="specs of other scorers")
     options.add_argument("--batch-size", type=int, help="frames per batch (default: the model's)")
-    options.add_argument("--timeout", type=float, default=120, help="seconds that the next frame of a video may take")
-    options.add_argument("--cache", required=True, metavar="DIR", help="keeps each finished video")
+    options.add_argument(
+        "--timeout",
+        type=float,
+        default=120,
+        help="seconds to wait for the next frame of a video (default: %(default)s)",
+    )
+    options.add_argument("--cache", required=True, metavar="DIR", help="stores each finished video")
     add_compute_options(options)
 
 
