@@ -124,7 +124,7 @@ def test_the_core_imports_numpy_and_pydantic_alone_in_a_second(installed, tmp_pa
         "setuptools",
         "wheel",
         "packaging",
-    }  # what `uv venv --seed` brings
+    }
     core = {"numpy", "pydantic"}
     needed_by_pydantic = {"annotated-types", "pydantic-core", "typing-extensions", "typing-inspection"}
     assert names == {"framesift"} | core | needed_by_pydantic
