@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from framesift.checkpoints.component import device_name, pick_device
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, invalid
 from framesift.core.spec import spec_id
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
@@ -109,9 +109,7 @@ def settings_of(spec: dict, connections: dict, batch_size: int | None) -> LabelS
     try:
         return LabelSettings.model_validate(spec | models)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in ("labels", *first["loc"]))
-        raise InputError(first["msg"].removeprefix("Value error, "), field=f"--spec: {field}") from None
+        raise invalid(error, "--spec", "labels") from None
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ from pydantic import BaseModel, ValidationError
 
 from framesift.config.models import Config
 from framesift.core.components import implementation, kinds
-from framesift.core.errors import InputError, did_you_mean
+from framesift.core.errors import InputError, did_you_mean, dotted
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import TwoTowers
 from framesift.scoring.scorers.mllm_selector import MllmSelector
 from framesift.scoring.scorers.pseudo_labels import PseudoLabels
-from framesift.storage.untrusted import check_plain, dotted, read_text
+from framesift.storage.untrusted import check_plain, read_text
 
 #: Settings of the largest configuration. What YAML repeats by name (&a, *a) counts at each place.
 MOST_SETTINGS = 200_000

@@ -1,4 +1,4 @@
-"""The one kind of error a user of Framesift can cause, and can mend."""
+"""Errors that a user can cause and fix."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
 class InputError(Exception):
-    """Something the user gave cannot be used.
+    """The user provided something that cannot be used.
 
-    The message is always one sentence per fact, in the same order: where (file, field), the value found, what was
-    expected and, last, a hint.
+    The message gives one fact a line, always in this order: what is wrong and where (file, field), the value found,
+    what was expected, and a hint.
 
     Parameters
     ----------
     problem : str
-        What is wrong, in plain words.
+        What is wrong, in the user's terms.
     file, field : str, optional
-        Where it stands.
+        Where it is wrong.
     value : object, optional
         What was found there.
     expected : str, optional
-        What would have been accepted.
+        What is accepted.
     hint : str, optional
         What to do next.
+
+    Examples
+    --------
+    >>> print(InputError("expected a positive integer", file="my.yaml", field="budgets[0]", value="eight"))
+    my.yaml: budgets[0]: expected a positive integer
+      found: 'eight'
     """
 
     def __init__(
@@ -50,11 +56,11 @@ class InputError(Exception):
             lines.append(f"expected: {expected}")
         if hint:
             lines.append(f"hint: {hint}")
-        super().__init__(_harmless("\n  ".join(lines)))
+        super().__init__(_printable("\n  ".join(lines)))
 
 
-class _Short(reprlib.Repr):
-    """As repr, of bounded length whatever the value is: some have more parts than a memory holds."""
+class _ShortRepr(reprlib.Repr):
+    """`repr` of bounded length: the repr of a hostile value can be larger than memory."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +68,7 @@ class _Short(reprlib.Repr):
         self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 12
 
     def repr_int(self, x: int, level: int) -> str:
-        return repr(x) if x.bit_length() < 1000 else f"a whole number of {x.bit_length()} bits"
+        return repr(x) if x.bit_length() < 1000 else f"an integer of {x.bit_length()} bits"
 
     def repr_dict(self, x: Mapping[Any, Any], level: int) -> str:
         if level <= 0:
@@ -71,32 +77,95 @@ class _Short(reprlib.Repr):
         return f"{{{', '.join([*parts, '...'] if len(x) > self.maxdict else parts)}}}"
 
 
-_SHORT = _Short()
-#: Characters of a message; texts of labels are quoted in some.
-_LONGEST = 4000
+_SHORT = _ShortRepr()
+#: Characters of a message; some messages quote texts of labels.
+_MAX_LENGTH = 4000
 
 
-def _harmless(message: str) -> str:
-    """A message that a terminal only shows: names and texts of strangers may hold its control characters."""
+def _printable(message: str) -> str:
+    """The message without control characters: file names and labels of others may contain terminal escapes."""
     shown = "".join(
         letter if letter.isprintable() or letter == "\n" else letter.encode("unicode_escape").decode()
-        for letter in message[:_LONGEST]
+        for letter in message[:_MAX_LENGTH]
     )
-    return shown + ("..." if len(message) > _LONGEST else "")
+    return shown + ("..." if len(message) > _MAX_LENGTH else "")
 
 
 class VideoError(Exception):
-    """One video cannot be used. It costs its own questions, never the run."""
+    """One video cannot be used. Its questions are excluded; the job continues."""
 
 
-def invalid(error: ValidationError, where: str) -> InputError:
-    """The first thing that pydantic refuses in what stands at `where`."""
+class Problem(NamedTuple):
+    """One thing that pydantic rejects.
+
+    Attributes
+    ----------
+    place : str
+        Where it is within the value, such as ``budgets[0]``; empty for the value as a whole.
+    message : str
+        What is wrong.
+    value : object
+        What was found.
+    """
+
+    place: str
+    message: str
+    value: Any
+
+
+def first_problem(error: ValidationError) -> Problem:
+    """The first thing that pydantic rejects.
+
+    Examples
+    --------
+    >>> from pydantic import BaseModel, ValidationError
+    >>> class Table(BaseModel):
+    ...     budgets: list[int]
+    >>> try:
+    ...     Table(budgets=[8, "many"])
+    ... except ValidationError as error:
+    ...     print(first_problem(error).place)
+    budgets[1]
+    """
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return InputError(first["msg"], field=f"{where}: {place}", value=first["input"])
+    return Problem(dotted(first["loc"]), first["msg"].removeprefix("Value error, "), first["input"])
+
+
+def invalid(error: ValidationError, file: object, *within: str | int) -> InputError:
+    """An `InputError` for the first thing that pydantic rejects.
+
+    Parameters
+    ----------
+    error : ValidationError
+    file : object
+        Where the value comes from: a file, or an option such as ``--spec``.
+    within : str or int
+        Place of the value in the file.
+    """
+    problem = first_problem(error)
+    return InputError(
+        problem.message, file=file, field=dotted([*within, *error.errors()[0]["loc"]]), value=problem.value
+    )
+
+
+def dotted(place: Iterable[str | int]) -> str:
+    """A place in lists and mappings, as a user writes it.
+
+    Examples
+    --------
+    >>> dotted(["tables", "demo", "budgets", 0])
+    'tables.demo.budgets[0]'
+    """
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """A hint with the known word nearest to `word`, or None when nothing is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else None
+    """A hint with the known word closest to `word`, or None if none is close.
+
+    Examples
+    --------
+    >>> did_you_mean("unifrom", ["uniform", "aks"])
+    "did you mean 'uniform'?"
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else None

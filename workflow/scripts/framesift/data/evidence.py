@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, invalid
 from framesift.data.questions import Evidence, Question
 from framesift.data.scenes import Scenes, scenes_of
 from framesift.storage.files import read_csv, read_json
@@ -36,9 +36,7 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
         try:
             evidence[question_id] = Evidence.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in (question_id, *first["loc"]))
-            raise InputError(first["msg"], file=path, field=field, value=first["input"]) from None
+            raise invalid(error, path, question_id) from None
     return evidence
 
 

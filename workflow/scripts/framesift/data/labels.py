@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from framesift.core.errors import InputError, did_you_mean
+from framesift.core.errors import InputError, did_you_mean, first_problem
 from framesift.data.benchmarks import Dataset
 from framesift.data.questions import NORMALISED
 from framesift.storage.files import read_csv, read_json
@@ -120,10 +120,8 @@ def originals(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _reason(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    return f"field {field!r}: found {first['input']!r}: {message}" if field else message
+    field, message, value = first_problem(error)
+    return f"field {field!r}: found {value!r}: {message}" if field else message
 
 
 def _refuse_duplicates(records: list[dict[str, Any]], path: str | Path) -> None:

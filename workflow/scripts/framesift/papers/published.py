@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from framesift.core.components import kinds
-from framesift.core.errors import InputError, did_you_mean
+from framesift.core.errors import InputError, did_you_mean, first_problem
 from framesift.papers.references import REFERENCES, read_bibliography
 from framesift.scoring.scorers.aks_outscores import SCORERS
 
@@ -192,10 +192,9 @@ def _checked(record: Mapping[str, str], file: Path, line: int, papers: Mapping[s
     try:
         row = Published.model_validate(record)
     except ValidationError as error:
-        first = error.errors()[0]
-        column = str(first["loc"][0]) if first["loc"] else "value"
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(message, file=file, field=_at(line, column), value=record[column]) from None
+        problem = first_problem(error)
+        column = problem.place.split(".")[0] or "value"
+        raise InputError(problem.message, file=file, field=_at(line, column), value=record[column]) from None
     if row.paper not in papers:
         raise InputError(
             "has no entry in the references",

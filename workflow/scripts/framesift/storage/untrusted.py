@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, dotted
 
 #: Bytes of the largest file, after unpacking, that is read into memory as a whole.
 MAX_BYTES = 1 << 30
@@ -158,11 +158,6 @@ def _is_deep(value: Any) -> bool:
         if not level:
             return False
     return True
-
-
-def dotted(place: Sequence[Any]) -> str:
-    """A place in lists and mappings, as a user writes it: ``tables.demo.budgets[0]``."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).lstrip(".")
 
 
 def _before(place: Sequence[Any]) -> str:

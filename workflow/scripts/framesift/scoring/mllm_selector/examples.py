@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, invalid
 from framesift.core.spec import canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
@@ -168,9 +168,7 @@ def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
             try:
                 record = cls.model_validate(row)
             except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in (f"record {number}", *first["loc"]))
-                raise InputError(first["msg"], file=file, field=place) from None
+                raise invalid(error, file, f"record {number}") from None
             if record.question_id in records:
                 raise InputError("comes twice", file=file, field="question_id", value=record.question_id)
             records[record.question_id] = record

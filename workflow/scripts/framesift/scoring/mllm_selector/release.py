@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.checkpoints.component import is_folder, model_digest
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, first_problem, invalid
 from framesift.scoring.mllm_selector.settings import SelectorSettings, TrainLlm
 from framesift.storage.files import read_json
 
@@ -65,10 +65,9 @@ def read_release(folder: str | Path) -> Release:
     try:
         return Release.model_validate(read_json(file))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        problem = first_problem(error)
         raise InputError(
-            f"is not the configuration of an M-LLM selector ({place}: {first['msg']})",
+            f"is not the configuration of an M-LLM selector ({problem.place}: {problem.message})",
             file=file,
             expected="a folder that train_selector.py made",
         ) from None
@@ -115,9 +114,7 @@ def settings_of(
     try:
         settings = SelectorSettings.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise InputError(first["msg"], file=file, field=f"settings.{place}", value=first["input"]) from None
+        raise invalid(error, file, "settings") from None
     if n is not None and n != settings.n:
         raise _mismatch(file, "n", settings.n, n)
     for name, wanted in (("template", template), ("text", text)):
