@@ -163,13 +163,13 @@ def test_that_a_video_could_not_be_read_is_not_remembered(clip, tmp_path, monkey
 # Results
 
 
-def test_a_changed_result_is_refused_until_it_or_its_seal_is_removed(tmp_path):
+def test_a_changed_result_is_refused_until_it_or_its_checksum_is_removed(tmp_path):
     path = tmp_path / "r.json"
     write_checked(path, {"a": 1})
     assert read_checked(path) == {"a": 1}
     path.write_text('{"a": 2}')
     assert not is_intact(path)
-    with pytest.raises(InputError, match=r"r\.json: is damaged, or was changed(.|\n)*remove the file and run again"):
+    with pytest.raises(InputError, match=r"r\.json: is damaged, or was edited(.|\n)*remove the file and run again"):
         read_checked(path)
     checksum_path(path).unlink()
     assert read_checked(path) == {"a": 2}

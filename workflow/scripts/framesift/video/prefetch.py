@@ -5,16 +5,16 @@ A decoder that crashes or hangs costs one question, after a second try; one that
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from framesift.core.errors import VideoError
 from framesift.video.reader import read_frames
-from framesift.video.workers import Call
+from framesift.video.workers import IsolatedCalls
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 AHEAD = 2
 #: How often the frames of a question are tried whose decoder crashes or hangs.
 TRIES = 2
-#: Questions after which a process is replaced, since decoders leak.
-RECYCLED_AFTER = 500
 #: Seconds that the frames of one question may take.
 TIMEOUT = 600.0
 
@@ -80,26 +78,19 @@ def decoded_ahead(
     seconds : float
         How long this item was waited for.
     """
-    from pebble import ProcessPool
-
-    # spawn: a forked child would inherit locks of threads that it does not have
-    context = multiprocessing.get_context("spawn")
-    waiting: deque[tuple[Item, Call[FrameRequest, list[np.ndarray]]]] = deque()
+    waiting: deque[tuple[Item, Future[list[np.ndarray] | VideoError]]] = deque()
     source = iter(items)
-    with ProcessPool(max_workers=workers, max_tasks=RECYCLED_AFTER, context=context) as pool:
-        try:
-            while True:
-                while len(waiting) < AHEAD + workers and (following := next(source, None)):
-                    item, wanted = following
-                    waiting.append((item, Call(pool, decode, wanted, timeout)))
-                if not waiting:
-                    return
-                item, call = waiting.popleft()
-                start = time.monotonic()
-                pictures = call.result(TRIES)
-                yield item, pictures, time.monotonic() - start
-        finally:
-            pool.stop()
+    with IsolatedCalls(decode, workers, timeout, TRIES) as calls:
+        while True:
+            while len(waiting) < AHEAD + workers and (following := next(source, None)):
+                item, wanted = following
+                waiting.append((item, calls.submit(wanted)))
+            if not waiting:
+                return
+            item, call = waiting.popleft()
+            start = time.monotonic()
+            pictures = call.result()
+            yield item, pictures, time.monotonic() - start
 
 
 def decode(wanted: FrameRequest) -> list[np.ndarray]:

@@ -1,44 +1,36 @@
-"""Decoding in processes of their own: frames are decoded, resized, and handed over through shared memory.
+"""Frames of many videos, decoded and resized in processes, which hand them over through shared memory.
 
-A decoder that crashes or hangs costs one video, after a second try; one that is killed from outside costs none. A
-worker that is ahead of the model waits, so memory is bounded whatever the length of a video and the speed of the model.
+A process that is ahead of the model waits, so memory is bounded whatever the length of a video and the speed of the
+model.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
-import threading
-import time
-import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from multiprocessing.shared_memory import SharedMemory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from framesift.core.errors import InputError, VideoError
+from framesift.video import workers as processes
 from framesift.video.decoders import read_candidates
 from framesift.video.pictures import Pictures
 from framesift.video.table import Video
-from framesift.video.workers import KILLS, killed_from_outside, killed_too_often
+from framesift.video.workers import END, Attempts, Worker, WorkerFailed
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Frames that a worker may be ahead of the model.
+#: Frames that a process may be ahead of the model.
 AHEAD = 16
-#: Videos after which a worker is replaced, since decoders leak.
-RECYCLED_AFTER = 200
-#: How often a video is tried whose worker crashes or hangs.
+#: How often a video is tried whose process crashes or hangs.
 TRIES = 2
 SHARED_MEMORY = "/dev/shm"
-
-# spawn: a forked child would inherit locks of threads that it does not have
-_context = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -57,7 +49,7 @@ def decode_all(
     Parameters
     ----------
     tasks : iterable of Task
-        Taken one by one, whenever a worker is free.
+        Taken one by one, whenever a process is free.
     forms : sequence of Pictures
         All the ways in which frames are resized.
     workers : int
@@ -69,214 +61,95 @@ def decode_all(
 
     Yields
     ------
-    task, pictures
-        For each frame, in the order of the video's candidates: one uint8 array (height, width, 3) a wanted form, to be
-        copied before the next item is taken. None after the last frame of a video. A VideoError where the video cannot
-        be decoded: what came of it is to be forgotten (after a crash, it may come once more from the start). Frames of
-        several videos come mixed.
+    task : Task
+    pictures : list of ndarray of uint8, shape (height, width, 3); or None, or VideoError
+        For each frame, in the order of the video's candidates: one array a wanted form, to be copied before the next
+        item is taken. None after the last frame of a video. A VideoError if the video cannot be decoded: discard its
+        frames (after a crash, the video may come once more from the start). Frames of several videos come mixed.
     """
-    pool = _Pool(forms, timeout, decoder, workers)
+    tasks, n_workers = iter(tasks), max(1, workers)
+    slots = _affordable_slots(sum(_size(form) for form in forms), n_workers)
+    again: deque[Task] = deque()
+    attempts: dict[str, Attempts] = {}
+    pool: list[_Decoder] = []
     try:
-        yield from pool.run(iter(tasks))
-    finally:
-        pool.close()
-
-
-class _Pool:
-    def __init__(self, forms: Sequence[Pictures], timeout: float, decoder: str, workers: int) -> None:
-        self.forms = tuple(forms)
-        self.timeout, self.decoder, self.n_workers = timeout, decoder, max(1, workers)
-        self.slots = _affordable_slots(sum(_size(form) for form in forms), self.n_workers)
-        self.workers: list[_Worker] = []
-
-    def run(self, tasks: Iterator[Task]) -> Iterator[tuple[Task, Any]]:
-        again: deque[Task] = deque()
-        tries: Counter[str] = Counter()
-        kills: Counter[str] = Counter()
         while True:
-            while len(self._busy()) < self.n_workers:
+            while len(busy := [one for one in pool if one.item]) < n_workers:
                 task = again.popleft() if again else next(tasks, None)
                 if task is None:
                     break
-                self._idle_worker().start(task)
-            busy = self._busy()
+                idle = next((one for one in pool if not one.item), None)
+                if idle and idle.done >= processes.RECYCLED_AFTER:
+                    pool.remove(idle)
+                    idle.close()
+                    idle = None
+                if idle is None:
+                    idle = _Decoder(forms, slots, timeout, decoder)
+                    pool.append(idle)
+                idle.start(task)
             if not busy:
                 return
-            for worker in self._ready(busy):
-                task = worker.task
+            wait([one.connection for one in busy], min(one.patience() for one in busy))
+            for worker in busy:
+                task = worker.item
                 assert task is not None
-                failure = None
                 try:
-                    for pictures in worker.received():
-                        yield task, pictures
-                except EOFError:
-                    status = worker.exit_status()
-                    failure = f"the decoder crashed (exit status {status})"
-                    if killed_from_outside(status):
-                        kills[task.video.video_id] += 1
-                        tries[task.video.video_id] -= 1
-                        if kills[task.video.video_id] == KILLS:
-                            raise killed_too_often(task.video.path) from None
+                    for slot in worker.received():
+                        yield task, None if slot is END else worker.pictures(slot, task)
                 except VideoError as error:
                     yield task, error
-                if failure is None and worker.late():
-                    failure = f"no frame came for {self.timeout:g} seconds"
-                if failure:
-                    self._remove(worker)
-                    tries[task.video.video_id] += 1
-                    if tries[task.video.video_id] < TRIES:
+                except WorkerFailed as failure:
+                    pool.remove(worker)
+                    worker.close()
+                    name = task.video.video_id
+                    if attempts.setdefault(name, Attempts(task.video.path, TRIES)).again(failure):
                         again.append(task)
-                    yield task, VideoError(failure)
+                    yield task, VideoError(str(failure))
+    finally:
+        for worker in pool:
+            worker.close()
+
+
+class _Decoder(Worker[Task]):
+    """A process that fills a ring of slots in shared memory, one frame each."""
+
+    def __init__(self, forms: Sequence[Pictures], slots: int, timeout: float, decoder: str) -> None:
+        self.forms = tuple(forms)
+        self.memory = SharedMemory(create=True, size=slots * sum(_size(form) for form in forms))
+        super().__init__(_FrameWriter(self.memory.name, self.forms, slots, decoder), timeout, ahead=slots)
+
+    def pictures(self, slot: int, task: Task) -> list[np.ndarray]:
+        places = _places(self.memory, self.forms, slot)
+        return [places[form] for form in task.forms]
 
     def close(self) -> None:
-        while self.workers:
-            self._remove(self.workers[-1])
-
-    def _busy(self) -> list[_Worker]:
-        return [worker for worker in self.workers if worker.task]
-
-    def _idle_worker(self) -> _Worker:
-        for worker in self.workers:
-            if worker.task is None:
-                if worker.done < RECYCLED_AFTER:
-                    return worker
-                self._remove(worker)
-                break
-        self.workers.append(_Worker(self.forms, self.slots, self.timeout, self.decoder))
-        return self.workers[-1]
-
-    def _ready(self, busy: list[_Worker]) -> list[_Worker]:
-        """Workers with news, or without any for too long."""
-        patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-        news = wait([worker.connection for worker in busy], patience)
-        return [worker for worker in busy if worker.connection in news or worker.late()]
-
-    def _remove(self, worker: _Worker) -> None:
-        self.workers.remove(worker)
-        worker.kill()
-
-
-class _Worker:
-    """A decoding process, seen from the model's side.
-
-    The two share a ring of slots, one frame each. The worker sends a word when it has filled the next slot; the answer
-    says that a slot is free again.
-    """
-
-    def __init__(self, forms: tuple[Pictures, ...], slots: int, timeout: float, decoder: str) -> None:
-        self.forms, self.slots, self.timeout = forms, slots, timeout
-        self.memory = SharedMemory(create=True, size=slots * sum(_size(form) for form in forms))
-        self.connection, theirs = _context.Pipe()
-        self.process = _context.Process(
-            target=_work, args=(theirs, self.memory.name, forms, slots, decoder), daemon=True
-        )
-        self.process.start()
-        theirs.close()
-        self.task: Task | None = None
-        self.done = 0
-        self.deadline = 0.0
-        self._slot = 0
-
-    def start(self, task: Task) -> None:
-        self.task = task
-        self.deadline = time.monotonic() + self.timeout
-        self.connection.send(task)
-
-    def received(self) -> Iterator[list[np.ndarray] | None]:
-        """What has arrived: pictures of frames, and None at the end of the video.
-
-        Raises
-        ------
-        VideoError
-            As the decoder says.
-        RuntimeError
-            For a mistake in the program, which is not to be taken for a broken video.
-        EOFError
-            When the process has ended.
-        """
-        assert self.task is not None
-        while self.task and self.connection.poll():
-            try:
-                news = self.connection.recv()
-            except ConnectionResetError:
-                raise EOFError from None
-            self.deadline = time.monotonic() + self.timeout
-            if news == "frame":
-                places = _places(self.memory, self.forms, self._slot)
-                yield [places[form] for form in self.task.forms]
-                self._slot = (self._slot + 1) % self.slots
-                self.deadline = time.monotonic() + self.timeout  # the model's time is not the decoder's
-                self._free()
-            else:
-                self.task, self.done = None, self.done + 1
-                if news is None:
-                    yield None
-                else:
-                    raise news
-
-    def _free(self) -> None:
-        with suppress(OSError):  # where it ended, what it still had to say is read first
-            self.connection.send("free")
-
-    def late(self) -> bool:
-        return self.task is not None and time.monotonic() > self.deadline and not self.connection.poll()
-
-    def exit_status(self) -> int | None:
-        self.process.join(5)
-        return self.process.exitcode
-
-    def kill(self) -> None:
-        self.connection.close()
-        self.process.kill()
-        self.process.join()
+        super().close()
         with suppress(FileNotFoundError):
             self.memory.unlink()
-        with suppress(BufferError):  # where the last frame is still in use, its memory goes with it
+        with suppress(BufferError):  # if the last frame is still in use, its memory goes with it
             self.memory.close()
 
 
-def _work(connection: Connection, memory_name: str, forms: tuple[Pictures, ...], slots: int, decoder: str) -> None:
-    """The worker's side."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    memory = SharedMemory(memory_name)
-    memory.unlink()  # both sides have it now; without a name it goes with them, however they end
-    slot, free = 0, slots
-    try:
-        while True:
-            task = connection.recv()
-            while task == "free":  # of the last frames of the video before
-                free += 1
-                task = connection.recv()
-            try:
-                for image in read_candidates(task.video, decoder):
-                    prepared = {form: forms[form].prepare(image) for form in task.forms}
-                    while free == 0 or connection.poll():
-                        connection.recv()
-                        free += 1
-                    places = _places(memory, forms, slot)
-                    for form, picture in prepared.items():
-                        places[form][:] = picture
-                    del places  # arrays on the memory keep it from being closed
-                    slot, free = (slot + 1) % slots, free - 1
-                    connection.send("frame")
-            except VideoError as error:
-                connection.send(error)
-            except (EOFError, OSError):
-                raise
-            except Exception:
-                connection.send(RuntimeError(f"in the process that decodes:\n{traceback.format_exc()}"))
-            else:
-                connection.send(None)
-    except (EOFError, OSError, KeyboardInterrupt):
-        pass  # the model's side has ended, or ends
+class _FrameWriter:
+    """What such a process does with a video."""
 
+    def __init__(self, memory: str, forms: tuple[Pictures, ...], slots: int, decoder: str) -> None:
+        self.name, self.forms, self.slots, self.decoder = memory, forms, slots, decoder
+        self.memory: SharedMemory | None = None
+        self.slot = 0
 
-def _end_with_parent() -> None:
-    """A decoder that hangs does not see its connection close; it ends with the process that wants its frames."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
+    def __call__(self, task: Task) -> Iterator[int]:
+        if self.memory is None:
+            self.memory = SharedMemory(self.name)
+            self.memory.unlink()  # both sides have it now; without a name it goes with them, however they end
+        for image in read_candidates(task.video, self.decoder):
+            prepared = {form: self.forms[form].prepare(image) for form in task.forms}
+            places = _places(self.memory, self.forms, self.slot)
+            for form, picture in prepared.items():
+                places[form][:] = picture
+            del places  # arrays on the memory keep it from being closed
+            yield self.slot
+            self.slot = (self.slot + 1) % self.slots
 
 
 def _size(form: Pictures) -> int:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from framesift.core.code_digest import code_digest
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json, spec_id
+from framesift.storage.cached_values import cached_digest, read_cached, write_cached
 from framesift.storage.checksums import atomic_write_checked, verify_checksum
-from framesift.storage.files import cached_digest, read_cached, write_cached
 from framesift.storage.parquet import read_rows
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex, index_video

@@ -1,10 +1,22 @@
-"""Work on videos in processes of their own: a decoder that crashes or hangs costs one video, nothing else."""
+"""Processes that decode.
+
+A decoder that crashes or hangs costs one video; one that is killed from outside costs none.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import pickle
+import queue
 import signal
+import threading
+import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from framesift.core.errors import InputError, VideoError
@@ -12,112 +24,353 @@ from framesift.core.errors import InputError, VideoError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: How often work is begun whose process was killed from outside, before the job gives up.
+#: How often work is started again whose process was killed from outside, before the job gives up.
 KILLS = 5
+#: Seconds that a process may take to start; on a busy file system, imports are slow.
+STARTUP = 300.0
+#: Items after which a process is replaced, since decoders leak.
+RECYCLED_AFTER = 200
+
+#: Comes after the last result of an item.
+END = object()
+
+# spawn: a forked child would inherit locks of threads that it does not have
+_context = multiprocessing.get_context("spawn")
+# processes are started and waited for by one thread at a time: of two that wait, one would not learn the exit status
+_processes = threading.Lock()
 
 
-def killed_from_outside(status: int | None) -> bool:
-    """Whether a process that ended was killed by the kernel (short of memory), a scheduler or a person.
+class WorkerFailed(Exception):
+    """A process crashed, was killed, or took too long.
 
-    That says nothing about its video: it is done again, and never left out. A decoder that crashes ends by another
-    signal.
+    Attributes
+    ----------
+    killed : bool
+        Whether it was killed from outside.
     """
-    return status in (-signal.SIGKILL, -signal.SIGTERM)
+
+    def __init__(self, problem: str, *, killed: bool = False) -> None:
+        super().__init__(problem)
+        self.killed = killed
 
 
-def killed_too_often(item: object) -> InputError:
-    """What ends a job whose work is killed again and again."""
-    return InputError(
-        f"the process that decodes was killed {KILLS} times",
-        value=item,
-        hint="is there too little memory? Give the job more, or fewer threads; what is finished is kept",
-    )
-
-
-class Call(Generic[Item, Result]):
-    """A call in a process of a pool, under way.
+class Attempts:
+    """How often one item was tried.
 
     Parameters
     ----------
-    pool : pebble.ProcessPool
-    function : callable
-        Of a module, so that a process can import it; what it takes and gives can be pickled.
     item : object
-        What it is called with.
-    timeout : float
-        Seconds that it may take.
+        Named when the job gives up.
+    tries : int
+        How often an item is tried whose process crashes or hangs. A kill from outside is not a try.
     """
 
-    def __init__(self, pool: Any, function: Callable[[Item], Result], item: Item, timeout: float) -> None:
-        self.pool, self.function, self.item, self.timeout = pool, function, item, timeout
-        self._start()
+    def __init__(self, item: object, tries: int) -> None:
+        self.item, self.tries = item, tries
+        self.failures = self.kills = 0
 
-    def _start(self) -> None:
-        self._future = self.pool.schedule(self.function, args=(self.item,), timeout=self.timeout)
-
-    def result(self, tries: int) -> Result | VideoError:
-        """What it gives; a VideoError where it crashes or takes too long. Other errors are raised.
-
-        Parameters
-        ----------
-        tries : int
-            How often it is tried at most. A call whose process was killed from outside was not tried.
+    def again(self, failure: WorkerFailed) -> bool:
+        """Whether to try once more.
 
         Raises
         ------
         InputError
-            When it was killed again and again.
+            When the process was killed from outside `KILLS` times.
         """
-        from pebble import ProcessExpired
+        if not failure.killed:
+            self.failures += 1
+            return self.failures < self.tries
+        self.kills += 1
+        if self.kills < KILLS:
+            return True
+        raise InputError(
+            f"the process that decodes was killed {KILLS} times",
+            value=self.item,
+            hint="the machine may be out of memory: give the job more, or fewer threads; finished work is saved",
+        )
 
-        failures, kills = 0, 0
+
+def killed_from_outside(status: int | None) -> bool:
+    """Whether a process that ended was killed by the kernel (out of memory), a scheduler or a person.
+
+    That says nothing about its video, which is decoded again and never excluded. A decoder that crashes ends by
+    another signal.
+
+    Examples
+    --------
+    >>> killed_from_outside(-9), killed_from_outside(-11), killed_from_outside(1)
+    (True, False, False)
+    """
+    return status in (-signal.SIGKILL, -signal.SIGTERM)
+
+
+class Worker(Generic[Item]):
+    """A process that works through items, one at a time, and sends what each gives.
+
+    Parameters
+    ----------
+    work : callable
+        Takes an item and yields its results; runs in the process. It, the items and the results can be pickled.
+    timeout : float
+        Seconds that the next result may take.
+    ahead : int
+        Results that the process may be ahead of whoever takes them.
+    """
+
+    def __init__(self, work: Callable[[Item], Iterator[Any]], timeout: float, ahead: int = 1) -> None:
+        self.timeout = timeout
+        self.item: Item | None = None
+        self.done = 0
+        self._deadline = time.monotonic() + STARTUP
+        self.connection, theirs = _context.Pipe()
+        self._process = _context.Process(target=_serve, args=(theirs, work, ahead), daemon=True)
+        with _processes:
+            self._process.start()
+        theirs.close()
+
+    def start(self, item: Item) -> None:
+        self.item = item
+        self._deadline = max(self._deadline, time.monotonic() + self.timeout)
+        with suppress(OSError):  # if the process has ended, `received` says so
+            self.connection.send((item,))
+
+    def received(self) -> Iterator[Any]:
+        """The results that have arrived; END after the last one of the item.
+
+        Raises
+        ------
+        VideoError
+            As raised by the work.
+        WorkerFailed
+            If the process has ended, or the next result is late.
+        Exception
+            Any other that the work raised: a mistake in the program is not a broken video.
+        """
+        while self.item is not None and self.connection.poll():
+            try:
+                kind, content = self.connection.recv()
+            except (EOFError, OSError):
+                raise self._ended() from None
+            if kind == "ready":
+                self._deadline = time.monotonic() + self.timeout
+                continue
+            if kind == "result":
+                yield content
+                self._deadline = time.monotonic() + self.timeout  # not counting the time of whoever took the result
+                with suppress(OSError):  # if the process has ended, what it sent before is read first
+                    self.connection.send(None)
+                continue
+            self.item, self.done = None, self.done + 1
+            if kind == "error":
+                raise content
+            yield END
+        if self.item is not None and self.patience() == 0 and not self.connection.poll():
+            raise WorkerFailed(f"the decoder sent nothing for {self.timeout:g} seconds")
+
+    def patience(self) -> float:
+        """Seconds until the next result is late."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def call(self, item: Item) -> Any:
+        """The one result of an item.
+
+        Raises
+        ------
+        VideoError, WorkerFailed, Exception
+            As `received`.
+        """
+        result = None
+        self.start(item)
+        while True:
+            self.connection.poll(self.patience())
+            for content in self.received():
+                if content is END:
+                    return result
+                result = content
+
+    def _ended(self) -> WorkerFailed:
+        with _processes:
+            self._process.join(5)
+            status = self._process.exitcode
+        return WorkerFailed(f"the decoder crashed (exit status {status})", killed=killed_from_outside(status))
+
+    def stop(self) -> None:
+        """End the process; `received` then says so."""
+        with _processes:
+            self._process.kill()
+
+    def close(self) -> None:
+        """End the process and forget it."""
+        self.stop()
+        with _processes:
+            self._process.join()
+        self.connection.close()
+
+
+def _serve(connection: Connection, work: Callable[[Any], Iterator[Any]], ahead: int) -> None:
+    """The process's side: gets ``(item,)``, and None for every result that was taken."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        connection.send(("ready", None))
+        while True:
+            while (message := connection.recv()) is None:  # of the last results of the item before
+                ahead += 1
+            for kind, content in _outcome(work, *message):
+                connection.send((kind, content))
+                if kind == "result":
+                    ahead -= 1
+                    while ahead == 0 or connection.poll():
+                        connection.recv()
+                        ahead += 1
+    except (EOFError, OSError, KeyboardInterrupt):
+        pass  # the other side has ended, or ends
+
+
+def _outcome(work: Callable[[Any], Iterator[Any]], item: Any) -> Iterator[tuple[str, Any]]:
+    try:
+        for result in work(item):
+            yield "result", result
+    except VideoError as error:
+        yield "error", error
+    except Exception as error:
+        error.add_note(f"in the process that decodes:\n{traceback.format_exc()}")
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            yield "error", RuntimeError(*error.__notes__)
+        else:
+            yield "error", error
+    else:
+        yield "end", None
+
+
+def _end_with_parent() -> None:
+    """A decoder that hangs does not see its connection close; it ends with the process that wants its results."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+class _Once(Generic[Item, Result]):
+    """A function as the work of a `Worker`."""
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        self.function = function
+
+    def __call__(self, item: Item) -> Iterator[Result]:
+        yield self.function(item)
+
+
+class IsolatedCalls(Generic[Item, Result]):
+    """Calls of a function in processes, several at a time; a context manager.
+
+    Parameters
+    ----------
+    function : callable
+        Of a module, so that a process can import it; what it takes and returns can be pickled.
+    workers : int
+        Processes.
+    timeout : float
+        Seconds that a call may take.
+    tries : int
+        How often a call is tried that crashes or takes too long.
+    """
+
+    def __init__(self, function: Callable[[Item], Result], workers: int, timeout: float, tries: int = 1) -> None:
+        self.function, self.timeout, self.tries, self.n_workers = function, timeout, tries, workers
+        self._calls: queue.SimpleQueue[tuple[Item, Future[Result | VideoError]] | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._workers: set[Worker[Item]] = set()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> IsolatedCalls[Item, Result]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._closed = True
+            for worker in self._workers:
+                worker.stop()
+        for _thread in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, item: Item) -> Future[Result | VideoError]:
+        """Call the function when a process is free; a VideoError if the call crashes or takes too long."""
+        if len(self._threads) < self.n_workers:
+            self._threads.append(threading.Thread(target=self._serve, daemon=True))
+            self._threads[-1].start()
+        future: Future[Result | VideoError] = Future()
+        self._calls.put((item, future))
+        return future
+
+    def _serve(self) -> None:
+        """Make calls, one at a time, until there are no more; each thread has one process."""
+        worker = None
+        while call := self._calls.get():
+            worker = self._call(worker, *call)
+            del call  # its result may be large
+        self._forget(worker)
+
+    def _call(
+        self, worker: Worker[Item] | None, item: Item, future: Future[Result | VideoError]
+    ) -> Worker[Item] | None:
+        """Make one call; the process that is left."""
+        attempts = Attempts(item, self.tries)
         while True:
             try:
-                return self._future.result()
+                worker = self._ready(worker)
+                try:
+                    future.set_result(worker.call(item))
+                except WorkerFailed as failure:
+                    self._forget(worker)
+                    worker = None
+                    if not self._closed and attempts.again(failure):
+                        continue
+                    future.set_result(VideoError(str(failure)))
             except VideoError as error:
-                return error
-            except TimeoutError:
-                failures, failure = failures + 1, f"decoding took more than {self.timeout:g} seconds"
-            except ProcessExpired as error:
-                if killed_from_outside(error.exitcode):
-                    kills += 1
-                else:
-                    failures, failure = failures + 1, f"the decoder crashed (exit status {error.exitcode})"
-            if failures == tries:
-                return VideoError(failure)
-            if kills == KILLS:
-                raise killed_too_often(self.item)
-            self._start()
+                future.set_result(error)
+            except BaseException as error:
+                future.set_exception(error)
+            return worker
+
+    def _ready(self, worker: Worker[Item] | None) -> Worker[Item]:
+        if worker and worker.done < RECYCLED_AFTER:
+            return worker
+        self._forget(worker)
+        with self._lock:
+            if self._closed:
+                raise VideoError("the call was cancelled")
+            worker = Worker(_Once(self.function), self.timeout)
+            self._workers.add(worker)
+        return worker
+
+    def _forget(self, worker: Worker[Item] | None) -> None:
+        if worker:
+            with self._lock:
+                self._workers.discard(worker)
+            worker.close()
 
 
 def map_isolated(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int, timeout: float
 ) -> Iterator[Result | VideoError]:
-    """Call a function for each item, side by side.
+    """Call a function for each item, in processes.
 
     Parameters
     ----------
-    function : callable
-        As for `Call`.
+    function, workers, timeout
+        As for `IsolatedCalls`.
     items : iterable
-    workers : int
-        Processes.
-    timeout : float
-        Seconds that one item may take.
 
     Yields
     ------
     Result or VideoError
         In the order of the items; an error for an item whose process crashed or took too long. Other errors are raised.
     """
-    from pebble import ProcessPool
-
-    # spawn: a forked child would inherit locks of threads that it does not have
-    with ProcessPool(max_workers=workers, context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            calls = [Call(pool, function, item, timeout) for item in items]
-            for call in calls:
-                yield call.result(tries=1)
-        except BaseException:
-            pool.stop()
-            raise
+    with IsolatedCalls(function, workers, timeout) as calls:
+        for call in [calls.submit(item) for item in items]:
+            yield call.result()
