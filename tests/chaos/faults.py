@@ -16,7 +16,7 @@ from random import Random
 from world import Finished, World
 
 from benchmarks import zipped
-from framesift.storage.checksums import checksum_path
+from framesift.storage.checksums import sidecar_of
 from local_hub import Fault as HubFault
 from local_hub import LocalHub
 from tiny import TABLE, VIDEOS
@@ -116,13 +116,11 @@ class DamagedResult(Damaged):
 
     def strike(self, world: World, random: Random) -> Finished:
         folder = random.choice(self.read_again)
-        path = random.choice(
-            sorted(path for path in (world.results / folder).rglob("*") if checksum_path(path).is_file())
-        )
+        path = random.choice(sorted(path for path in (world.results / folder).rglob("*") if sidecar_of(path).is_file()))
         self.damage(path, random)
         before = world.finished()
         (world.folder / TABLE).unlink()
-        world.run_that_fails(str(path.relative_to(world.folder)), "is damaged, or was changed")
+        world.run_that_fails(str(path.relative_to(world.folder)), "is damaged, or was edited")
         assert not (world.folder / TABLE).exists()
         path.unlink()
         return before

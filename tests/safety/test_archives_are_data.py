@@ -11,8 +11,9 @@ import framesift.remote.archives
 from framesift.core.errors import InputError
 from framesift.data.benchmarks import VIDEO_SUFFIXES
 from framesift.data.download import MissingFiles
-from framesift.remote.archives import LARGEST_RATIO, LONGEST_HEADER, SMALL, Archive, Damaged, Member, read_index
+from framesift.remote.archives import MAX_HEADER, MAX_RATIO, MAX_SMALL, Archive, Member, read_index
 from framesift.remote.hub import Repo
+from framesift.storage.checksums import DamagedError
 
 ESCAPES = ("../../evil.mp4", "/etc/evil.mp4", "a/../../evil.mp4", "..\\..\\evil.mp4", "C:\\evil.mp4", "evil.mp4\0.txt")
 
@@ -91,10 +92,10 @@ def test_of_two_members_of_one_name_the_last_counts_in_the_index_and_in_the_file
 
 
 def test_a_bomb_is_refused_before_anything_is_written():
-    bomb = zipped(("a.mp4", b"\0" * (LARGEST_RATIO * SMALL // 10)))
-    with pytest.raises(Damaged, match=r"'a.mp4' would grow from [\d,]+ to 10,485,760 bytes"):
+    bomb = zipped(("a.mp4", b"\0" * (MAX_RATIO * MAX_SMALL // 10)))
+    with pytest.raises(DamagedError, match=r"'a.mp4' would grow from [\d,]+ to 10,485,760 bytes"):
         read_index(bomb, "x.zip")
-    assert read_index(zipped(("a.srt", b"\0" * SMALL)), "x.zip")[0].size == SMALL
+    assert read_index(zipped(("a.srt", b"\0" * MAX_SMALL)), "x.zip")[0].size == MAX_SMALL
 
 
 def test_members_that_share_their_content_are_refused():
@@ -105,13 +106,13 @@ def test_members_that_share_their_content_are_refused():
     tail[8:12] = many.to_bytes(2, "little") * 2
     tail[12:16] = (many * len(record)).to_bytes(4, "little")
     overlapping = bytes(content[:start]) + b"".join(record.replace(b"a.mp4", b"%c.mp4" % (98 + k)) for k in range(many))
-    with pytest.raises(Damaged, match="its members overlap"):
+    with pytest.raises(DamagedError, match="its members overlap"):
         read_index(io.BytesIO(overlapping + bytes(tail)), "x.zip")
 
 
 def test_a_member_that_is_longer_than_it_says_is_refused(tmp_path):
     stream = zipped(("a.mp4", b"x" * 100))
-    with pytest.raises(Damaged, match="longer than it says"):
+    with pytest.raises(DamagedError, match="longer than stated"):
         Archive(stream, "x.zip").extract(Member("a.mp4", 10), tmp_path / "target")
     assert everything(tmp_path) == []
 
@@ -122,14 +123,14 @@ def test_a_member_of_a_tar_that_would_be_longer_than_the_archive_is_refused(size
     info = entry("a.mp4")
     info.size = size
     content[:512] = info.tobuf(tarfile.GNU_FORMAT)
-    with pytest.raises(Damaged, match="longer than the archive"):
+    with pytest.raises(DamagedError, match="longer than the archive"):
         read_index(io.BytesIO(bytes(content)), "x.tar")
 
 
 def test_a_header_that_says_it_is_endless_is_not_read():
     info = entry("x", tarfile.XHDTYPE)
-    info.size = LONGEST_HEADER * 4
-    with pytest.raises(Damaged, match=r"a header of 67,\d+,\d+ bytes"):
+    info.size = MAX_HEADER * 4
+    with pytest.raises(DamagedError, match=r"a header of 67,\d+,\d+ bytes"):
         read_index(io.BytesIO(info.tobuf(tarfile.PAX_FORMAT) + b"\0" * 10240), "x.tar")
 
 
@@ -144,7 +145,7 @@ def test_whatever_a_damaged_member_makes_its_unpacker_raise_is_one_error(pack, t
     content[60:90] = b"\xff" * 30
     stream = io.BytesIO(bytes(content))
     [member] = read_index(stream, "x.zip")
-    with pytest.raises(Damaged, match=r"a\.mp4 cannot be taken out"):
+    with pytest.raises(DamagedError, match=r"a\.mp4 cannot be extracted"):
         Archive(stream, "x.zip").extract(member, tmp_path / "target")
     assert everything(tmp_path) == []
 
@@ -167,5 +168,5 @@ def test_a_hub_that_lists_files_outside_of_the_folder_is_not_believed(path, monk
 
     listed = RepoFile(path=path, size=1, oid="0" * 40)
     monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_tree", lambda *_, **__: [listed])
-    with pytest.raises(InputError, match="leaves its folder"):
+    with pytest.raises(InputError, match="outside of its folder"):
         Repo("someone/benchmark", "0" * 40).files()

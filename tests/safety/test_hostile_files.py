@@ -48,18 +48,18 @@ REFUSED = {
     "JSON too deep for Python": (("specs", b"[" * 5000), "is not JSON .more than 64 levels deep"),
     "JSON too deep to be written": (label(domain=nested(90)), "more than 64 levels deep"),
     "a number of 5,000 digits": (("evidence", b"9" * 5000), "is not JSON"),
-    "NaN in JSON": (label(domain=float("nan")), "NaN is no JSON"),
+    "NaN in JSON": (label(domain=float("nan")), "NaN is not JSON"),
     "NaN in parquet": (("labels: videomme", ("parquet", parquet(x=[float("nan")]))), "record 1(.|\n)*nan is no finite"),
-    "bytes in parquet": (("labels: videomme", ("parquet", parquet(x=[b"a"]))), "bytes is neither text nor number"),
-    "half a character": (label(domain="\ud800"), "half a character"),
-    "a key that stands twice": (("evidence", b'{"q": {"kind": "a"}, "q": {"kind": "b"}}'), "'q' stands twice"),
-    "a column that stands twice": (("labels: custom", ("csv", b"video,video\na,b\n")), "two columns of one name"),
-    "no UTF-8": (("labels: custom", ("csv", b"video\n\xff\xfe\n")), "is no UTF-8"),
+    "bytes in parquet": (("labels: videomme", ("parquet", parquet(x=[b"a"]))), "bytes is not text, a number"),
+    "half a character": (label(domain="\ud800"), "half a surrogate pair"),
+    "a key that stands twice": (("evidence", b'{"q": {"kind": "a"}, "q": {"kind": "b"}}'), "'q' comes twice"),
+    "a column that stands twice": (("labels: custom", ("csv", b"video,video\na,b\n")), "columns have the same name"),
+    "no UTF-8": (("labels: custom", ("csv", b"video\n\xff\xfe\n")), "is not UTF-8"),
     "a gzip file that is cut short": (("labels: videomme", ("json.gz", PACKED[:20])), "cannot be read"),
     "a gzip file that is damaged": (("runs: samples", ("s.jsonl.gz", PACKED[:12] + b"x" * 99)), "cannot be read"),
     "parquet that is cut short": (("labels: videomme", ("parquet", parquet(x=[1])[:-9])), "cannot be read as parquet"),
     "an infinite length": (label("mlvu", duration="1e999"), "field 'seconds'"),
-    "an infinite number of an option": (label("longvideobench", correct_choice=1e400), "NaN is no|Infinity is no JSON"),
+    "an infinite number of an option": (label("longvideobench", correct_choice=1e400), "(NaN|Infinity) is not JSON"),
     "subtitles elsewhere": (label("longvideobench", subtitle_path="../../etc/passwd"), "a file within the folder"),
     "subtitles at a path": (label("longvideobench", subtitle_path="/etc/passwd"), "a file within the folder"),
     "subtitles with a NUL": (label("longvideobench", subtitle_path="a\0b"), "a file within the folder"),
@@ -81,12 +81,12 @@ REFUSED = {
     "a cycle in YAML": (("configuration: YAML", b"a: &a [*a]\n"), "more than 64 levels deep"),
     "YAML that calls Python": (("configuration: YAML", b"a: !!python/object/apply:os.system [id]\n"), "is not YAML"),
     "an infinite number of tokens": (
-        ("replies", (200, {}, json.dumps(REPLY | {"usage": {"prompt_tokens": "1" * 30}}).encode())), "something else"
+        ("replies", (200, {}, json.dumps(REPLY | {"usage": {"prompt_tokens": "1" * 30}}).encode())), "did not send"
     ),
     "a reply in an encoding that fails": (
-        ("replies", (200, {"content-type": "text/html; charset=utf-16"}, b"<html>")), "something else than a chat"
+        ("replies", (200, {"content-type": "text/html; charset=utf-16"}, b"<html>")), "did not send a chat"
     ),
-    "a reply that is packed badly": (("replies", (200, {"content-encoding": "gzip"}, b"x" * 50)), "breaks off"),
+    "a reply that is packed badly": (("replies", (200, {"content-encoding": "gzip"}, b"x" * 50)), "closed the conn"),
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def test_scores_of_another_layout_or_without_values_are_refused(tmp_path):
         "column 'frames'(.|\n)*missing": {"frames": None},
         "column 'more'": {"more": pa.array([1])},
         "has 2 scores and 1 frames": {"frames": pa.array([[0]], pa.list_(pa.int64()))},
-        "lacks values": {"scores": pa.array([[0.5, None]], pa.list_(pa.float32()))},
+        "has missing values": {"scores": pa.array([[0.5, None]], pa.list_(pa.float32()))},
     }
     for message, changes in wrong.items():
         columns = {name: column for name, column in (right | changes).items() if column is not None}

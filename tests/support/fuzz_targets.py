@@ -225,7 +225,7 @@ def _bytes_of(kind: str, folder: Path) -> bytes:
 
 
 def _alone(path: Path, content: bytes) -> Path:
-    """A file without a seal."""
+    """A file without a checksum."""
     path.write_bytes(content)
     path.with_name(f".{path.name}.sha256").unlink(missing_ok=True)
     return path

@@ -17,7 +17,8 @@ from framesift.judging.verdict_file import JudgedCell, Verdict, write_judged
 from framesift.report.inputs import read_inputs
 from framesift.scoring.score_table import QuestionScores, write_scores
 from framesift.selection.select_frames import Selected, write_selection
-from framesift.storage.files import file_digest, write_json
+from framesift.storage.checksums import file_digest
+from framesift.storage.files import write_json
 from framesift.video.index import index_video
 from framesift.video.table import Video, write_videos
 

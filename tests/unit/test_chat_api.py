@@ -129,7 +129,7 @@ def test_what_passes_by_is_tried_again(passing):
 def test_waits_double_up_to_a_longest(monkeypatch):
     waits = []
     monkeypatch.setattr(chat_api, "FIRST_WAIT", 1.0)
-    monkeypatch.setattr(chat_api, "LONGEST_WAIT", 3.0)
+    monkeypatch.setattr(chat_api, "MAX_WAIT", 3.0)
     monkeypatch.setattr(time, "sleep", waits.append)
     with ChatServer(lambda heard: refusal(500)) as server, pytest.raises(InputError):
         ask(server, max_retries=4)
@@ -139,9 +139,9 @@ def test_waits_double_up_to_a_longest(monkeypatch):
 
 
 def test_a_wait_may_be_told_as_a_date():
-    assert chat_api._told_wait(email.utils.formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=2)
-    assert chat_api._told_wait(email.utils.formatdate(time.time() - 100)) == 0
-    assert chat_api._told_wait("soon") is None
+    assert chat_api._retry_after(email.utils.formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=2)
+    assert chat_api._retry_after(email.utils.formatdate(time.time() - 100)) == 0
+    assert chat_api._retry_after("soon") is None
 
 
 def test_nobody_waits_for_a_server_that_says_tomorrow():

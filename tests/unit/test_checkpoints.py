@@ -255,7 +255,7 @@ def test_a_download_that_was_given_up_is_continued_by_the_next_run(hub, root, mo
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     pinned = publish(hub, SHARDED)
     hub.fail("model-2-of-2", Fault(cut_after=20_000), Fault(status=403))
-    with pytest.raises(InputError, match=r"the hub does not serve it now \(status 403\)(.|\n)*run again to continue"):
+    with pytest.raises(InputError, match=r"the hub cannot serve it now \(status 403\)(.|\n)*run again to continue"):
         download_checkpoint(pinned, root, workers=1)
     assert find(pinned, root) is None
     (part,) = pinned.folder(root).glob(".model-2-of-2.safetensors.*.part")
@@ -271,14 +271,14 @@ def test_a_file_that_arrives_damaged_is_fetched_again(hub, root, heard):
     pinned = publish(hub, SMALL | WEIGHTS)
     hub.fail("model.safetensors", Fault(damage=True))
     download_checkpoint(pinned, root)
-    assert "model.safetensors arrived damaged; once more" in heard.text
+    assert "model.safetensors arrived damaged; downloading it again" in heard.text
     assert content(pinned.folder(root)) == SMALL | WEIGHTS
 
 
 def test_a_file_that_stays_damaged_is_an_error_and_not_kept(hub, root):
     pinned = publish(hub, SMALL | WEIGHTS)
     hub.fail("model.safetensors", Fault(damage=True), Fault(damage=True))
-    with pytest.raises(InputError, match=r"arrived twice with another content(.|\n)*expected: sha256:"):
+    with pytest.raises(InputError, match=r"its content twice was not what the hub announces(.|\n)*expected: sha256:"):
         download_checkpoint(pinned, root)
     assert not list(pinned.folder(root).glob("*model.safetensors*"))
     assert find(pinned, root) is None
@@ -286,7 +286,7 @@ def test_a_file_that_stays_damaged_is_an_error_and_not_kept(hub, root):
 
 @pytest.mark.parametrize(
     ("token", "refusal"),
-    [("", "and you are not logged in"), ("hf_stranger", "and your account has no access to it"), (GRANTED, None)],
+    [("", "and you are not logged in"), ("hf_stranger", "and your account does not have access"), (GRANTED, None)],
 )
 def test_a_gated_repository(hub, root, monkeypatch, token, refusal):
     monkeypatch.setenv("HF_TOKEN", token)
@@ -298,18 +298,18 @@ def test_a_gated_repository(hub, root, monkeypatch, token, refusal):
         download_checkpoint(pinned, root)
     assert f"is gated, {refusal}" in str(error.value)
     assert f"accept the terms at {hub.endpoint}/{REPO}, " in str(error.value)
-    assert "a folder with the checkpoint can be given as `model` instead" in str(error.value)
+    assert "or set `model` to a folder with the checkpoint" in str(error.value)
 
 
 def test_what_the_hub_does_not_have(hub, root):
     pinned = publish(hub, SMALL | WEIGHTS)
     hub.add("someone/data", {"config.json": b"{}"})  # a dataset is no model
     for model in ("nobody/nothing", "someone/data"):
-        with pytest.raises(InputError, match=f"{model}: model: is not on the hub, or not for you to see"):
+        with pytest.raises(InputError, match=f"{model}: model: does not exist, or you don't have access"):
             download_checkpoint(Pinned(model, pinned.revision), root)
-    with pytest.raises(InputError, match=r"someone/model: revision: has no such revision\n  found: '0000"):
+    with pytest.raises(InputError, match=r"someone/model: revision: there is no such revision\n  found: '0000"):
         download_checkpoint(Pinned(REPO, "0" * 40), root)
-    with pytest.raises(InputError, match="is no name of a repository"):
+    with pytest.raises(InputError, match="is not the name of a repository"):
         download_checkpoint(Pinned("some one/model", "0" * 40), root)
 
 

@@ -268,7 +268,7 @@ def test_mistakes_in_labels_of_ones_own(tmp_path, changes, fields, message):
 
 
 def test_a_csv_row_of_another_length(tmp_path):
-    with pytest.raises(InputError, match=r"record 1: has another number of fields than the first line"):
+    with pytest.raises(InputError, match=r"record 1: does not have as many fields as the first line"):
         own(tmp_path, "question,options,answer,video\nWhich?,a|b,A\n")
 
 

@@ -117,7 +117,7 @@ def test_damaged_labels_are_refused(world, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match="is damaged, or was changed"):
+    with pytest.raises(InputError, match="is damaged, or was edited"):
         read_examples([path], 8)
 
 

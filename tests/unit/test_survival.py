@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from functools import partial
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from framesift.core.errors import InputError, VideoError
 from framesift.program import cli
 from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
 from framesift.storage import files
-from framesift.storage.checksums import checksum_path, is_intact, read_checked, write_checked
-from framesift.storage.files import atomic_write, read_cached, write_cached
+from framesift.storage.cached_values import read_cached, write_cached
+from framesift.storage.checksums import is_intact, read_checked, sidecar_of, write_checked
+from framesift.storage.files import atomic_write
 from framesift.storage.journal import Journal, parse_line, to_line
 from framesift.storage.tensors import read_tensors, write_tensors
 from framesift.video import stream as decoding
@@ -130,7 +132,7 @@ def test_a_damaged_entry_of_a_cache_is_found_out_again(tmp_path, caplog):
         assert found in (None, {"digest": "abc", "frames": [1, 2]})  # a space may become another one
         unharmed += found is not None
     assert unharmed < 10
-    assert "is damaged; what it held is found out again" in caplog.text
+    assert "is damaged; its value is computed again" in caplog.text
 
 
 @pytest.fixture
@@ -171,7 +173,7 @@ def test_a_changed_result_is_refused_until_it_or_its_checksum_is_removed(tmp_pat
     assert not is_intact(path)
     with pytest.raises(InputError, match=r"r\.json: is damaged, or was edited(.|\n)*remove the file and run again"):
         read_checked(path)
-    checksum_path(path).unlink()
+    sidecar_of(path).unlink()
     assert read_checked(path) == {"a": 2}
 
 
@@ -331,16 +333,22 @@ def test_a_video_whose_decoder_is_killed_is_seen_whole(clip, tmp_path):
         list(decode_all([Task(video, (0,))], [KillingForm(tmp_path, 999)], 1, 60, "pyav"))
 
 
-def test_a_decoders_shared_memory_has_no_name_once_it_runs(clip, tmp_path):
+def test_a_decoders_shared_memory_has_no_name_once_it_runs(clip, tmp_path, monkeypatch):
     """Without a name it cannot outlive the processes, however they end."""
+    names = []
+
+    class Noted(SharedMemory):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            names.append(self.name)
+
+    monkeypatch.setattr(decoding, "SharedMemory", Noted)
     video = describe_video(("clip", clip), CandidateGrid())
-    pool = decoding._Pool([KillingForm(tmp_path, 0)], 60, "pyav", 1)
-    running = pool.run(iter([Task(video, (0,))]))
+    running = decode_all([Task(video, (0,))], [KillingForm(tmp_path, 0)], 1, 60, "pyav")
     next(running)
-    (worker,) = pool.workers
-    assert not Path(decoding.SHARED_MEMORY, worker.memory.name).exists()
+    (name,) = names
+    assert not Path(decoding.SHARED_MEMORY, name).exists()
     running.close()
-    pool.close()
 
 
 def test_other_ends_are_the_videos_own():

@@ -23,7 +23,7 @@ from framesift.program.cli import add_configfile, log, parser, run
 from framesift.program.progress import size_text
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
-from framesift.storage.checksums import checked_path, is_intact
+from framesift.storage.checksums import file_of, is_intact
 from framesift.storage.journal import parse_line
 from framesift.storage.tensors import read_tensors
 
@@ -71,8 +71,8 @@ def check(args) -> None:
             bad.append(journal)
     for file in bad:
         print(f"damaged: {file}")
-    seals = (seal for seal in sorted(args.results.rglob(".*.sha256")) if checked_path(seal).is_file())
-    results = [checked_path(seal) for seal in seals if not is_intact(checked_path(seal))]
+    checked = map(file_of, sorted(args.results.rglob(".*.sha256")))
+    results = [file for file in checked if file.is_file() and not is_intact(file)]
     for file in results:
         print(f"damaged, or changed: {file}")
     log.info("%d damaged files in the cache; a run computes again what it needs of them", len(bad))

@@ -27,7 +27,7 @@ from framesift.core.versions import versions_of
 from framesift.data.benchmarks import reader_of
 from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
 from framesift.selection.select_frames import read_selection
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 from framesift.video.table import read_videos
 
 

@@ -10,7 +10,7 @@ from framesift.core.code_digest import code_digest
 from framesift.data.questions import read_questions
 from framesift.judging.imported_runs import read_run, run_facts
 from framesift.program.cli import add_inputs, log, parser, run
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 
 
 def main() -> None:

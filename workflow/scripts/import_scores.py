@@ -11,7 +11,7 @@ from framesift.data.questions import NORMALISED, Question, read_questions
 from framesift.interop.aks_scores import from_lists
 from framesift.program.cli import log, parser, run
 from framesift.scoring.score_table import write_scores
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from framesift.interop.selections import (
 )
 from framesift.program.cli import log, parser, run
 from framesift.selection.select_frames import write_selection
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 from framesift.video.table import read_videos
 
 

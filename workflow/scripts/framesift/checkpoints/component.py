@@ -80,7 +80,8 @@ def model_digest(model: str, revision: str | None) -> str:
 
 def weight_digest(file: Path) -> str:
     """SHA-256 of a file of weights. That of a large one is remembered between jobs, by path, size and date."""
-    from framesift.storage.files import cached_digest, file_digest
+    from framesift.storage.cached_values import cached_digest
+    from framesift.storage.checksums import file_digest
 
     stat = file.stat()
     if stat.st_size >= LARGE and time.time() - stat.st_mtime > SETTLED:

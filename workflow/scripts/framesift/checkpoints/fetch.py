@@ -23,7 +23,8 @@ from framesift.core.errors import InputError
 from framesift.program.cli import log
 from framesift.program.progress import TransferProgress, size_text
 from framesift.remote.hub import RemoteFile, Repo, content_digest, offline, partial_path
-from framesift.storage.files import file_digest, read_json, write_json
+from framesift.storage.checksums import file_digest
+from framesift.storage.files import read_json, write_json
 
 #: The list of files in the folder of a checkpoint that was fetched. Hidden, so that it is none of the checkpoint's.
 NOTE = ".framesift.json"

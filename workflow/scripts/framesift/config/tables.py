@@ -19,7 +19,7 @@ from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import ScoreSource
 from framesift.scoring.scorers.mllm_selector import MllmSelector
 from framesift.scoring.scorers.pseudo_labels import PseudoLabels
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 
 
 class Tables:

@@ -1,4 +1,7 @@
-"""Notes about the files that were downloaded into a dataset's folder: what each was, and where it came from."""
+"""Records of the files that were downloaded into a dataset's folder: what each was, and where it came from.
+
+They distinguish a user's files and edits from downloads.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from framesift.core.errors import InputError
 from framesift.storage.files import read_json, write_json
 
-#: Folder within `data_dir` that holds them.
+#: Folder within `data_dir` that holds the records.
 RECORDS = ".framesift"
 
 
@@ -26,6 +29,7 @@ class DownloadRecord(BaseModel):
     size, mtime_ns : int
         Of the file, right after it was written.
     sha256 : str
+        Of its content.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,50 +41,68 @@ class DownloadRecord(BaseModel):
     mtime_ns: int
     sha256: str
 
-    def fits(self, path: Path) -> bool:
-        """Whether size and date of the file are still the same."""
+    def matches(self, path: Path) -> bool:
+        """Whether the file still has the same size and date."""
         stat = path.stat()
         return (stat.st_size, stat.st_mtime_ns) == (self.size, self.mtime_ns)
 
 
 def read_download_record(data_dir: Path, path: Path) -> DownloadRecord | None:
-    """The note about a file; None for one that we did not download."""
+    """The record of a file; None if Framesift did not download it."""
     if not path.is_relative_to(data_dir):
         return None
-    note = _place(data_dir, path)
+    record = _record_path(data_dir, path)
     try:
-        return DownloadRecord(**read_json(note)) if note.is_file() else None
+        return DownloadRecord(**read_json(record)) if record.is_file() else None
     except (InputError, ValidationError, TypeError):
         return None  # damaged, or written by another version: the file counts as the user's own
 
 
-def write_download_record(data_dir: Path, path: Path, note: DownloadRecord) -> None:
-    write_json(_place(data_dir, path), note.model_dump())
+def write_download_record(data_dir: Path, path: Path, record: DownloadRecord) -> None:
+    """Store the record of a file."""
+    write_json(_record_path(data_dir, path), record.model_dump())
 
 
 def remove_download_record(data_dir: Path, path: Path) -> None:
-    _place(data_dir, path).unlink(missing_ok=True)
+    """Remove the record of a file, if there is one."""
+    _record_path(data_dir, path).unlink(missing_ok=True)
 
 
 def user_changes(data_dir: Path, paths: list[Path]) -> dict[str, Any]:
-    """Size and date of the files that are not, or no longer, what was downloaded.
+    """Size and date of the files that were not downloaded, or were edited since.
 
-    Downloading changes nothing about this, so it tells what a user changed from what a download did.
+    A download does not change this, so it distinguishes edits of the user from downloads.
+
+    Parameters
+    ----------
+    data_dir : path
+        Folder of the dataset.
+    paths : list of path
+        Files; those that do not exist are left out.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     labels = Path(folder, "labels.csv")
+    ...     _ = labels.write_text("question")
+    ...     list(user_changes(Path(folder), [labels]).values())[0][0]
+    8
     """
     return {
         path.as_posix(): [path.stat().st_size, path.stat().st_mtime_ns]
         for path in paths
-        if path.is_file() and not ((note := read_download_record(data_dir, path)) and note.fits(path))
+        if path.is_file() and not ((record := read_download_record(data_dir, path)) and record.matches(path))
     }
 
 
 def downloaded_files(data_dir: Path, folder: Path) -> list[Path]:
-    """Every file below a folder that was downloaded, whether it is still there or not."""
+    """Every file in a folder and its subfolders that was downloaded, whether it still exists or not."""
     if not folder.is_relative_to(data_dir):
         return []
-    place = _place(data_dir, folder / "x").parent
-    return sorted(folder / note.relative_to(place).with_suffix("") for note in place.rglob("*.json"))
+    records = _record_path(data_dir, folder / "x").parent
+    return sorted(folder / record.relative_to(records).with_suffix("") for record in records.rglob("*.json"))
 
 
-def _place(data_dir: Path, path: Path) -> Path:
+def _record_path(data_dir: Path, path: Path) -> Path:
     return data_dir / RECORDS / f"{path.relative_to(data_dir).as_posix()}.json"

@@ -21,7 +21,8 @@ from framesift.program.job_costs import benchmark_of, read_costs
 from framesift.provenance.differences import CONSEQUENCES
 from framesift.provenance.environment import machine, software
 from framesift.provenance.lineage import FileOrigin, ancestors, made, when
-from framesift.storage.files import cached_digest, read_csv, read_json, write_json
+from framesift.storage.cached_values import cached_digest
+from framesift.storage.files import read_csv, read_json, write_json
 from framesift.tables.rows import RowId
 
 FORMAT = 1

@@ -1,4 +1,4 @@
-"""Taking chosen files out of archives, whether these lie on disk or, unread for the most part, on the hub."""
+"""Extract chosen files from archives, on disk or on the hub, where only the pieces that are needed are read."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
-from framesift.core.errors import InputError
+from framesift.storage.checksums import DamagedError
 from framesift.storage.files import atomic_write
 
 CHUNK = 8 << 20
-#: By how much deflate can pack at most is 1032; videos are hardly packed at all, subtitles by a factor of five or so.
-LARGEST_RATIO = 100
-#: Bytes to which the ratio is not applied: small files of one letter are no attack.
-SMALL = 1 << 20
+#: Largest ratio of unpacked to packed size. Deflate reaches 1032; videos hardly shrink, subtitles about fivefold.
+MAX_RATIO = 100
+#: Unpacked bytes to which the ratio does not apply: a small file of one repeated letter is not an attack.
+MAX_SMALL = 1 << 20
 #: Bytes of the longest header of a .tar.
-LONGEST_HEADER = 16 << 20
+MAX_HEADER = 16 << 20
 
 
-class Damaged(InputError):
-    """What was read is not what was packed or announced; trying again would not help."""
+class JoinedFile(io.RawIOBase):
+    """Several seekable files read as the one they were split from.
 
-
-class Joined(io.RawIOBase):
-    """Several seekable files read as the one they were cut from."""
+    Examples
+    --------
+    >>> JoinedFile([io.BytesIO(b"fra"), io.BytesIO(b"mes")]).read()
+    b'frames'
+    """
 
     def __init__(self, files: Sequence[BinaryIO]) -> None:
         self.files = list(files)
@@ -83,9 +85,15 @@ class Member:
     name : str
         Its path there.
     size : int
-        Bytes when taken out.
+        Bytes when unpacked.
     offset : int
-        Where its content starts in a .tar; unused for a .zip, which keeps an index of its own.
+        Where its content starts in a .tar; unused for a .zip, which has an index of its own.
+
+    Examples
+    --------
+    >>> member = Member("videos/a.MP4", 10)
+    >>> member.stem, member.suffix
+    ('a', '.mp4')
     """
 
     name: str
@@ -102,19 +110,40 @@ class Member:
 
 
 def is_zip(name: str) -> bool:
-    """Whether an archive of this name is a .zip (or one cut into parts); else it is taken for a .tar."""
+    """Whether an archive of this name is a .zip, or a .zip split into parts; any other counts as a .tar.
+
+    Examples
+    --------
+    >>> is_zip("videos.zip.001"), is_zip("videos.tar.part.aa")
+    (True, False)
+    """
     return ".zip" in PurePosixPath(name.lower()).suffixes
 
 
 def read_index(stream: BinaryIO, name: str) -> list[Member]:
-    """The members of an archive: regular files. Links, folders, devices and files with holes are none.
+    """The members of an archive: its regular files, without links, folders, devices and sparse files.
 
-    Of several of one name it is the last, as for every unpacker.
+    If several have the same name, the last one counts, as for every unpacker.
+
+    Parameters
+    ----------
+    stream : BinaryIO
+        Seekable.
+    name : str
+        Name of the archive, which says whether it is a .zip.
 
     Raises
     ------
-    Damaged
-        For a stream that is no such archive, or one whose members cannot all be what they say they are.
+    DamagedError
+        If the stream is not such an archive, or states sizes that cannot be true.
+
+    Examples
+    --------
+    >>> stream = io.BytesIO()
+    >>> with zipfile.ZipFile(stream, "w") as archive:
+    ...     archive.writestr("a.srt", "hello")
+    >>> read_index(stream, "subtitles.zip")
+    [Member(name='a.srt', size=5, offset=0)]
     """
     size = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -127,7 +156,20 @@ def read_index(stream: BinaryIO, name: str) -> list[Member]:
 
 
 class Archive:
-    """An archive whose members can be taken out, in a seekable stream."""
+    """An archive in a seekable stream, whose members can be extracted.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> stream = io.BytesIO()
+    >>> with zipfile.ZipFile(stream, "w") as archive:
+    ...     archive.writestr("a.srt", "hello")
+    >>> (member,) = read_index(stream, "subtitles.zip")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Archive(stream, "subtitles.zip").extract(member, Path(folder, "a.srt"))
+    ...     Path(folder, "a.srt").read_text()
+    'hello'
+    """
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.stream = stream
@@ -136,23 +178,30 @@ class Archive:
             self._zip = zipfile.ZipFile(stream) if is_zip(name) else None
 
     def extract(self, member: Member, target: Path, progress: Callable[[int], None] = lambda _: None) -> None:
-        """Write a member where the caller says (never where its name points to), whole or not at all.
+        """Write a member to `target` (never to where its name points), completely or not at all.
+
+        Parameters
+        ----------
+        member : Member
+        target : path
+        progress : callable
+            Called with the number of new bytes, again and again.
 
         Raises
         ------
-        Damaged
-            Where its content is not what was packed (a .zip has check sums), or ends too early.
+        DamagedError
+            If its content is not what was packed (a .zip has checksums), or ends early.
         """
         with (
-            _reading(self.name, f"{member.name} cannot be taken out"),
+            _reading(self.name, f"{member.name} cannot be extracted"),
             atomic_write(target) as part,
             part.open("wb") as copy,
         ):
             if self._zip:
                 with self._zip.open(member.name) as source:
                     _copy(source, copy, member.size, progress)
-                    if source.read(1):  # reading to the end also makes zipfile compare the check sum
-                        raise EOFError("it is longer than it says")
+                    if source.read(1):  # reading to the end also makes zipfile compare the checksum
+                        raise EOFError("it is longer than stated")
             else:
                 self.stream.seek(member.offset)
                 _copy(self.stream, copy, member.size, progress)
@@ -160,18 +209,18 @@ class Archive:
 
 @contextmanager
 def _reading(name: str, problem: str = "cannot be read as an archive") -> Iterator[None]:
-    """Whatever a damaged or hostile archive makes the libraries raise, as one error. Those of the disk stay."""
+    """Raise one error for whatever the libraries raise for a damaged or hostile archive; errors of the disk stay."""
     try:
         yield
     except OSError as error:
         if type(error) is not OSError or error.errno is not None:  # bz2 raises a bare one for damaged data
             raise
-        raise Damaged(f"{problem} ({error})", file=name) from None
+        raise DamagedError(f"{problem} ({error})", file=name) from None
     except (
         *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
         *(EOFError, LookupError, ValueError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError),
     ) as error:
-        raise Damaged(f"{problem} ({error or type(error).__name__})", file=name) from None
+        raise DamagedError(f"{problem} ({error or type(error).__name__})", file=name) from None
 
 
 def _files_of_zip(stream: BinaryIO, size: int) -> Iterator[zipfile.ZipInfo]:
@@ -180,14 +229,14 @@ def _files_of_zip(stream: BinaryIO, size: int) -> Iterator[zipfile.ZipInfo]:
         packed += item.compress_size
         if packed > size:
             raise ValueError("its members overlap")
-        if item.file_size > LARGEST_RATIO * item.compress_size + SMALL:
+        if item.file_size > MAX_RATIO * item.compress_size + MAX_SMALL:
             raise ValueError(f"{item.filename!r} would grow from {item.compress_size:,} to {item.file_size:,} bytes")
         if not item.is_dir() and item.external_attr >> 16 & 0o170000 in (0, 0o100000):  # the Unix mode, if there is one
             yield item
 
 
 def _files_of_tar(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
-    with tarfile.open(fileobj=_Frugal(stream), mode="r:") as tar:
+    with tarfile.open(fileobj=_LimitedReader(stream), mode="r:") as tar:
         for item in tar:
             if item.isreg() and not item.issparse():
                 if not 0 <= item.size <= size - item.offset_data:
@@ -195,8 +244,8 @@ def _files_of_tar(stream: BinaryIO, size: int) -> Iterator[tarfile.TarInfo]:
                 yield item
 
 
-class _Frugal(io.RawIOBase):
-    """A stream for tarfile, which reads long headers (names, attributes) at once, however long they say they are."""
+class _LimitedReader(io.RawIOBase):
+    """A stream for tarfile, which reads a long header (names, attributes) at once, however long it claims to be."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self.stream = stream
@@ -208,7 +257,7 @@ class _Frugal(io.RawIOBase):
         return self.stream.tell()
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= LONGEST_HEADER:
+        if not 0 <= size <= MAX_HEADER:
             raise ValueError(f"a header of {size:,} bytes")
         return self.stream.read(size)
 

@@ -1,6 +1,6 @@
-"""Servers of chat completions as OpenAI, vLLM and SGLang run them: what is configured of one, and asking it.
+"""Chat completions from a server, as OpenAI, vLLM and SGLang offer them: its settings, and a client.
 
-The key of a server is read from an environment variable. It stands in no configuration, spec, log or error.
+The key of a server is read from an environment variable. It is never in a configuration, spec, log or error.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ log = logging.getLogger("framesift")
 
 OPENAI = "https://api.openai.com/v1"
 #: Seconds before the first retry (each further one waits twice as long), and the longest of these waits.
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-#: A server that asks for a longer wait than this many seconds (`Retry-After`) is not waited for.
-LONGEST_TOLD_WAIT = 600.0
-#: Statuses that pass by: time-out, conflict, too early, too many requests; with all of 500 and above.
-PASSING = (408, 409, 425, 429)
-#: Codes of errors that tell of a filter, which is the model's answer and no mistake of the user.
-FILTERS = ("content_filter", "content_policy_violation")
-#: What every request is made of; `extra` cannot change it.
-OWN_FIELDS = {
+FIRST_WAIT, MAX_WAIT = 1.0, 60.0
+#: Longest `Retry-After`, in seconds, that is waited for.
+MAX_RETRY_AFTER = 600.0
+#: Statuses worth a retry, as all of 500 and above: time-out, conflict, too early, too many requests.
+TRANSIENT = (408, 409, 425, 429)
+#: Error codes of a content filter, which counts as the model's answer, not as a mistake of the user.
+FILTER_CODES = ("content_filter", "content_policy_violation")
+#: Fields of every request, which `extra` cannot change.
+RESERVED_FIELDS = {
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed"),
     *("n", "stream", "media_io_kwargs"),
 }
@@ -47,17 +47,24 @@ _URL, _VARIABLE = r"^https?://[^\s@?#]+$", r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def _without_password(value: Any) -> Any:
-    """An address that may hold a secret becomes a text that is refused without showing it."""
+    """Replace an address that may contain a secret by a text that is rejected without showing it."""
     return "(not shown)" if isinstance(value, str) and set("@?#") & set(value) else value
 
 
 def _variable_name(value: Any) -> Any:
-    """What is no name, and so perhaps the key itself, becomes a text that is refused without showing it."""
+    """Replace a text that is not a name, and so may be the key itself, by one that is rejected without showing it."""
     return "(not shown)" if isinstance(value, str) and not re.fullmatch(_VARIABLE, value) else value
 
 
 class ChatApi(BaseModel):
-    """A model that is asked through a server of chat completions."""
+    """Settings of a model behind a chat-completions server.
+
+    Examples
+    --------
+    >>> api = ChatApi(model="Qwen/Qwen3-VL-8B-Instruct", base_url="http://localhost:8000/v1/")
+    >>> api.identity()
+    'Qwen/Qwen3-VL-8B-Instruct at http://localhost:8000/v1'
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -114,25 +121,25 @@ class ChatApi(BaseModel):
     @classmethod
     def _address(cls, base_url: str) -> str:
         if not urlsplit(base_url).hostname or urlsplit(base_url).port == 0:  # `port` raises for what is no number
-            raise ValueError("names no server")
+            raise ValueError("does not name a server")
         return base_url.rstrip("/")
 
     @field_validator("extra")
     @classmethod
-    def _not_ours(cls, extra: dict[str, Any]) -> dict[str, Any]:
-        if taken := sorted(OWN_FIELDS & extra.keys()):
+    def _not_reserved(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(RESERVED_FIELDS & extra.keys()):
             raise ValueError(f"{', '.join(taken)} cannot be set here")
         return extra
 
     def spec(self) -> dict[str, Any]:
         """The parameters that decide answers, as plain types.
 
-        With `served` the address is empty, so that this alone makes no client: `connection` has the address.
+        With `served` the address is empty; `connection` has it.
         """
         return spec_of(self) | ({"base_url": ""} if self.served else {})
 
     def connection(self) -> dict[str, Any]:
-        """The fields that decide no answer, which a program needs beside the spec: address, time-out, prices, ..."""
+        """The other fields that a program needs, which do not change answers: address, time-out, prices, ..."""
         names = [
             name
             for name, one in ChatApi.model_fields.items()
@@ -141,11 +148,11 @@ class ChatApi(BaseModel):
         return self.model_dump(mode="json", include={"base_url", *names})
 
     def identity(self) -> str:
-        """What is known of the weights: a name, and where it is served or what is said to be behind it."""
+        """What identifies the weights: a name, and `served` or the address of the server."""
         return f"{self.model} at {self.served or self.base_url}"
 
     def key_variable(self) -> str | None:
-        """The environment variable of the key; no other server than OpenAI's is sent the key of OpenAI unasked."""
+        """The environment variable of the key. OpenAI's key goes to no other server, unless the settings say so."""
         return self.api_key_env or ("OPENAI_API_KEY" if self.base_url == OPENAI else None)
 
 
@@ -156,13 +163,13 @@ class Completion:
     Attributes
     ----------
     text : str
-        Empty where the server sent none.
+        Empty if the server sent none.
     usage : dict
-        `prompt_tokens` and `completion_tokens` where the server counts them; `retries`; `truncated` (1: the longest
-        answer was reached); `filtered` (1: a filter of the server stepped in); and, with prices, `cost_millionths`
-        of their currency.
+        `prompt_tokens` and `completion_tokens` if the server counts them; `retries`; `truncated` (1: the answer
+        reached its longest length); `filtered` (1: a content filter replaced it); and, with prices,
+        `cost_millionths` of their currency.
     first_token : dict or None
-        Log-probabilities of the likely first tokens, where they were asked for (`logprobs`) and given.
+        Log-probabilities of the most likely first tokens, if requested (`logprobs`) and sent.
     """
 
     text: str
@@ -171,12 +178,16 @@ class Completion:
 
 
 class ChatClient:
-    """Asks one server; may be used by several threads at once. A ``with`` statement closes its connections.
+    """A client of one server. Threads may share it; a ``with`` statement closes its connections.
+
+    Parameters
+    ----------
+    api : ChatApi
 
     Raises
     ------
     InputError
-        Where the key's environment variable is not set.
+        If the environment variable of the key is not set.
     """
 
     def __init__(self, api: ChatApi) -> None:
@@ -204,23 +215,23 @@ class ChatClient:
         fields: Mapping[str, Any] | None = None,
         hint: str | None = None,
     ) -> Completion:
-        """Ask for one completion.
+        """Request one completion.
 
         Parameters
         ----------
         messages : sequence of dict
-            Roles and contents, as the API has them.
+            Roles and contents, in the form of the API.
         max_tokens : int or None
-            Longest answer; None for the server's.
+            Longest answer; None for the server's default.
         fields : dict, optional
             Further fields of the request.
         hint : str, optional
-            What to do where the server refuses the request as such.
+            What to do if the server rejects the request itself.
 
         Raises
         ------
         InputError
-            When the server refuses the request, cannot be reached, or stays busy.
+            If the server rejects the request, cannot be reached, or stays busy.
         """
         import httpx
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
@@ -231,10 +242,10 @@ class ChatClient:
         request |= {name: value for name, value in own.items() if value is not None}
         body = json.dumps(request | dict(fields or {}) | api.extra).encode()
         retrying = Retrying(
-            retry=retry_if_exception(_passes_by),
+            retry=retry_if_exception(_should_retry),
             wait=_wait,
             stop=stop_after_attempt(api.max_retries + 1),
-            before_sleep=self._tell,
+            before_sleep=self._log_retry,
             reraise=True,
         )
         tries = 0
@@ -243,10 +254,10 @@ class ChatClient:
                 with attempt:
                     tries += 1
                     response = self._post(body)
-        except _Refused as error:
+        except _StatusError as error:
             if error.filtered:
                 return Completion("", {"retries": tries - 1, "truncated": 0, "filtered": 1})
-            raise self._refusal(error, tries, hint) from None
+            raise self._input_error(error, tries, hint) from None
         except (httpx.ReadTimeout, httpx.WriteTimeout):
             raise InputError(
                 f"{api.base_url} sent no reply within {api.timeout:g} s ({_times(tries)})",
@@ -255,19 +266,19 @@ class ChatClient:
                 hint="set a longer timeout, or fewer requests at a time (parallel)",
             ) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
-            why = self._public(str(error) or type(error).__name__)
+            why = self._without_key(str(error) or type(error).__name__)
             raise InputError(
-                f"cannot be reached, or breaks off ({_times(tries)}): {why}",
+                f"cannot be reached, or closed the connection ({_times(tries)}): {why}",
                 field="base_url",
                 value=api.base_url,
-                hint="is the server running? what it answered so far is kept",
+                hint="check that the server is running, and run again: answers so far are saved",
             ) from None
         return self._completion(response, tries - 1)
 
     def _post(self, body: bytes) -> httpx.Response:
         response = self._http.post(f"{self.api.base_url}/chat/completions", content=body)
         if response.status_code != 200:
-            raise _Refused(response)
+            raise _StatusError(response)
         return response
 
     def _completion(self, response: httpx.Response, retries: int) -> Completion:
@@ -285,7 +296,7 @@ class ChatClient:
             first = {one["token"]: float(one["logprob"]) for one in likely if one["logprob"] is not None}
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             raise InputError(
-                f"sent something else than a chat completion: {self._public(_text_of(response))}",
+                f"did not send a chat completion: {self._without_key(_text_of(response))}",
                 field="base_url",
                 value=api.base_url,
                 hint="the address usually ends in /v1",
@@ -297,20 +308,20 @@ class ChatClient:
             usage["cost_millionths"] = round(sum(tokens.get(name, 0) * (price or 0) for name, price in prices.items()))
         return Completion(text, usage, first if listed else None)
 
-    def _refusal(self, error: _Refused, tries: int, hint: str | None) -> InputError:
+    def _input_error(self, error: _StatusError, tries: int, hint: str | None) -> InputError:
         api, status = self.api, error.status
-        problem = f"{api.base_url} answers {status} ({_times(tries)}): {self._public(error.message)}"
+        problem = f"{api.base_url} answers {status} ({_times(tries)}): {self._without_key(error.message)}"
         if status in (401, 403):
             advice = "set it to a key that this server and model accept" if self._key else "name the variable of a key"
             return InputError(problem, field="api_key_env", value=api.key_variable(), hint=advice)
         if status == 404 or status < 400:
             advice = f"{api.base_url}/models lists the names; base_url usually ends in /v1"
             return InputError(problem, field="model", value=api.model, hint=advice)
-        if _is_passing(status):
-            advice = "start again later, or set more max_retries or fewer requests at a time (parallel)"
-            return InputError(problem, field="base_url", hint=f"{advice}; what it answered so far is kept")
+        if _is_transient(status):
+            advice = "run again later, with more max_retries or fewer requests at a time (parallel)"
+            return InputError(problem, field="base_url", hint=f"{advice}; answers so far are saved")
         if status == 413:
-            hint = "send fewer or smaller pictures (max_side, jpeg_quality)"
+            hint = "send fewer or smaller images (max_side, jpeg_quality)"
         return InputError(
             problem,
             field="model",
@@ -318,25 +329,25 @@ class ChatClient:
             hint=hint or "token_limit, temperature, seed and extra change what is sent",
         )
 
-    def _tell(self, state: RetryCallState) -> None:
+    def _log_retry(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
         seconds = state.next_action.sleep if state.next_action else 0.0
-        what = f"answers {error.status}" if isinstance(error, _Refused) else f"fails ({type(error).__name__})"
-        log.warning("%s %s; once more in %.1f s", self.api.base_url, what, seconds)
+        what = f"answers {error.status}" if isinstance(error, _StatusError) else f"fails ({type(error).__name__})"
+        log.warning("%s %s; retrying in %.1f s", self.api.base_url, what, seconds)
 
-    def _public(self, text: str) -> str:
-        """One line of what a server says, without the key, which some servers repeat."""
+    def _without_key(self, text: str) -> str:
+        """A server's text on one line, without the key, which some servers repeat."""
         line = " ".join(text.split())
         return (line.replace(self._key, "(key)") if self._key else line)[:400]
 
 
-class _Refused(Exception):
+class _StatusError(Exception):
     """A status other than 200."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__()
         self.status = response.status_code
-        self.told_wait = _told_wait(response.headers.get("retry-after"))
+        self.retry_after = _retry_after(response.headers.get("retry-after"))
         try:
             content = parse_json(response.content, lenient=True)
         except ValueError:
@@ -345,7 +356,7 @@ class _Refused(Exception):
         details = error if isinstance(error, dict) else {"message": error}
         said = details.get("message") or details.get("detail") or _text_of(response)
         self.message = str(said or response.reason_phrase)
-        self.filtered = self.status == 400 and details.get("code") in FILTERS
+        self.filtered = self.status == 400 and details.get("code") in FILTER_CODES
 
 
 def _key(variable: str | None) -> str | None:
@@ -354,7 +365,7 @@ def _key(variable: str | None) -> str | None:
     key = os.environ.get(variable, "").strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise InputError(
-            "is not set, or holds no key",
+            "is not set, or does not hold a key",
             field="api_key_env",
             value=variable,
             expected="the name of an environment variable that holds the server's key",
@@ -364,40 +375,46 @@ def _key(variable: str | None) -> str | None:
 
 
 def _text_of(response: httpx.Response) -> str:
-    """What a server says, whatever it calls it: `Response.text` fails for some names of encodings."""
+    """The text of a reply; `Response.text` fails for some names of encodings."""
     return response.content.decode("utf-8", errors="replace")
 
 
-def _is_passing(status: int) -> bool:
-    return status in PASSING or status >= 500
+def _is_transient(status: int) -> bool:
+    return status in TRANSIENT or status >= 500
 
 
-def _passes_by(error: BaseException) -> bool:
+def _should_retry(error: BaseException) -> bool:
     import httpx
 
-    if isinstance(error, _Refused):
-        return _is_passing(error.status) and (error.told_wait or 0) <= LONGEST_TOLD_WAIT
+    if isinstance(error, _StatusError):
+        return _is_transient(error.status) and (error.retry_after or 0) <= MAX_RETRY_AFTER
     return isinstance(error, httpx.TransportError) and not isinstance(
         error, httpx.LocalProtocolError | httpx.UnsupportedProtocol
     )
 
 
 def _wait(state: RetryCallState) -> float:
-    """Seconds before the next try: what the server says, else twice as long each time, less up to a quarter."""
+    """Seconds before the next try: the server's `Retry-After`, else doubling, less a random share up to a quarter."""
     error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, _Refused) and error.told_wait is not None:
-        return error.told_wait
-    return min(LONGEST_WAIT, FIRST_WAIT * 2 ** (state.attempt_number - 1)) * random.uniform(0.75, 1)
+    if isinstance(error, _StatusError) and error.retry_after is not None:
+        return error.retry_after
+    return min(MAX_WAIT, FIRST_WAIT * 2 ** (state.attempt_number - 1)) * random.uniform(0.75, 1)
 
 
-def _told_wait(told: str | None) -> float | None:
-    """Seconds that a header `Retry-After` asks for: a number, or a date."""
-    if not told:
+def _retry_after(header: str | None) -> float | None:
+    """Seconds of a header `Retry-After`: a number, or a date.
+
+    Examples
+    --------
+    >>> _retry_after("2.5"), _retry_after("soon")
+    (2.5, None)
+    """
+    if not header:
         return None
     try:
-        return max(0.0, float(told))
+        return max(0.0, float(header))
     except ValueError:
-        parsed = email.utils.parsedate_tz(told)
+        parsed = email.utils.parsedate_tz(header)
         return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
 
 

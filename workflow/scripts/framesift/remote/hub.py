@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face hub: what is in one, and getting it, verified, and resumed after a stop.
+"""Repositories of the Hugging Face hub: list their files, and download them, verified and resumed.
 
 The endpoint (HF_ENDPOINT), the token (HF_TOKEN, or ``hf auth login``) and offline mode (HF_HUB_OFFLINE) are those of
 huggingface_hub.
@@ -18,18 +18,18 @@ from typing import BinaryIO, Literal
 
 from framesift.core.errors import InputError
 from framesift.program.cli import log
-from framesift.remote.archives import Damaged
+from framesift.storage.checksums import DamagedError, file_digest
 
 ATTEMPTS = 5
-#: Bytes asked for in one request when a part of a file is read.
+#: Bytes of one request when a part of a file is read.
 BLOCK = 8 << 20
 
 Kind = Literal["dataset", "model"]
-#: The setting that names a repository, and what its user may do instead of asking the hub.
+#: The setting that names a repository, and what a user can do without the hub.
 FIELDS = {"dataset": "repo", "model": "model"}
-INSTEAD = {
-    "dataset": "files you already have can be put into data_dir instead",
-    "model": "a folder with the checkpoint can be given as `model` instead",
+ALTERNATIVES = {
+    "dataset": "or put files that you already have into data_dir",
+    "model": "or set `model` to a folder with the checkpoint",
 }
 
 
@@ -60,9 +60,14 @@ class Repo:
     name : str
         ``organisation/name``.
     revision : str or None
-        The commit; None for the head of `main`, which `commit` then names.
+        The commit; None for the head of `main`, whose commit is then in `commit`.
     kind : str
-        What it holds: ``dataset`` or ``model``.
+        ``dataset`` or ``model``.
+
+    Examples
+    --------
+    >>> str(Repo("lmms-lab/Video-MME", "ead1408f75b618502df9a1d8e0950166bf0a2a0b"))
+    'lmms-lab/Video-MME@ead1408f75b6'
     """
 
     def __init__(self, name: str, revision: str | None, kind: Kind = "dataset") -> None:
@@ -76,7 +81,7 @@ class Repo:
 
     @property
     def commit(self) -> str:
-        """The commit; asked of the hub where none is pinned."""
+        """The commit; from the hub if none is pinned."""
         if self.revision is None:
             from huggingface_hub import HfApi
 
@@ -110,35 +115,37 @@ class Repo:
         Raises
         ------
         InputError
-            Where the repository has none of this path.
+            If the repository has no such file.
         """
         if path not in self.files():
             near = [name for name in self.files() if Path(name).suffix == Path(path).suffix]
             raise InputError(
-                f"has no file {path}",
+                f"does not contain {path}",
                 file=str(self),
                 expected=f"for example {', '.join(sorted(near)[:5])}" if near else None,
-                hint=f"{FIELDS[self.kind]} or revision of the {self.kind}, or the name of the file, may be mistaken",
+                hint=f"check {FIELDS[self.kind]} and revision of the {self.kind}, and the name of the file",
             )
         return self.files()[path]
 
     def download(self, file: RemoteFile, target: Path, progress: Callable[[int], None] = lambda _: None) -> None:
         """Download a file, verify it, and move it to `target`.
 
-        What an earlier, interrupted attempt left (in a hidden file beside `target`, named by the content's digest) is
-        kept and continued: huggingface_hub itself starts a file again from zero.
+        An interrupted download (in a hidden file next to `target`, named by the content's digest) is continued;
+        huggingface_hub itself would start the file again.
 
         Parameters
         ----------
         file : RemoteFile
         target : path
         progress : callable
-            Called with the number of new bytes, again and again; negative where bytes had to be thrown away.
+            Called with the number of new bytes, again and again; negative if bytes had to be discarded.
 
         Raises
         ------
         InputError
-            Where the file cannot be had, or twice arrived with another content than the hub announces.
+            If the file cannot be downloaded.
+        DamagedError
+            If its content twice is not what the hub announces.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         part = partial_path(file, target)
@@ -153,17 +160,17 @@ class Repo:
             part.unlink()
             progress(-file.size)
             if last_try:
-                raise Damaged(
-                    "arrived twice with another content than the hub announces",
+                raise DamagedError(
+                    "its content twice was not what the hub announces",
                     file=f"{self}: {file.path}",
                     value=found,
                     expected=file.digest,
-                    hint="a proxy or mirror (HF_ENDPOINT) may serve a damaged copy; nothing was kept",
+                    hint="a proxy or mirror (HF_ENDPOINT) may serve a damaged copy; partial files were discarded",
                 )
-            log.warning("%s: %s arrived damaged; once more", self, file.path)
+            log.warning("%s: %s arrived damaged; downloading it again", self, file.path)
 
     def _fill(self, file: RemoteFile, stream: BinaryIO, progress: Callable[[int], None]) -> None:
-        """Append to `stream` what it lacks of the file; a broken connection is taken up where it broke."""
+        """Append the missing rest of the file to `stream`; a broken connection is resumed where it broke."""
         from httpx2 import TransportError
         from huggingface_hub import hf_hub_url
         from huggingface_hub.file_download import http_get
@@ -184,14 +191,14 @@ class Repo:
                         tqdm_class=bar,
                     )
                 except (TransportError, OSError) as error:
-                    attempt = 0 if stream.tell() > done else attempt + 1  # progress earns new patience
-                    if attempt == ATTEMPTS or not _passes(error):
+                    attempt = 0 if stream.tell() > done else attempt + 1  # progress resets the count
+                    if attempt == ATTEMPTS or not _is_transient(error):
                         raise
-                    log.warning("%s: %s; waiting, then going on", file.path, str(error).split("\n")[0])
+                    log.warning("%s: %s; resuming after a pause", file.path, str(error).split("\n")[0])
                     time.sleep(min(2**attempt, 30))
 
     def open(self, file: RemoteFile) -> BinaryIO:
-        """The file as a seekable stream that fetches only what is read."""
+        """The file as a seekable stream that downloads only what is read."""
         from huggingface_hub import HfFileSystem, constants
 
         with hub_errors(self.name, self.commit, self.kind):
@@ -202,31 +209,44 @@ class Repo:
 
 
 def offline() -> bool:
-    """Whether the user said that the hub must not be asked."""
+    """Whether the user turned off access to the hub (HF_HUB_OFFLINE)."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def partial_path(file: RemoteFile, target: Path) -> Path:
-    """Where the beginning of an unfinished download lies."""
+    """Where the beginning of an unfinished download is stored.
+
+    Examples
+    --------
+    >>> partial_path(RemoteFile("v/a.mp4", 9, "sha256:0123456789abcdef"), Path("data/a.mp4")).as_posix()
+    'data/.a.mp4.0123456789ab.part'
+    """
     return target.with_name(f".{target.name}.{file.digest.split(':')[1][:12]}.part")
 
 
 def content_digest(path: Path, like: str) -> str:
-    """Digest of a file in the form of another digest (``sha256:...`` or ``git:...``)."""
+    """Digest of a file in the form of another digest (``sha256:...`` or ``git:...``).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     content_digest(Path(file.name), "git:")
+    'git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391'
+    """
     kind = like.split(":")[0]
-    with open(path, "rb") as stream:
-        if kind == "sha256":
-            return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-        content = stream.read()  # only small files are known by their git blob id
+    if kind == "sha256":
+        return f"sha256:{file_digest(path)}"
+    content = path.read_bytes()  # only small files are known by their git blob id
     blob = b"blob %d\0" % len(content) + content
     return f"git:{hashlib.sha1(blob, usedforsecurity=False).hexdigest()}"
 
 
 @contextmanager
 def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[None]:
-    """Turn what the hub refuses into errors that say what to do."""
+    """Turn errors of the hub into errors that say what to do."""
     from httpx2 import TransportError
     from huggingface_hub import constants, errors
 
@@ -236,65 +256,65 @@ def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[Non
     except errors.GatedRepoError as error:
         known = error.response is not None and error.response.status_code == 403
         raise InputError(
-            "is gated, and your account has no access to it" if known else "is gated, and you are not logged in",
+            "is gated, and your account does not have access" if known else "is gated, and you are not logged in",
             file=repo,
             hint=f"accept the terms at {page}, make a token at {constants.ENDPOINT}/settings/tokens, and log in with"
-            f" `hf auth login` or set HF_TOKEN; {INSTEAD[kind]}",
+            f" `hf auth login` or set HF_TOKEN, {ALTERNATIVES[kind]}",
         ) from None
     except errors.RevisionNotFoundError:
-        raise InputError("has no such revision", file=repo, field="revision", value=revision) from None
+        raise InputError("there is no such revision", file=repo, field="revision", value=revision) from None
     except errors.RepositoryNotFoundError:
         raise InputError(
-            "is not on the hub, or not for you to see",
+            "does not exist, or you don't have access",
             file=repo,
             field=FIELDS[kind],
             hint=f"look at {page}; for a private repository log in with `hf auth login` or set HF_TOKEN",
         ) from None
     except errors.EntryNotFoundError as error:
-        raise InputError(f"lacks a file ({error})".splitlines()[0], file=repo, field=revision) from None
+        raise InputError(f"a file does not exist ({error})".splitlines()[0], file=repo, field=revision) from None
     except errors.HFValidationError as error:
-        raise InputError(f"is no name of a repository ({error})", file=repo, field=FIELDS[kind]) from None
+        raise InputError(f"is not the name of a repository ({error})", file=repo, field=FIELDS[kind]) from None
     except errors.OfflineModeIsEnabled:
         raise InputError(
-            "is needed, but the hub must not be asked (HF_HUB_OFFLINE is set)",
+            "is needed, but access to the hub is turned off (HF_HUB_OFFLINE is set)",
             file=repo,
-            hint=f"unset HF_HUB_OFFLINE; or {INSTEAD[kind]}",
+            hint=f"unset HF_HUB_OFFLINE, {ALTERNATIVES[kind]}",
         ) from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no status"
         raise InputError(
-            f"the hub does not serve it now (status {status})",
+            f"the hub cannot serve it now (status {status})",
             file=repo,
-            hint="what arrived is kept; run again to continue",
+            hint="downloaded data is kept; run again to continue",
         ) from None
     except TransportError as error:
         raise InputError(
             f"the hub cannot be reached ({type(error).__name__}: {error})",
             file=page,
-            hint="what arrived is kept; run again to continue. On a machine without network set HF_HUB_OFFLINE=1",
+            hint="downloaded data is kept; run again to continue. On a machine without network set HF_HUB_OFFLINE=1",
         ) from None
     except OSError as error:
         raise InputError(
-            f"cannot be downloaded ({error})", file=repo, hint="what arrived is kept; run again to continue"
+            f"cannot be downloaded ({error})", file=repo, hint="downloaded data is kept; run again to continue"
         ) from None
 
 
 def _prefix(kind: Kind) -> str:
-    """What stands before a repository's name in its address; nothing for a model."""
+    """What precedes a repository's name in its address; empty for a model."""
     from huggingface_hub import constants
 
     return constants.REPO_TYPES_URL_PREFIXES.get(kind, "")
 
 
 def _refuse_escape(path: str, repo: Repo) -> None:
-    """Refuse a file that would be written outside of its folder: git has no such names, but a server may send them."""
+    """Reject a file that would be written outside of its folder: git has no such names, but a server may send them."""
     parts = path.split("/")
     if not {"", ".", ".."}.isdisjoint(parts) or "\\" in path or not path.isprintable():
-        raise InputError("lists a file that leaves its folder", file=str(repo), value=path)
+        raise InputError("lists a file outside of its folder", file=str(repo), value=path)
 
 
-def _passes(error: Exception) -> bool:
-    """Whether waiting may help: the network, or a server that is busy."""
+def _is_transient(error: Exception) -> bool:
+    """Whether trying again may help: the network failed, or the server is busy."""
     from huggingface_hub.errors import HfHubHTTPError
 
     if isinstance(error, HfHubHTTPError):
@@ -303,7 +323,7 @@ def _passes(error: Exception) -> bool:
 
 
 def _progress_bar(progress: Callable[[int], None]) -> type:
-    """A bar for huggingface_hub that passes on what it is told and shows nothing itself."""
+    """A progress bar for huggingface_hub that passes its updates on and shows nothing itself."""
     from huggingface_hub.utils import tqdm
 
     class Bar(tqdm):

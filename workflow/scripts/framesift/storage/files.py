@@ -1,9 +1,8 @@
-"""Reading and writing of result files: a file is there whole, or not at all."""
+"""Reading and writing of result files. A file is complete, or does not exist."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -22,9 +21,23 @@ log = logging.getLogger("framesift")
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it takes `path`'s place in one step.
+    """Write to a temporary path in the same folder, which replaces `path` in one step when there was no error.
 
     A process killed at any moment, or a machine that goes down, leaves either the old file or the new one.
+
+    Yields
+    ------
+    Path
+        Where to write.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with atomic_write(f"{folder}/result.txt") as temporary:
+    ...         _ = temporary.write_text("done")
+    ...     Path(folder, "result.txt").read_text()
+    'done'
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,29 +52,44 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
             os.fsync(file.fileno())  # else the new name may reach the disk before the content does
         os.replace(name, path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is told of without the file
+        error.filename = error.filename or str(path)  # the error for a full disk does not name the file
         raise
     finally:
         Path(name).unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
+    """Write a text file."""
     with atomic_write(path) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON; NaN and infinity are refused, since JSON has neither."""
+    """Write `value` as indented JSON; NaN and infinity are rejected, since JSON has neither."""
     write_text(path, json_text(value))
 
 
 def json_text(value: Any) -> str:
-    """What `write_json` writes."""
+    """The text that `write_json` writes.
+
+    Examples
+    --------
+    >>> print(json_text({"budget": 8}), end="")
+    {
+     "budget": 8
+    }
+    """
     return json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read_json(path: str | Path) -> Any:
-    """The content of a JSON file, plain or gzipped."""
+    """The content of a JSON file, plain or gzipped.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is not JSON.
+    """
     try:
         return parse_json(read_text(path))
     except ValueError as error:
@@ -69,7 +97,13 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file by the names in its first line."""
+    """The rows of a CSV file by the names in its first line.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, two columns have the same name, or a row has too many or too few fields.
+    """
     text = read_text(path).removeprefix("\ufeff")
     try:
         reader = csv.DictReader(io.StringIO(text, newline=""))
@@ -78,52 +112,8 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         raise InputError(f"cannot be read as CSV ({error})", file=path) from None
     names = list(reader.fieldnames or ())
     if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError("has two columns of one name", file=path, field="first line", value=twice[0])
+        raise InputError("two columns have the same name", file=path, field="first line", value=twice[0])
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
-            raise InputError("has another number of fields than the first line", file=path, field=f"record {number}")
+            raise InputError("does not have as many fields as the first line", file=path, field=f"record {number}")
     return rows
-
-
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def cached_digest(path: str | Path, cache: Path | None) -> str:
-    """SHA-256 of a file's content; `cache` remembers it by path, size and modification time of the file."""
-    path = Path(path)
-    if cache is None:
-        return file_digest(path)
-    stat = path.stat()
-    name = hashlib.sha256(f"{path.absolute()} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()[:24]
-    entry = cache / name[:2] / f"{name}.json"
-    digest = read_cached(entry)
-    if digest is None:
-        digest = file_digest(path)
-        write_cached(entry, digest)
-    return str(digest)
-
-
-def write_cached(entry: Path, value: Any) -> None:
-    """Keep a value in a cache, with its digest."""
-    write_json(entry, {"sha256": _digest_of(value), "value": value})
-
-
-def read_cached(entry: Path) -> Any:
-    """A value that was kept; None where there is none, or none that is what was kept."""
-    if not entry.is_file():
-        return None
-    try:
-        kept = read_json(entry)
-        if kept["sha256"] == _digest_of(kept["value"]):
-            return kept["value"]
-    except (InputError, KeyError, TypeError):
-        pass
-    log.warning("%s is damaged; what it held is found out again", entry)
-    return None
-
-
-def _digest_of(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,7 @@
-"""A journal: records that outlive the process that wrote them, however it ends."""
+"""A journal: records that survive the process that wrote them, however it ends."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -12,23 +11,35 @@ from itertools import count
 from pathlib import Path
 from typing import IO, Any
 
+from framesift.storage.checksums import json_digest
+
 log = logging.getLogger("framesift")
 
 
 class Journal:
     """Records by key, in a folder of append-only files of JSON lines.
 
-    This process writes to a file of its own, and reads those of others, also what they add meanwhile. A record is on
-    disk when `add` returns. Each line holds the digest of its record: one that a killed process or a full disk cut
-    short, or that a disk damaged, is ignored. Threads may share a journal.
+    A process writes to its own file, and reads the files of others, including what they add later. A record is on disk
+    when `add` returns. Each line holds the checksum of its record: a line that a killed process or a full disk cut off,
+    or that a disk damaged, is ignored. Threads may share a journal.
 
     Parameters
     ----------
     folder : path
-        Made when the first record is added.
+        Created when the first record is added.
     writer : str
-        What the file this process adds to is called, without its suffix. Where there is one of this name, of an earlier
-        or another process, a number is added.
+        Name of this process's file, without its suffix. If an earlier or another process has a file of this name, a
+        number is appended.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     journal = Journal(Path(folder), "chunk-1")
+    ...     journal.add("q1", {"response": "B"})
+    ...     journal.close()
+    ...     Journal(Path(folder), "chunk-2").get("q1")
+    {'key': 'q1', 'response': 'B'}
     """
 
     def __init__(self, folder: Path, writer: str) -> None:
@@ -50,22 +61,23 @@ class Journal:
             return self._records.get(key)
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
-        """Keep a record of plain values."""
-        whole = {"key": key, **record}
+        """Store a record of plain values."""
+        entry = {"key": key, **record}
         with self._lock:
             file = self._file or self._open()
-            file.write(to_line(whole))
+            file.write(to_line(entry))
             file.flush()
             os.fsync(file.fileno())
-            self._records[key] = whole
+            self._records[key] = entry
 
     def close(self) -> None:
+        """Close the file of this process."""
         if self._file:
             self._file.close()
             self._file = None
 
     def _refresh(self) -> None:
-        """Read what was added to the files of the folder since they were last read."""
+        """Read what was added to the files of the folder since the last time."""
         for path in sorted(self.folder.glob("*.jsonl")):
             start = self._read.get(path, 0)
             if path.stat().st_size <= start or (self._file and self._file.name == str(path)):
@@ -78,10 +90,10 @@ class Journal:
                 if record := parse_line(line):
                     self._records[record["key"]] = record
                 else:
-                    log.warning("%s: a damaged line is ignored; what it held is asked again", path)
+                    log.warning("%s: a damaged line is ignored; its record is computed again", path)
 
     def _open(self) -> IO[bytes]:
-        """A new file: what another process writes, or left cut short, is never added to."""
+        """Open a new file: one of another process, or one that was cut off, is never appended to."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for number in count(1):
             try:
@@ -95,23 +107,25 @@ class Journal:
 
 
 def to_line(record: Mapping[str, Any]) -> bytes:
-    """The line of a record."""
-    content = {"sha256": _digest(record), **record}
+    """A record as a line, with its checksum.
+
+    Examples
+    --------
+    >>> parse_line(to_line({"key": "q1", "response": "B"}))
+    {'key': 'q1', 'response': 'B'}
+    """
+    content = {"sha256": json_digest(record), **record}
     try:
         return json.dumps(content, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    except UnicodeEncodeError:  # half of a pair of surrogates, which a server may send, is no UTF-8
+    except UnicodeEncodeError:  # half a surrogate pair, which a server may send, is not UTF-8
         return json.dumps(content, allow_nan=False).encode() + b"\n"
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None where it is not what was written."""
+    """The record of a line; None if the line is damaged."""
     try:
         record = json.loads(line)
-        same = record.pop("sha256") == _digest(record)
+        same = record.pop("sha256") == json_digest(record)
         return record if same and isinstance(record["key"], str) else None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Reading parquet files that may be anything: cut short, of another layout, or far larger than they look."""
+"""Read parquet files that others wrote: cut off, with other columns, or far larger than they look."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from framesift.storage.untrusted import MAX_BYTES
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Rows of the largest file that is read: equal values take no space in parquet, so its size tells nothing.
+#: Rows of the largest file that is read: equal values take no space in parquet, so the size of a file says nothing.
 MAX_ROWS = 10_000_000
 
 
@@ -24,27 +24,37 @@ def read_rows(
     ----------
     path : path
     schema : pyarrow.Schema, optional
-        Columns and types that it must have, in any order, and no others.
+        The columns and types it must have, in any order, and no others.
     optional : tuple of str
         Columns of the schema that may hold nulls.
 
     Raises
     ------
     InputError
-        For a file that is missing, broken, too large, or of another layout.
+        If the file is missing, broken or too large, or has other columns.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import pyarrow as pa
+    >>> import pyarrow.parquet as pq
+    >>> with tempfile.NamedTemporaryFile(suffix=".parquet") as file:
+    ...     pq.write_table(pa.table({"video_id": ["v1"], "seconds": [12.5]}), file.name)
+    ...     read_rows(file.name)
+    [{'video_id': 'v1', 'seconds': 12.5}]
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            said = file.metadata
-            size = sum(said.row_group(number).total_byte_size for number in range(said.num_row_groups))
-            if not 0 <= said.num_rows <= MAX_ROWS or not 0 <= size <= 4 * MAX_BYTES:
+            metadata = file.metadata
+            size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))
+            if not 0 <= metadata.num_rows <= MAX_ROWS or not 0 <= size <= 4 * MAX_BYTES:
                 raise InputError(
                     "is too large to be read",
                     file=path,
-                    value=f"{said.num_rows:,} rows, {size:,} bytes",
+                    value=f"{metadata.num_rows:,} rows, {size:,} bytes",
                     expected=f"at most {MAX_ROWS:,} rows and {4 * MAX_BYTES:,} bytes, unpacked",
                 )
             table = file.read()
@@ -64,7 +74,7 @@ def _check(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...], path: 
         odd = next((name for name, kind in expected.items() if found.get(name) != kind), None)
         odd = odd or next((name for name in table.schema.names if name not in expected), table.schema.names[0])
         raise InputError(
-            "is of another layout",
+            "does not have the expected columns",
             file=path,
             field=f"column {odd!r}",
             value=str(found.get(odd, "missing")),
@@ -75,7 +85,7 @@ def _check(table: pa.Table, schema: pa.Schema, optional: tuple[str, ...], path: 
         if (column.null_count and name not in optional) or inner.null_count:
             if column.null_count and name in optional:
                 continue
-            raise InputError("lacks values", file=path, field=f"column {name!r}")
+            raise InputError("has missing values", file=path, field=f"column {name!r}")
 
 
 def _is_list(kind: pa.DataType) -> bool:

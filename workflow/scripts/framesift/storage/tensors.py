@@ -1,13 +1,13 @@
-"""Files of tensors that are checked when they are read."""
+"""Files of tensors with a checksum, which is verified when they are read."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from framesift.core.spec import canonical_json
+from framesift.storage.checksums import digest_of
 from framesift.storage.files import atomic_write
 
 if TYPE_CHECKING:
@@ -15,35 +15,53 @@ if TYPE_CHECKING:
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
-    """Write tensors as safetensors, with their digest in the metadata."""
+    """Write tensors as safetensors, with their checksum in the metadata.
+
+    Parameters
+    ----------
+    path : path
+    tensors : mapping
+        Arrays by name.
+    metadata : mapping
+        Texts by name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(f"{folder}/v1.safetensors", {"scores": np.ones(2)}, {"video": "v1"})
+    ...     read_tensors(f"{folder}/v1.safetensors")
+    ({'scores': array([1., 1.])}, {'video': 'v1'})
+    """
     import numpy as np
     from safetensors.numpy import save
 
-    # safetensors writes memory as it lies; unlike ascontiguousarray, this leaves a tensor without dimensions as it is
+    # safetensors writes memory in its own order; unlike ascontiguousarray, this keeps a tensor without dimensions
     tensors = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    content = save(tensors, metadata={**metadata, "digest": _digest(tensors, metadata)})
+    content = save(tensors, metadata={**metadata, "digest": digest_of(_parts(tensors, metadata))})
     with atomic_write(path) as temporary:
-        temporary.write_bytes(content)  # by Python, which names a full disk as such
+        temporary.write_bytes(content)  # by Python, whose error for a full disk says so
 
 
 def read_tensors(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]] | None:
-    """Tensors and metadata of a file; None where it is not what was written, or not there."""
+    """Tensors and metadata of a file; None if it is damaged or missing."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             metadata = dict(file.metadata() or {})
-    except (SafetensorError, LookupError, TypeError, ValueError, OSError):  # whatever a flipped bit makes of the header
+    # a flipped bit in the header raises any of these
+    except (SafetensorError, LookupError, TypeError, ValueError, OSError):
         return None
     digest = metadata.pop("digest", None)
-    return (tensors, metadata) if digest == _digest(tensors, metadata) else None
+    return (tensors, metadata) if digest == digest_of(_parts(tensors, metadata)) else None
 
 
-def _digest(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> str:
-    """SHA-256 over names and contents: safetensors itself notices a file that is cut, but not a flipped bit."""
-    digest = hashlib.sha256(canonical_json(metadata).encode())
+def _parts(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes]:
+    """Names and contents: safetensors itself notices a file that is cut off, but not a flipped bit."""
+    yield canonical_json(metadata).encode()
     for name in sorted(tensors):
-        digest.update(f"{name} {tensors[name].dtype} {tensors[name].shape}".encode())
-        digest.update(tensors[name].tobytes())
-    return digest.hexdigest()
+        yield f"{name} {tensors[name].dtype} {tensors[name].shape}".encode()
+        yield tensors[name].tobytes()

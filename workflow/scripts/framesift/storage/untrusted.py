@@ -1,4 +1,4 @@
-"""Texts and packed files that strangers wrote, read without harm: bounded in size and depth, and JSON only as JSON."""
+"""Read texts, gzip and JSON that others wrote: bounded in size and depth, and only valid JSON."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Any
 
 from framesift.core.errors import InputError, dotted
 
-#: Bytes of the largest file, after unpacking, that is read into memory as a whole.
+#: Bytes of the largest file, after unpacking, that is read into memory.
 MAX_BYTES = 1 << 30
 #: Levels of lists and mappings within each other.
 MAX_DEPTH = 64
-#: Values in one structure, what several places share counted at each of them.
+#: Values in one structure; a value that several places share counts at each of them.
 MAX_VALUES = 5_000_000
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
-    """The content of a file, unpacked where it is packed with gzip.
+    """The content of a file, unpacked if it is gzip.
 
     Raises
     ------
     InputError
-        For a file that cannot be read, is damaged, or holds more than `largest` bytes.
+        If the file cannot be read, is damaged, or holds more than `largest` bytes.
     """
     path = Path(path)
     try:
@@ -46,40 +46,50 @@ def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
 
 
 def read_text(path: str | Path) -> str:
-    """The content of a UTF-8 file, unpacked where it is packed with gzip; line ends are left as they are.
+    """The content of a UTF-8 file, unpacked if it is gzip; line ends are not changed.
 
     Raises
     ------
     InputError
-        As `read_bytes`, and for bytes that are no UTF-8.
+        As `read_bytes`, and for bytes that are not UTF-8.
     """
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"is no UTF-8 ({error})", file=path) from None
+        raise InputError(f"is not UTF-8 ({error})", file=path) from None
 
 
 def parse_json(text: str | bytes, *, lenient: bool = False) -> Any:
     """The value of a JSON text.
 
-    Python's reader also takes what is no JSON (NaN, a key that stands twice, half a character), and fails in several
-    ways on what is too deep or too large.
+    Python's parser also accepts invalid JSON (NaN, a repeated key, half a surrogate pair), and fails in several ways
+    on a text that is too deep or too large.
 
     Parameters
     ----------
     text : str or bytes
     lenient : bool
-        Take NaN and infinities, which Python programs write, for null, and half a character for a question mark.
+        Read NaN and infinities, which Python programs write, as null, and half a surrogate pair as a question mark.
 
     Raises
     ------
     ValueError
-        For a text that is no JSON, or more than 64 levels deep.
+        If the text is not JSON, or more than 64 levels deep.
+
+    Examples
+    --------
+    >>> parse_json('{"budget": 8}')
+    {'budget': 8}
+    >>> parse_json("[NaN]", lenient=True)
+    [None]
+    >>> parse_json('{"a": 1, "a": 2}')
+    Traceback (most recent call last):
+    ValueError: the key 'a' comes twice
     """
 
     def constant(name: str) -> None:
         if not lenient:
-            raise ValueError(f"{name} is no JSON; a value that is not there is null")
+            raise ValueError(f"{name} is not JSON; write null for a missing value")
 
     try:
         text = text if isinstance(text, str) else text.decode("utf-8")
@@ -91,17 +101,24 @@ def parse_json(text: str | bytes, *, lenient: bool = False) -> Any:
     except RecursionError:
         raise ValueError(f"more than {MAX_DEPTH} levels deep") from None
     except UnicodeEncodeError:
-        raise ValueError("a \\u escape that is half a character") from None
+        raise ValueError("a \\u escape that is half a surrogate pair") from None
     return value
 
 
 def check_plain(value: Any, most: int = MAX_VALUES) -> None:
-    """Refuse what JSON cannot hold: numbers that are not finite, dates, bytes, keys that are no text, cycles.
+    """Reject values that JSON cannot hold: numbers that are not finite, dates, bytes, keys that are not text, cycles.
 
     Raises
     ------
     ValueError
-        Which says where.
+        With the place of the value.
+
+    Examples
+    --------
+    >>> check_plain({"budgets": [8, 16]})
+    >>> check_plain({"budgets": [8, float("nan")]})
+    Traceback (most recent call last):
+    ValueError: budgets[1]: nan is not a finite number
     """
     todo: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
     seen = 0
@@ -109,13 +126,13 @@ def check_plain(value: Any, most: int = MAX_VALUES) -> None:
         item, place = todo.pop()
         seen += 1
         if seen > most:
-            raise ValueError(f"more than {most:,} values, those counted twice that are named twice")
+            raise ValueError(f"more than {most:,} values, counting shared ones at each place")
         if len(place) > MAX_DEPTH:
             raise ValueError(f"more than {MAX_DEPTH} levels deep")
         if isinstance(item, Mapping):
             todo.extend((one, (*place, key)) for key, one in item.items())
             if odd := next((key for key in item if not isinstance(key, str) or not _is_text(key)), None):
-                raise ValueError(f"{_before(place)}the key {str(odd)[:80]!r} is no text")
+                raise ValueError(f"{_before(place)}the key {str(odd)[:80]!r} is not text")
         elif isinstance(item, list | tuple):
             todo.extend((one, (*place, number)) for number, one in enumerate(item))
         elif problem := _problem(item):
@@ -124,14 +141,14 @@ def check_plain(value: Any, most: int = MAX_VALUES) -> None:
 
 def _problem(item: Any) -> str | None:
     if isinstance(item, str):
-        return None if _is_text(item) else "half a character (a lone surrogate)"
+        return None if _is_text(item) else "half a surrogate pair"
     if isinstance(item, float):
-        return None if math.isfinite(item) else f"{item} is no finite number"
+        return None if math.isfinite(item) else f"{item} is not a finite number"
     if item is None or isinstance(item, bool):
         return None
     if isinstance(item, int):
-        return None if -(1 << 63) <= item < 1 << 63 else f"a whole number of {item.bit_length()} bits"
-    return f"{type(item).__name__} is neither text nor number, list or mapping"
+        return None if -(1 << 63) <= item < 1 << 63 else f"an integer of {item.bit_length()} bits"
+    return f"{type(item).__name__} is not text, a number, a list or a mapping"
 
 
 def _is_text(text: str) -> bool:
@@ -146,7 +163,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} comes twice")
     return made
 
 

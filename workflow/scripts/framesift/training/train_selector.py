@@ -30,7 +30,7 @@ from framesift.scoring.mllm_selector.checkpoint import (
 )
 from framesift.scoring.mllm_selector.examples import Example, files_of, read_examples, read_instructions
 from framesift.scoring.mllm_selector.settings import SelectorSettings, Stage, TrainingSpec
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 from framesift.training.progress import Curves, TrainingState, curves_text
 from framesift.training.validation import judge, means
 

@@ -12,7 +12,7 @@ from framesift.scoring.encoders._transformers import OfTransformers
 from framesift.scoring.scorers import Scorer
 from framesift.scoring.scorers._captions import cleaned
 from framesift.scoring.scorers._localizer import load_localizer
-from framesift.storage.files import file_digest
+from framesift.storage.checksums import file_digest
 
 if TYPE_CHECKING:
     import numpy as np
