@@ -22,7 +22,7 @@ VIDEOS = {
     "brief": (None, 3),  # fewer candidates than the budget
     "slow": (None, 20),  # a frame every two seconds: all are candidates
     "clipped": (None, None),  # lacks its last seconds
-    "cut": ("is cut short", 0),
+    "cut": ("is cut off", 0),
     "empty": ("the file is empty", 0),
     "text": ("the file cannot be read as a video", 0),
     "missing": ("no video file was found", 0),

@@ -378,7 +378,7 @@ def _subtitles(given: tuple[str, bytes], folder: Path) -> None:
     path = folder / f"a{suffix}"
     path.write_bytes(content)
     cut(read_subtitles(path), 1.0, 3.0)
-    read_subtitles.__globals__["_known"].cache_clear()
+    read_subtitles.__globals__["_read_once"].cache_clear()
     block_of(path, [1.0, 2.0]).encode()
 
 

@@ -251,7 +251,7 @@ def test_no_reply_is_an_empty_answer(said, filtered):
     "body", ["<html>login</html>", {"detail": "ok"}, {"choices": []}, {"choices": [{"message": 1}]}]
 )
 def test_a_reply_that_is_no_completion_is_told(body):
-    with ChatServer(in_turn(Said(200, body))) as server, pytest.raises(InputError, match="else than a chat completion"):
+    with ChatServer(in_turn(Said(200, body))) as server, pytest.raises(InputError, match="not send a chat completion"):
         ask(server)
 
 

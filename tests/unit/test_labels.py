@@ -63,7 +63,7 @@ def test_a_converted_file_is_read_back(tmp_path):
     (tmp_path / "in.json").write_text(json.dumps([record(1), record(2)]))
     (tmp_path / "out.json").write_text(json.dumps(convert(videomme(), tmp_path / "in.json")))
     assert [question.question_id for question in read_questions(tmp_path / "out.json")] == ["001-1", "002-1"]
-    with pytest.raises(InputError, match=r"in\.json: record 1: has no normalised question"):
+    with pytest.raises(InputError, match=r"in\.json: record 1: does not have a normalised question"):
         read_questions(tmp_path / "in.json")
 
 
@@ -90,7 +90,7 @@ def test_every_form_gives_the_same_records(tmp_path, suffix):
         ([record(options=["A. 1", "C. 2"])], r"record 1: field 'options': found 'C. 2', expected .* 'B\. '"),
         ([record(answer="E")], r"record 1: field 'answer': found 'E'"),
         ([record(question_id="")], r"record 1: field 'question_id': found '': String should have at least 1 character"),
-        ([], "holds no records"),
+        ([], "has no records"),
     ],
 )
 def test_wrong_records(tmp_path, records, message):
@@ -105,9 +105,9 @@ def test_wrong_records(tmp_path, records, message):
         ("missing.parquet", None, "cannot be read as parquet"),
         ("labels.parquet", b"no parquet", "cannot be read as parquet"),
         ("labels.json", b"{", "is not JSON"),
-        ("labels.json", b'{"a": 1}', "holds no records"),
+        ("labels.json", b'{"a": 1}', "has no records"),
         ("labels.jsonl", b"{", "cannot be read as JSON lines"),
-        ("labels.txt", b"", "is no label file"),
+        ("labels.txt", b"", "is not a label file"),
     ],
 )
 def test_wrong_files(tmp_path, name, content, message):

@@ -48,7 +48,7 @@ def test_pictures_are_those_of_the_processor(name, height, width, seed):
 
 
 def test_a_processor_that_keeps_the_shape_of_the_video_is_refused():
-    with pytest.raises(InputError, match="asks for pictures of the shape of the video"):
+    with pytest.raises(InputError, match="prepares frames in the shape of the video"):
         _ = Pictures.of(CLIPImageProcessorPil(size={"shortest_edge": 56}, do_center_crop=False)).shape
-    with pytest.raises(InputError, match="asks for an unknown size"):
+    with pytest.raises(InputError, match="has an unknown size"):
         Pictures.of(ViTImageProcessorPil(size={"longest_edge": 100}))

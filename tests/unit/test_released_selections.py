@@ -212,7 +212,7 @@ def test_files_of_another_form_than_aks(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([[1]], "holds no records"),
+        ([[1]], "has no records"),
         ([{"id": "q0"}], "has no 'frame_timestamps'"),
         ([{"id": "q9", "frame_timestamps": []}], "is not a question of the labels"),
         ([{"id": "q0", "frame_timestamps": [1]}] * 2, "occurs twice"),

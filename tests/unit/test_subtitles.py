@@ -164,7 +164,7 @@ def test_the_block_that_stands_before_a_question(tmp_path, caplog):
         assert block_of(path, [9.0]) == ""
         assert block_of(tmp_path / "none.srt") == ""
     assert [record.message.split(": ")[1] for record in caplog.records] == [
-        "1 subtitles cannot be understood, and are left out",
+        "1 subtitles cannot be read, and are left out",
         "no such file; its questions are asked without subtitles",
     ]  # once a file
 

@@ -210,7 +210,7 @@ def test_a_video_of_another_length_than_the_labels_say(labelled, tolerance, reas
     assert checked.reason == reason
     assert (checked == video) == (reason == "")
     if reason:
-        assert checked.error == f"is 10.0 seconds long, the labels say {labelled:.1f}"
+        assert checked.error == f"is 10.0 seconds long, but the labels say {labelled:.1f}"
         assert (checked.frames, checked.duration, checked.digest) == ([], 10.0, "d")
 
 

@@ -1,4 +1,4 @@
-"""Annotated evidence of a dataset's questions: from their labels, or from a file the user has."""
+"""Annotated evidence of a dataset's questions: from their labels, or from a file of the user."""
 
 from __future__ import annotations
 
@@ -16,12 +16,26 @@ from framesift.video.table import Video
 
 
 def read_evidence(path: str | Path) -> dict[str, Evidence]:
-    """Evidence by question id, from a JSON of ours or the CSV of scenes that KFS-Bench publishes (arXiv 2512.14017).
+    """Evidence by question id, from a JSON file or the CSV file of scenes that KFS-Bench publishes (arXiv 2512.14017).
+
+    Parameters
+    ----------
+    path : path
+        JSON: ``{question_id: {"kind": ..., "spans": [[start, end]]}}``, in seconds.
 
     Raises
     ------
     InputError
-        For a file of another form, or a span that ends before it starts.
+        If the file has another form, or a span ends before it starts.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+    ...     _ = file.write('{"q1": {"kind": "one_moment", "spans": [[3, 5]]}}')
+    ...     file.flush()
+    ...     read_evidence(file.name)["q1"].spans
+    ((3.0, 5.0),)
     """
     if Path(path).suffix == ".csv":
         return {
@@ -30,7 +44,7 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
         }
     content = read_json(path)
     if not isinstance(content, dict):
-        raise InputError("is no evidence file", file=path, expected='{question_id: {"kind": ..., "spans": [[t0, t1]]}}')
+        raise InputError("is not an evidence file", file=path, expected='{id: {"kind": ..., "spans": [[t0, t1]]}}')
     evidence = {}
     for question_id, entry in content.items():
         try:
@@ -41,19 +55,19 @@ def read_evidence(path: str | Path) -> dict[str, Evidence]:
 
 
 def read_scenes(path: str | Path) -> dict[str, Scenes]:
-    """Scenes by question id from the CSV that KFS-Bench publishes; its segments are checked, each named by its record.
+    """Scenes by question id from the CSV file that KFS-Bench publishes.
 
     Raises
     ------
     InputError
-        For a column that is missing, a time in another form, or a segment that ends before it starts.
+        If a column is missing, a time has another form, or a segment ends before it starts; with the record.
     """
     columns = ("id", "scene_id", "start", "end")
     number = 0
 
     def rows() -> Iterator[dict[str, str]]:
         nonlocal number
-        for number, row in enumerate(read_csv(path), start=1):  # noqa: B007 (an error names the row that was last)
+        for number, row in enumerate(read_csv(path), start=1):  # noqa: B007 (an error names the last row)
             if missing := [column for column in columns if column not in row]:
                 raise InputError("is missing", file=path, field=f"column {missing[0]!r}", expected=", ".join(columns))
             yield row
@@ -67,21 +81,28 @@ def read_scenes(path: str | Path) -> dict[str, Scenes]:
 def evidence_in_seconds(
     questions: Iterable[Question], videos: Mapping[str, Video], file: str | Path | None = None
 ) -> dict[str, Evidence]:
-    """Evidence by question id, every moment as a span of seconds.
+    """Evidence by question id, with every moment as a span of seconds.
 
     Parameters
     ----------
     questions : iterable of Question
-        Their own evidence, if any, comes from the labels.
+        With the evidence of the labels, if any.
     videos : mapping
-        Videos by id; may be empty where no evidence names frames, which are turned into seconds with the video's rate.
+        Videos by id; their frame rates turn frames into seconds. May be empty if no evidence names frames.
     file : path, optional
-        An evidence file; what it says of a question counts before what the labels say.
+        An evidence file; it takes precedence over the labels.
 
     Raises
     ------
     InputError
-        For evidence that names frames of a video that is not among `videos`.
+        If evidence names frames of a video that is not among `videos`.
+
+    Examples
+    --------
+    >>> evidence = Evidence(kind="one_moment", frames=(50,))
+    >>> question = Question(question_id="q1", video_id="v1", question="Why?", answer=None, evidence=evidence)
+    >>> evidence_in_seconds([question], {"v1": Video("v1", "v1.mp4", fps=25.0)})["q1"].spans
+    ((2.0, 2.0),)
     """
     given = read_evidence(file) if file else {}
     evidence = {}
@@ -92,7 +113,7 @@ def evidence_in_seconds(
         if found.frames:
             if question.video_id not in videos:
                 raise InputError(
-                    "has evidence that names frames of a video of unknown frame rate",
+                    "has evidence in frames, but the frame rate of its video is unknown",
                     field=f"question {question.question_id}",
                     value=question.video_id,
                     hint="give the table of videos (--videos)",

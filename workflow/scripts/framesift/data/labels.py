@@ -1,7 +1,7 @@
 """Label files: from a benchmark's own format to one record a question, and back.
 
-A record of ``results/labels/{dataset}.json`` is the original record, untouched, plus one key of ours: ``normalised``,
-the `Question` that every later stage reads.
+A record of ``results/labels/{dataset}.json`` is the original record, unchanged, plus one key, ``normalised``: the
+`Question` that every later stage reads.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from framesift.storage.files import read_csv, read_json
 from framesift.storage.parquet import read_rows
 from framesift.storage.untrusted import check_plain, parse_json, read_text
 
-#: What `Dataset.question` may raise for a record, beside KeyError.
-UNREADABLE = (ValueError, TypeError, AttributeError, ArithmeticError)
+#: What `Dataset.question` may raise for a record besides KeyError.
+RECORD_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError)
 
 
 def read_records(path: str | Path) -> list[dict[str, Any]]:
@@ -30,7 +30,16 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     Raises
     ------
     InputError
-        For a file that is missing, broken, empty, or of another form.
+        If the file is missing, broken or empty, or has another form.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("video,question\\nv1,Why?\\n")
+    ...     file.flush()
+    ...     read_records(file.name)
+    [{'video': 'v1', 'question': 'Why?'}]
     """
     path = Path(path)
     suffixes = "".join(path.suffixes[-2:]) if path.suffix == ".gz" else path.suffix
@@ -42,16 +51,16 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
         ".csv": read_csv,
     }
     if suffixes not in readers:
-        raise InputError("is no label file", file=path, expected=f"one of {', '.join(readers)}")
+        raise InputError("is not a label file", file=path, expected=f"one of {', '.join(readers)}")
     records = readers[suffixes](path)
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
-        raise InputError("holds no records", file=path, expected="a list of at least one record")
+        raise InputError("has no records", file=path, expected="a list of at least one record")
     for number, record in enumerate(records, start=1):
         try:
             check_plain(record)
         except ValueError as error:
             raise InputError(
-                f"cannot be kept as JSON: {error}",
+                f"cannot be stored as JSON: {error}",
                 file=path,
                 field=f"record {number}",
                 expected="texts, finite numbers, true, false, null, and lists and mappings of these",
@@ -61,7 +70,7 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
 
 def _read_jsonl(path: Path) -> list[Any]:
     try:
-        # split at newlines only: a text may hold other characters that `splitlines` takes for line ends
+        # only at newlines: `splitlines` also splits at other characters, which texts may contain
         return [parse_json(line) for line in read_text(path).split("\n") if line.strip()]
     except ValueError as error:
         raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
@@ -73,7 +82,7 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
     Parameters
     ----------
     dataset : Dataset
-        How to read it, and which questions to keep.
+        How to read it, and which questions to choose.
     path : path
         The original label file.
 
@@ -85,14 +94,13 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
     Raises
     ------
     InputError
-        For a missing column, a field that cannot be understood, a question id that occurs twice, or a choice of
-        questions that leaves none.
+        If a column is missing, a field cannot be read, a question id occurs twice, or no questions are left.
     """
     converted = []
     for number, record in enumerate(read_records(path), start=1):
         if NORMALISED in record:
             raise InputError(
-                "is converted already", file=path, field=f"record {number}", hint="give the original label file"
+                "is already converted", file=path, field=f"record {number}", hint="use the original label file"
             )
         try:
             question = dataset.question(record)
@@ -105,7 +113,7 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
                 expected=f"the columns of {dataset.kind}",
                 hint=did_you_mean(column, record) or f"the file has {', '.join(record)}",
             ) from None
-        except UNREADABLE as error:
+        except RECORD_ERRORS as error:
             raise InputError(_reason(error), file=path, field=f"record {number}") from None
         converted.append({**record, NORMALISED: question.model_dump(mode="json")})
     _refuse_duplicates(converted, path)
@@ -113,7 +121,13 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
 
 
 def originals(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The original records of converted ones, as they were."""
+    """The original records of converted ones.
+
+    Examples
+    --------
+    >>> originals([{"video": "v1", "normalised": {"video_id": "v1"}}])
+    [{'video': 'v1'}]
+    """
     return [{key: value for key, value in record.items() if key != NORMALISED} for record in records]
 
 
@@ -134,7 +148,7 @@ def _refuse_duplicates(records: list[dict[str, Any]], path: str | Path) -> None:
             field="question_id",
             value=twice[:5],
             expected="each id once",
-            hint="answers are joined by id, so a repeated id cannot be told apart",
+            hint="answers are joined by id, so ids must be unique",
         )
 
 
@@ -162,5 +176,5 @@ def _chosen(dataset: Dataset, records: list[dict[str, Any]], path: str | Path) -
         keep = set(wanted)
         records = [record for record in records if value_of(record[NORMALISED]) in keep]
     if not records:
-        raise InputError("the choice of questions leaves none", file=path, field="datasets")
+        raise InputError("no questions are left", file=path, field="datasets")
     return records[: dataset.limit]

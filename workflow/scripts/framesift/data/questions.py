@@ -1,4 +1,4 @@
-"""Questions in the form every later stage uses, whatever benchmark they come from."""
+"""Questions, in the form that every later stage uses for every benchmark."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _ordered(span: tuple[float, float]) -> tuple[float, float]:
 
 
 def _inside(name: str) -> str:
-    """The name of a file within a folder. Labels are texts of strangers, so no other files are read for them."""
+    """The name of a file within a folder. Others write the labels, so they must not name any other file."""
     parts = PurePosixPath(name).parts
     if name.startswith("/") or ".." in parts or "\0" in name or any(len(part.encode()) > 255 for part in parts):
         raise ValueError("expected the name of a file within the folder")
@@ -40,6 +40,11 @@ def seconds_of(clock: str) -> float:
     ------
     ValueError
         For any other text.
+
+    Examples
+    --------
+    >>> seconds_of("1:02:03.5"), seconds_of("2:05")
+    (3723.5, 125.0)
     """
     if not re.fullmatch(r"\s*(\d+:)?\d+:\d+(\.\d+)?\s*", clock):
         raise ValueError(f"found {clock!r}, expected a time as h:m:s or m:s")
@@ -47,16 +52,21 @@ def seconds_of(clock: str) -> float:
 
 
 class Evidence(BaseModel):
-    """Where the answer to one question is seen.
+    """Where the answer to one question can be seen.
 
     Attributes
     ----------
     kind : str
         ``one_moment``, ``two_moments``, ``more_moments``, ``whole_video``, or a kind of the dataset's own.
     spans : tuple of (float, float)
-        First and last second of each moment; none where the whole video is the evidence.
+        First and last second of each moment; empty if the whole video is the evidence.
     frames : tuple of int
-        Moments that are annotated as frames, by their number at the video's own frame rate.
+        Moments that are annotated as frames: indices at the video's own frame rate.
+
+    Examples
+    --------
+    >>> Evidence.of_moments(spans=((3, 5), (8, 9))).kind
+    'two_moments'
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -69,14 +79,21 @@ class Evidence(BaseModel):
     def of_moments(
         cls, *, spans: tuple[Span, ...] = (), frames: tuple[int, ...] = (), moments: int | None = None
     ) -> Evidence:
-        """Evidence whose kind is the number of its moments; without `moments`, each span and frame is one."""
+        """Evidence whose kind is its number of moments; by default each span and each frame is one."""
         count = len(spans) + len(frames) if moments is None else moments
         kind = {1: "one_moment", 2: "two_moments"}.get(count, "more_moments")
         return cls(kind=kind, spans=spans, frames=frames)
 
 
 class Question(BaseModel):
-    """One question: of two or more options, or open where it has none."""
+    """One question: with two or more options, or open if it has none.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q1", video_id="v1", question="Why?", options=("a", "b"), answer="B")
+    >>> question.letters
+    ('A', 'B')
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -112,24 +129,30 @@ class Question(BaseModel):
 
 
 def read_questions(path: str | Path) -> list[Question]:
-    """The questions of a label file that convert_labels.py made, in its order."""
+    """The questions of a label file made by convert_labels.py, in its order; see `read_labels`."""
     return read_labels(path)[1]
 
 
 def read_labels(path: str | Path) -> tuple[list[dict[str, Any]], list[Question]]:
-    """The records of a label file that convert_labels.py made, and their questions, in its order."""
+    """The records of a label file made by convert_labels.py, and their questions, in its order.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of another form.
+    """
     records = read_checked(path)
     if not isinstance(records, list):
-        raise InputError("holds no records", file=path, expected="the output of convert_labels.py")
+        raise InputError("has no records", file=path, expected="the output of convert_labels.py")
     questions = []
     for number, record in enumerate(records, start=1):
         try:
             questions.append(Question.model_validate(record[NORMALISED]))
         except (KeyError, TypeError, ValidationError):
             raise InputError(
-                "has no normalised question",
+                "does not have a normalised question",
                 file=path,
                 field=f"record {number}",
-                hint="give the output of convert_labels.py, not an original label file",
+                hint="use the output of convert_labels.py, not an original label file",
             ) from None
     return records, questions

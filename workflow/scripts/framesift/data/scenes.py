@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from framesift.data.questions import seconds_of
 
-#: First and last second of a segment; both ends count as inside.
+#: First and last second of a segment, inclusive.
 Segment = tuple[float, float]
 #: The segments of each scene of a question; a scene may be seen in several.
 Scenes = Sequence[Sequence[Segment]]
@@ -15,12 +15,17 @@ Scenes = Sequence[Sequence[Segment]]
 def scenes_of(rows: Iterable[Mapping[str, str]]) -> dict[str, Scenes]:
     """Scenes by question id from the rows of KFS-Bench's CSV: `id`, `scene_id`, `start` and `end` (h:m:s or m:s).
 
-    As in its own evaluation, an end stands for all of that second, so one second is added to it.
+    As in its own evaluation, an end includes all of its second, so one second is added to it.
 
     Raises
     ------
     ValueError
-        For a time in another form, or a segment that ends before it starts.
+        If a time has another form, or a segment ends before it starts.
+
+    Examples
+    --------
+    >>> scenes_of([{"id": "q1", "scene_id": "1", "start": "0:10", "end": "0:12"}])
+    {'q1': ([(10.0, 13.0)],)}
     """
     scenes: dict[str, dict[str, list[Segment]]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""Shards: groups of videos that one job works through."""
+"""Shards: groups of videos, one job each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from framesift.video.table import Video
 
 
 def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
-    """Spread videos over shards so that each has about the same duration.
+    """Divide videos into shards of about the same duration.
 
-    The longest video goes first, each to the emptiest shard (longest processing time rule); ties go to the smaller
-    id and shard, so the same videos always give the same shards. Videos that cannot be used count as empty: their
-    shard reports them.
+    Videos go to the shard with the least so far, longest first (longest processing time rule). Ties go to the smaller
+    id and shard, so the same videos always give the same shards. A video that cannot be used counts as empty; its shard
+    reports it.
 
     Parameters
     ----------
@@ -26,8 +26,14 @@ def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
     -------
     dict
         Shard number (1 to `n_shards`) by video id, sorted by id.
+
+    Examples
+    --------
+    >>> videos = {name: Video(name, "", duration=seconds) for name, seconds in [("a", 60), ("b", 50), ("c", 20)]}
+    >>> assign_shards(videos, 2)
+    {'a': 1, 'b': 2, 'c': 2}
     """
-    loads = [(0.0, shard) for shard in range(1, n_shards + 1)]  # a heap: the emptiest comes first
+    loads = [(0.0, shard) for shard in range(1, n_shards + 1)]  # a heap: the shard with the least comes first
     shards = {}
     for video in sorted(videos.values(), key=lambda video: (-video.duration, video.video_id)):
         load, emptiest = loads[0]

@@ -1,17 +1,17 @@
-"""Subtitles: lines with their times, and those that are shown with the chosen frames.
+"""Subtitles: lines with their times, and the lines shown with the chosen frames.
 
-Read are SubRip files (.srt, as VideoMME has them) and the JSON files of LongVideoBench. The seconds of the latter are
-those of a longer video, from which the benchmark's video was cut at ``starting_timestamp_for_subtitles``.
+Two formats are read: SubRip files (.srt, as in VideoMME) and the JSON files of LongVideoBench. The times of the latter
+are those of a longer video, from which the benchmark's video was cut at ``starting_timestamp_for_subtitles``.
 
-A line is shown with a frame when the frame's second lies in its interval: at its start or after it, and before its
-end. Each line is given once, in the order of their starts. Others do it a little differently:
+A line is shown with a frame if the frame's second is in its interval: at or after its start, and before its end. Each
+line is shown once, in the order of the starts. Others do it slightly differently:
 
-- The script that VideoMME names (look4u-ok/video-slicer) leaves out a frame at the very start of a line, takes the
-  first of several lines that overlap, and gives a line once for each frame.
-- lmms-eval's videomme_w_subtitle has our rule, with times rounded down to frame numbers, for frames that it spreads
-  over the video itself.
-- lmms-eval's longvideobench_val_i leaves out both ends, and counts a line of less than a second as one of a second
-  around its middle: `lines_at(..., shortest=1.0)`.
+- The script that VideoMME names (look4u-ok/video-slicer) excludes a frame at the very start of a line, takes the first
+  of several lines that overlap, and repeats a line for each of its frames.
+- lmms-eval's videomme_w_subtitle has the same rule, with times rounded down to frame numbers, for frames that it
+  spreads over the video itself.
+- lmms-eval's longvideobench_val_i excludes both ends, and extends a line of less than a second to one second around
+  its middle: `lines_at(..., shortest=1.0)`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from framesift.storage.untrusted import MAX_BYTES, parse_json
 
 log = logging.getLogger("framesift")
 
-#: What stands before the lines of a block.
+#: First line of the text before a question.
 HEADER = "What is said in the video, as its subtitles have it:"
 
 _CLOCK = r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)"
@@ -63,9 +63,9 @@ class Subtitles:
     Attributes
     ----------
     lines : tuple of Line
-        By their starts.
+        In the order of their starts.
     malformed : int
-        Entries of the file that could not be understood, and are left out.
+        Entries of the file that cannot be read, and are left out.
     missing : bool
         Whether there is no file.
     """
@@ -76,9 +76,24 @@ class Subtitles:
 
 
 def read_subtitles(path: str | Path) -> Subtitles:
-    """Read a file of subtitles, .srt or .json. A file that is not there has no lines; many videos have none."""
+    """Read a file of subtitles, .srt or .json. A missing file has no lines: many videos have no subtitles.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".srt") as file:
+    ...     _ = file.write("1\\n00:00:01,000 --> 00:00:02,500\\nHello\\n")
+    ...     file.flush()
+    ...     read_subtitles(file.name).lines
+    (Line(start=1.0, end=2.5, text='Hello'),)
+    """
     try:
-        # bytes that are no UTF-8 cost a character, not the video's subtitles
+        # a byte that is not UTF-8 costs a character, not the video's subtitles
         with Path(path).open("rb") as file:
             text = file.read(MAX_BYTES).decode("utf-8-sig", errors="replace")
     except FileNotFoundError:
@@ -100,7 +115,12 @@ def cut(subtitles: Subtitles, offset: float, seconds: float | None = None) -> Su
     offset : float
         Second at which the part starts.
     seconds : float, optional
-        Length of the part; none for all the rest.
+        Length of the part; by default, up to the end.
+
+    Examples
+    --------
+    >>> cut(Subtitles((Line(1, 2, "before"), Line(61, 62, "Hello"))), offset=60).lines
+    (Line(start=1, end=2, text='Hello'),)
     """
     length = math.inf if seconds is None else seconds
     moved = (replace(line, start=line.start - offset, end=line.end - offset) for line in subtitles.lines)
@@ -108,12 +128,17 @@ def cut(subtitles: Subtitles, offset: float, seconds: float | None = None) -> Su
 
 
 def offset_of(record: Mapping[str, Any]) -> float:
-    """Seconds by which the subtitles of a question are early: 0 but for LongVideoBench.
+    """Second of the subtitles' video at which a question's video starts: 0 except for LongVideoBench.
 
     Raises
     ------
     InputError
-        For labels that say something else than a number.
+        If the labels do not have a number there.
+
+    Examples
+    --------
+    >>> offset_of({"starting_timestamp_for_subtitles": 12.5}), offset_of({})
+    (12.5, 0.0)
     """
     value = record.get("starting_timestamp_for_subtitles") or 0
     try:
@@ -121,12 +146,12 @@ def offset_of(record: Mapping[str, Any]) -> float:
     except (TypeError, ValueError, OverflowError):
         offset = math.nan
     if not math.isfinite(offset):
-        raise InputError("is no number of seconds", field="labels: starting_timestamp_for_subtitles", value=value)
+        raise InputError("is not a number of seconds", field="labels: starting_timestamp_for_subtitles", value=value)
     return offset
 
 
 def lines_at(lines: Sequence[Line], times: Sequence[float], *, shortest: float = 0.0) -> list[str]:
-    """The texts that are shown at any of some times, each line once, in the order of `lines`.
+    """The texts shown at any of some times, each line once, in the order of `lines`.
 
     Parameters
     ----------
@@ -134,7 +159,12 @@ def lines_at(lines: Sequence[Line], times: Sequence[float], *, shortest: float =
     times : sequence of float
         Seconds of the chosen frames.
     shortest : float
-        Seconds; a shorter line counts as one of this length around its middle.
+        Seconds; a shorter line is extended to this length around its middle.
+
+    Examples
+    --------
+    >>> lines_at([Line(0, 2, "Hello"), Line(2, 4, "there")], [0.5, 1.5])
+    ['Hello']
     """
     return [line.text for line in lines if any(_is_shown(line, time, shortest) for time in times)]
 
@@ -148,39 +178,46 @@ def _is_shown(line: Line, time: float, shortest: float) -> bool:
 
 
 def block(texts: Sequence[str]) -> str:
-    """The text that stands before a question; empty without subtitles."""
+    """The text before a question; empty without subtitles.
+
+    Examples
+    --------
+    >>> print(block(["Hello"]))
+    What is said in the video, as its subtitles have it:
+    Hello
+    """
     return "\n".join([HEADER, *texts]) if texts else ""
 
 
 def block_of(
     path: str | Path, times: Sequence[float] | None = None, *, offset: float = 0.0, seconds: float | None = None
 ) -> str:
-    """The block of a file of subtitles.
+    """The text before a question, from a file of subtitles.
 
     Parameters
     ----------
     path : path
     times : sequence of float, optional
-        Seconds of the frames that are shown; none for all lines.
+        Seconds of the frames that are shown; by default, all lines.
     offset, seconds : float
-        Which part of the subtitles' video is the question's: `offset_of` its record, and its length.
+        The part of the subtitles' video that is the question's: `offset_of` its record, and its length.
     """
-    lines = cut(_known(str(path)), offset, seconds).lines
+    lines = cut(_read_once(str(path)), offset, seconds).lines
     return block([line.text for line in lines] if times is None else lines_at(lines, times))
 
 
 @lru_cache(maxsize=64)
-def _known(path: str) -> Subtitles:
-    """Each file is read, and complained about, once: the questions of a video stand together."""
+def _read_once(path: str) -> Subtitles:
+    """Read each file, and warn about it, once: the questions of a video follow each other."""
     subtitles = read_subtitles(path)
     if subtitles.missing:
         log.info("%s: no such file; its questions are asked without subtitles", path)
     if subtitles.malformed:
-        log.warning("%s: %d subtitles cannot be understood, and are left out", path, subtitles.malformed)
+        log.warning("%s: %d subtitles cannot be read, and are left out", path, subtitles.malformed)
     return subtitles
 
 
-# Readers. They give None for an entry that cannot be understood.
+# Readers. They yield None for an entry that cannot be read.
 
 
 def _of_srt(text: str) -> Iterator[Line | None]:

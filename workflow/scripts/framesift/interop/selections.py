@@ -22,7 +22,7 @@ import numpy as np
 
 from framesift.core.errors import InputError
 from framesift.data.benchmarks import Dataset
-from framesift.data.labels import UNREADABLE
+from framesift.data.labels import RECORD_ERRORS
 from framesift.data.questions import Question
 from framesift.interop.aks_scores import is_number, lists_of
 from framesift.selection.select_frames import Selected
@@ -80,7 +80,7 @@ def from_wfs_sb(path: str | Path, questions: Sequence[Question], dataset: Datase
         place = f"record {number}"
         try:
             question = dataset.question(record)
-        except (KeyError, *UNREADABLE) as error:
+        except (KeyError, *RECORD_ERRORS) as error:
             raise InputError(f"is no record of {dataset.kind} ({error})", file=path, field=place) from None
         place += f" (question {question.question_id})"
         _refuse_strangers(question.question_id, known, found, path, place)
@@ -414,7 +414,7 @@ def _numbered(selection: Mapping[str, Selected], questions: Sequence[Question]) 
 def _records(path: str | Path, *keys: str) -> list[dict[str, Any]]:
     content = read_json(path)
     if not isinstance(content, list) or not all(isinstance(record, dict) for record in content):
-        raise InputError("holds no records", file=path, expected=f"a list of records with {' and '.join(keys)}")
+        raise InputError("has no records", file=path, expected=f"a list of records with {' and '.join(keys)}")
     for number, record in enumerate(content, start=1):
         if missing := [key for key in keys if key not in record]:
             raise InputError(f"has no {missing[0]!r}", file=path, field=f"record {number}")

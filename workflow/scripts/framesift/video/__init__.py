@@ -1,1 +1,1 @@
-"""Videos: finding their frames (`index`), the candidates among them (`grid`) and their pixels (`reader`)."""
+"""Videos: their frames (`index`), the candidates among them (`grid`) and their pixels (`reader`)."""

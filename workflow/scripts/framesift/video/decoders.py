@@ -1,4 +1,4 @@
-"""Decoders that give the candidate frames of a video. `pyav` is ours; the others are checks and options."""
+"""Decoders of candidate frames. `pyav` is the default; the others are options, and check it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,34 @@ Decoder = Literal["pyav", "decord", "torchcodec", "nvdec"]
 
 
 def read_candidates(video: Video, decoder: str) -> Iterator[np.ndarray]:
-    """The candidate frames of a video, in order.
+    """Decode the candidate frames of a video, in order.
+
+    Parameters
+    ----------
+    video : Video
+    decoder : str
+        ``pyav``, ``decord``, ``torchcodec`` or ``nvdec``.
 
     Yields
     ------
     ndarray of uint8, shape (height, width, 3)
-        RGB. The pixels of `nvdec` differ by rounding; the others give the same.
+        RGB. The pixels of ``nvdec`` differ by rounding; those of the others are equal.
 
     Raises
     ------
     VideoError
-        When a frame cannot be decoded.
+        If a frame cannot be decoded.
     """
     yield from _READERS[decoder](video)
 
 
 def check_decoder(decoder: str) -> None:
-    """Refuse a decoder that cannot be used on this machine.
+    """Reject a decoder that does not work on this machine.
 
     Raises
     ------
     InputError
+        With the reason.
     """
     try:
         if decoder == "nvdec":
@@ -48,7 +55,7 @@ def check_decoder(decoder: str) -> None:
             HWAccel("cuda", allow_software_fallback=False).create(Codec("h264", "r"))
         else:
             importlib.import_module({"pyav": "av"}.get(decoder, decoder))
-    except Exception as error:  # whatever a library that does not fit this machine raises
+    except Exception as error:  # a library that does not fit this machine may raise anything
         raise InputError(
             f"cannot be used here ({str(error).splitlines()[0] if str(error) else type(error).__name__})",
             field="decoder",
@@ -68,7 +75,7 @@ def _nvdec(video: Video) -> Iterator[np.ndarray]:
 
 
 def _decord(video: Video) -> Iterator[np.ndarray]:
-    """One by one, as AKS reads; decord decodes ahead without bound, so the memory it takes grows with the video."""
+    """One by one, as AKS reads; decord decodes ahead without limit, so its memory grows with the video."""
     import decord
 
     try:
@@ -93,9 +100,9 @@ def _torchcodec(video: Video) -> Iterator[np.ndarray]:
 
 
 def _check_count(video: Video, decoder: str, count: int) -> None:
-    """Frames are found by their number here, so both must count alike."""
+    """These libraries find frames by number, so both must count the same frames."""
     if count != video.n_frames:
-        raise VideoError(f"{decoder} counts {count} frames, its packets are {video.n_frames}")
+        raise VideoError(f"{decoder} counts {count} frames, but the file has {video.n_frames} packets")
 
 
 _READERS: dict[str, Callable[[Video], Iterator[np.ndarray]]] = {

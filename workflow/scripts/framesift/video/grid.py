@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
 
 class CandidateGrid(BaseModel):
-    """The rule that makes candidate frames. One grid serves every scorer and selector of a run."""
+    """The rule that makes candidate frames; one for all scorers and selectors of a run.
+
+    Examples
+    --------
+    >>> from framesift.video.index import VideoIndex
+    >>> index = VideoIndex(list(range(100)), [0], 1 / 25, 25.0, 640, 360, "h264", True, 4.0)
+    >>> CandidateGrid().frames(index)
+    [0, 25, 50, 75]
+    >>> CandidateGrid(rule="timestamp", per_second=0.5).frames(index)
+    [0, 50]
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +34,7 @@ class CandidateGrid(BaseModel):
     per_second: float = Field(default=1.0, gt=0, le=60, description="Density of the rule `timestamp`.")
 
     def spec(self) -> dict[str, Any]:
-        """What decides the candidates: the density only where the rule uses it."""
+        """The parameters that decide the candidates: the density only if the rule uses it."""
         return {"rule": self.rule} | ({"per_second": self.per_second} if self.rule == "timestamp" else {})
 
     def frames(self, index: VideoIndex) -> list[int]:
@@ -35,7 +45,7 @@ class CandidateGrid(BaseModel):
         there is at least one candidate; elsewhere the grid is theirs exactly (feature_extract.py of the release). Its
         candidates are int(fps)/fps seconds apart: 0.968 s at 29.97 frames a second.
 
-        `timestamp`: for t = 0, 1/per_second, ... the frame that is on the screen t seconds after the first.
+        `timestamp`: for t = 0, 1/per_second, ... the frame on the screen t seconds after the first one.
 
         Parameters
         ----------
@@ -46,6 +56,6 @@ class CandidateGrid(BaseModel):
             return [j * stride for j in range(max(1, index.n_frames // stride))]
         ticks = [stamp - index.pts[0] for stamp in index.pts]
         count = int(index.seconds(index.n_frames - 1) * self.per_second + 1e-9) + 1
-        # a stamp may lie a rounding error after the second it stands for
+        # a stamp may be a rounding error later than its second
         shown = [bisect.bisect_right(ticks, j / self.per_second / index.time_base + 0.5) - 1 for j in range(count)]
         return list(dict.fromkeys(shown))

@@ -1,4 +1,4 @@
-"""Finding the frames of a video without decoding it."""
+"""Find the frames of a video without decoding it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,32 @@ from framesift.video.reader import decode
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """What one pass over the packets of a video tells.
+    """The frames of a video, from one pass over its packets.
 
     Attributes
     ----------
     pts : list of int
-        Presentation time stamps in stream time base, ascending: frame j of the video is the one shown at ``pts[j]``.
+        Presentation time stamps in the stream's time base, ascending: frame j of the video is shown at ``pts[j]``.
     keyframes : list of int
         The time stamps at which decoding can start, ascending.
     time_base : float
         Seconds a tick.
     fps : float
-        Average frames per second, as the container states it, else frames / duration.
+        Average frames per second as the container states it, else frames / duration.
     width, height : int
         Pixels.
     codec : str
         Name of the codec, e.g. ``h264``.
     complete : bool
-        False where the file ends before its content does; `pts` then holds the frames that can be decoded.
+        False if the file is cut off; `pts` then holds the frames that can be decoded.
     announced : float
-        Seconds that the container says the video lasts; 0 where it says nothing.
+        Duration in seconds according to the container; 0 if it does not state one.
+
+    Examples
+    --------
+    >>> index = VideoIndex([0, 512, 1024], [0], 1 / 12800, 25.0, 640, 360, "h264", True, 0.12)
+    >>> index.n_frames, index.seconds(2), round(index.duration, 2)
+    (3, 0.08, 0.12)
     """
 
     pts: list[int]
@@ -45,10 +51,11 @@ class VideoIndex:
 
     @property
     def n_frames(self) -> int:
+        """Number of frames."""
         return len(self.pts)
 
     def seconds(self, frame: int) -> float:
-        """When a frame is shown, in seconds after the first one."""
+        """Seconds from the first frame to this one."""
         return (self.pts[frame] - self.pts[0]) * self.time_base
 
     @property
@@ -58,12 +65,16 @@ class VideoIndex:
 
 
 def index_video(path: str | Path) -> VideoIndex:
-    """Read the packets of a video (no decoding unless the file is damaged).
+    """Index a video from its packets (decoding only if the file is damaged).
+
+    Parameters
+    ----------
+    path : path
 
     Raises
     ------
     VideoError
-        For a file that is missing, empty, no video, or without a single frame that can be decoded.
+        If the file is missing, empty or not a video, or none of its frames can be decoded.
     """
     import av
 
@@ -75,7 +86,7 @@ def index_video(path: str | Path) -> VideoIndex:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise VideoError("the file has no video stream")
+                raise VideoError("the file does not have a video stream")
             stream = container.streams.video[0]
             pts, keyframes, complete = _packets(container, stream)
             if not complete:
@@ -101,7 +112,7 @@ def index_video(path: str | Path) -> VideoIndex:
 
 
 def _packets(container, stream) -> tuple[list[int], list[int], bool]:
-    """Time stamps of all packets, those of key frames, and whether the stream ended well."""
+    """Time stamps of all packets, those of key frames, and whether the stream is complete."""
     import av
 
     pts, keyframes, complete, count = [], [], True, 0
@@ -117,14 +128,14 @@ def _packets(container, stream) -> tuple[list[int], list[int], bool]:
                 pts.append(packet.pts)
     except av.FFmpegError:
         complete = False
-    # A file cut short can end without an error; its container still announces what is gone: frames, or seconds.
+    # A file that is cut off can end without an error; its container still announces the missing frames or seconds.
     if count < stream.frames or (pts and _announced_end(container, stream) > max(pts) * stream.time_base + 2):
         complete = False
     return sorted(set(pts)), sorted(set(keyframes)), complete
 
 
 def _announced_end(container, stream) -> float:
-    """Second at which the container says the video ends; 0 where it says nothing."""
+    """Second at which the video ends according to the container; 0 if it does not say."""
     import av
 
     if stream.duration:
@@ -133,6 +144,6 @@ def _announced_end(container, stream) -> float:
 
 
 def _decodable(path: Path, keyframes: list[int]) -> tuple[list[int], list[int]]:
-    """The time stamps that decoding really yields, for a damaged file."""
+    """The time stamps that decoding yields, for a damaged file."""
     pts = sorted({stamp for stamp, _ in decode(path, tolerant=True)})
     return pts, [stamp for stamp in keyframes if pts and stamp <= pts[-1]]

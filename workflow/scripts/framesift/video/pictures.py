@@ -1,8 +1,7 @@
-"""From a frame to a model's input, in two steps: Pillow resizes, the model's device does the rest.
+"""Prepare frames for a model in two steps: Pillow resizes, the model's device does the rest.
 
-The resize is Pillow's, as in the processors that the released scores were made with (transformers' own, by default,
-is torchvision's by now, and differs by a grey level or two). Only small bytes travel from the process that decodes to
-the one that runs the model.
+Resizing is Pillow's, as in the processors that made the released scores (transformers now uses torchvision by default,
+which differs by a grey level or two). Only resized bytes go from the decoding process to the one that runs the model.
 """
 
 from __future__ import annotations
@@ -18,22 +17,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pictures:
-    """How a model wants its pictures.
+    """How to prepare frames for a model.
 
     Attributes
     ----------
     shortest : int or None
-        Resize so that the shorter edge has so many pixels; None to resize to `resized` whatever the shape.
+        Resize so that the shorter edge has this many pixels; None to resize any shape to `resized`.
     resized : (int, int)
-        Height and width to resize to, where `shortest` is None.
+        Height and width to resize to, if `shortest` is None.
     crop : (int, int) or None
-        Height and width that are cut out of the middle.
+        Height and width to cut out of the centre.
     resample : int
         Filter, by Pillow's number.
     scale : float
-        What a byte is multiplied with.
+        Factor of each byte.
     mean, std : tuple of float
         Of each channel, after scaling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pictures = Pictures(224, (0, 0), (224, 224), 3, 1 / 255, (0.5,) * 3, (0.5,) * 3)
+    >>> pictures.prepare(np.zeros((360, 640, 3), np.uint8)).shape
+    (224, 224, 3)
     """
 
     shortest: int | None
@@ -46,17 +52,17 @@ class Pictures:
 
     @classmethod
     def of(cls, processor: Any) -> Pictures:
-        """What an image processor of transformers says.
+        """The settings of an image processor of transformers.
 
         Raises
         ------
         InputError
-            For one that asks for something else than resizing, cropping, scaling and normalising.
+            If the processor does anything but resize, crop, scale and normalise.
         """
         size, crop = processor.size, getattr(processor, "crop_size", None)
         shortest = size.get("shortest_edge")
         if shortest is None and ("height" not in size or "width" not in size):
-            raise InputError("asks for an unknown size", field="preprocessor_config.json: size", value=dict(size))
+            raise InputError("has an unknown size", field="preprocessor_config.json: size", value=dict(size))
         return cls(
             shortest=shortest,
             resized=(size.get("height") or 0, size.get("width") or 0),
@@ -69,15 +75,15 @@ class Pictures:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of a prepared picture.
+        """Height, width and channels of a prepared frame.
 
         Raises
         ------
         InputError
-            Where it differs from frame to frame.
+            If it depends on the shape of the video.
         """
         if self.crop is None and self.shortest is not None:
-            raise InputError("asks for pictures of the shape of the video", field="preprocessor_config.json: crop_size")
+            raise InputError("prepares frames in the shape of the video", field="preprocessor_config.json: crop_size")
         return (*(self.crop or self.resized), 3)
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
@@ -118,7 +124,7 @@ class Pictures:
         return canvas[top : top + rows, left : left + columns]
 
     def normalised(self, images: np.ndarray, device: Any) -> Any:
-        """Prepared pictures as a model's input.
+        """Prepared frames as the input of a model.
 
         Parameters
         ----------

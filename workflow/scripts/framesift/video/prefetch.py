@@ -1,7 +1,4 @@
-"""Decoding ahead: while a model answers one question, processes decode the frames of the next ones.
-
-A decoder that crashes or hangs costs one question, after a second try; one that is killed from outside costs none.
-"""
+"""Decode ahead: while a model answers one question, processes decode the frames of the next ones."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ if TYPE_CHECKING:
 
 #: Questions whose frames wait for the model: 64 frames of 720p are 177 MB.
 AHEAD = 2
-#: How often the frames of a question are tried whose decoder crashes or hangs.
+#: How often a question's frames are tried if the decoder crashes or hangs.
 TRIES = 2
 #: Seconds that the frames of one question may take.
 TIMEOUT = 600.0
@@ -29,7 +26,7 @@ TIMEOUT = 600.0
 
 @dataclass(frozen=True)
 class FrameRequest:
-    """The frames that one question is to be shown, and how to decode them (see `framesift.video.table.Video`).
+    """The frames to show with one question, and how to decode them (see `framesift.video.table.Video`).
 
     Attributes
     ----------
@@ -39,13 +36,13 @@ class FrameRequest:
     n_frames : int
         Of the video.
     frames, stamps : list of int
-        Index and time stamp of the frame in each place, in the order shown; a frame may come twice.
+        Index and time stamp of the frame at each place, in the order shown; a frame may come twice.
     times : list of float
-        Seconds that go with each place.
+        Seconds of each place.
     keyframes : list of int
         Time stamps at which decoding can start.
     blank : bool
-        Show grey pictures of the same size instead.
+        Show grey images of the same size instead.
     video_id : str
         Name of the video in the labels, for the record of an answer.
     """
@@ -70,13 +67,23 @@ def decoded_ahead(
 ) -> Generator[tuple[Item, list[np.ndarray] | VideoError, float]]:
     """Decode the frames of questions, some ahead of the one that is taken.
 
+    Parameters
+    ----------
+    items : iterable of (item, FrameRequest)
+        Taken when there is room ahead; `item` is anything.
+    workers : int
+        Processes.
+    timeout : float
+        Seconds that the frames of one question may take.
+
     Yields
     ------
     item
+        In the order of `items`.
     pictures : list of ndarray of uint8, shape (height, width, 3); or VideoError
-        One a place. An error where they cannot be decoded.
+        One a place, or why they cannot be decoded.
     seconds : float
-        How long this item was waited for.
+        How long the caller waited for them.
     """
     waiting: deque[tuple[Item, Future[list[np.ndarray] | VideoError]]] = deque()
     source = iter(items)
@@ -94,12 +101,17 @@ def decoded_ahead(
 
 
 def decode(wanted: FrameRequest) -> list[np.ndarray]:
-    """The pictures of each place.
+    """Decode the frames of one question.
+
+    Returns
+    -------
+    list of ndarray of uint8, shape (height, width, 3)
+        One a place.
 
     Raises
     ------
     VideoError
-        When a frame cannot be decoded.
+        If a frame cannot be decoded.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Pixels of chosen frames. A frame is found by its time stamp, never by counting decoded frames."""
+"""Decode chosen frames. A frame is found by its time stamp, never by counting decoded frames."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-#: Decoders that take a decision about each packet anew (that of AV1 keeps to its first one).
-SPARING = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
+#: Codecs whose decoders can skip single frames (the one of AV1 keeps its first setting).
+SKIPPABLE = ("h264", "hevc", "vp9", "mpeg4", "mpeg2video")
 
 
 def read_frames(
@@ -23,8 +23,8 @@ def read_frames(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Decode the frames shown at `stamps`, in one pass through the file.
 
-    What nobody asked for is not decoded where the stream allows it: the parts of the file up to the next key frame
-    before a wanted frame, and in between all frames that no other frame refers to. Memory holds one frame.
+    If the stream allows it, other frames are not decoded: the parts of the file up to the last key frame before a
+    wanted frame, and in between all frames that no other frame refers to. Memory holds one frame.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def read_frames(
     keyframes : sequence of int
         Ascending time stamps of the key frames, from the index.
     hwaccel : str, optional
-        Decode on hardware that FFmpeg knows by this name; a codec it does not support is an error.
+        FFmpeg's name of the hardware to decode on, such as ``cuda``; an unsupported codec is an error.
 
     Yields
     ------
@@ -47,7 +47,7 @@ def read_frames(
     Raises
     ------
     VideoError
-        When a frame cannot be decoded.
+        If a frame cannot be decoded.
     """
     import av
     from av.codec.hwaccel import HWAccel
@@ -60,13 +60,13 @@ def read_frames(
     try:
         with av.open(str(path), hwaccel=hardware) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # jobs, not threads, fill a machine; and a killed job leaves no thread behind
-            may_spare = stream.codec_context.name in SPARING
-            start, sparing = keyframe_before(keys, wanted[0]), may_spare
+            stream.thread_type = "NONE"  # jobs use the cores, not threads, which a killed job would leave behind
+            can_skip = stream.codec_context.name in SKIPPABLE
+            start, skipping = keyframe_before(keys, wanted[0]), can_skip
             while wanted:
                 found = False
                 container.seek(start, stream=stream, backward=True)
-                for frame in _decoded(container, stream, set(wanted) if sparing else None):
+                for frame in _decoded(container, stream, set(wanted) if skipping else None):
                     if frame.pts is None or frame.pts < wanted[0]:
                         continue
                     if frame.pts > wanted[0]:
@@ -78,11 +78,11 @@ def read_frames(
                     if keyframe_before(keys, wanted[0]) > frame.pts:
                         break
                 if found:
-                    start, sparing = keyframe_before(keys, wanted[0]), may_spare
-                elif sparing:
-                    sparing = False  # packets and frames of this stream do not carry the same time stamps
+                    start, skipping = keyframe_before(keys, wanted[0]), can_skip
+                elif skipping:
+                    skipping = False  # packets and frames of this stream have different time stamps
                 elif start > keys[0]:
-                    start = keys[0]  # some containers seek past the wanted key frame; from the start it is sure to come
+                    start = keys[0]  # some containers seek past the key frame; decode from the start instead
                 else:
                     raise VideoError(f"the frame at time stamp {wanted[0]} cannot be decoded")
     except av.FFmpegError as error:
@@ -92,23 +92,43 @@ def read_frames(
 def _decoded(
     container: av.container.InputContainer, stream: av.VideoStream, wanted: Collection[int] | None
 ) -> Iterator[av.VideoFrame]:
-    """Frames from here on; with `wanted`, other frames that no frame refers to are not decoded."""
+    """Frames from here on; with `wanted`, other frames are skipped if no frame refers to them."""
     context = stream.codec_context
     for packet in container.demux(stream):
-        spared = wanted is not None and packet.pts is not None and packet.pts not in wanted
-        context.skip_frame = "NONREF" if spared else "DEFAULT"
+        skip = wanted is not None and packet.pts is not None and packet.pts not in wanted
+        context.skip_frame = "NONREF" if skip else "DEFAULT"
         yield from packet.decode()
 
 
 def keyframe_before(keyframes: list[int], stamp: int) -> int:
-    """The last key frame at or before a time stamp (the first one where there is none before)."""
+    """The last key frame at or before a time stamp, or else the first one.
+
+    Examples
+    --------
+    >>> keyframe_before([0, 250, 500], 499)
+    250
+    """
     return keyframes[max(0, bisect.bisect_right(keyframes, stamp) - 1)]
 
 
 def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Every frame of a video in the order shown, with its time stamp.
+    """Decode every frame of a video, in the order shown.
 
-    With `tolerant`, an error ends the stream instead of being raised: what could be decoded was yielded before.
+    Parameters
+    ----------
+    path : path
+    tolerant : bool
+        End at an error instead of raising it.
+
+    Yields
+    ------
+    stamp : int
+    frame : av.VideoFrame
+
+    Raises
+    ------
+    VideoError
+        If a frame cannot be decoded.
     """
     import av
 
@@ -124,7 +144,7 @@ def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, a
 
 
 class RgbConverter:
-    """Conversion to RGB by a filter graph.
+    """Convert frames to RGB with a filter graph.
 
     PyAV before 17 converts BT.709 video with the BT.601 matrix in `VideoFrame.to_ndarray`; FFmpeg's scale filter
     reads the matrix from the frame and gives the same pixels on every PyAV, and the same as decord.
@@ -135,11 +155,11 @@ class RgbConverter:
         self._graph: Any = None
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        """The frame as uint8 RGB, shape (height, width, 3), turned as the file says it is to be shown."""
+        """The frame as uint8 RGB, shape (height, width, 3), rotated as the file says."""
         import numpy as np
 
         shape = (frame.width, frame.height, frame.format.name)
-        if shape != self._shape:  # a stream may change its size half way
+        if shape != self._shape:  # a stream may change its size
             self._graph, self._shape = self._make(frame), shape
         self._graph.push(frame)
         image = self._graph.pull().to_ndarray(format="rgb24")
@@ -154,7 +174,7 @@ class RgbConverter:
         source = graph.add_buffer(
             width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
         )
-        # bilinear, as decord: with 8 bits it makes no difference, with 10 it decides how colour planes are enlarged
+        # bilinear, as decord: with 10 bits (not with 8) it decides how colour planes are enlarged
         scale, rgb, sink = graph.add("scale", "flags=bilinear"), graph.add("format", "rgb24"), graph.add("buffersink")
         for left, right in zip((source, scale, rgb), (scale, rgb, sink), strict=True):
             left.link_to(right)

@@ -65,7 +65,7 @@ def decode_all(
     pictures : list of ndarray of uint8, shape (height, width, 3); or None, or VideoError
         For each frame, in the order of the video's candidates: one array a wanted form, to be copied before the next
         item is taken. None after the last frame of a video. A VideoError if the video cannot be decoded: discard its
-        frames (after a crash, the video may come once more from the start). Frames of several videos come mixed.
+        frames (after a crash, the video may come again from the start). Frames of several videos come mixed.
     """
     tasks, n_workers = iter(tasks), max(1, workers)
     slots = _affordable_slots(sum(_size(form) for form in forms), n_workers)
@@ -131,7 +131,7 @@ class _Decoder(Worker[Task]):
 
 
 class _FrameWriter:
-    """What such a process does with a video."""
+    """The work of such a process."""
 
     def __init__(self, memory: str, forms: tuple[Pictures, ...], slots: int, decoder: str) -> None:
         self.name, self.forms, self.slots, self.decoder = memory, forms, slots, decoder
@@ -158,7 +158,7 @@ def _size(form: Pictures) -> int:
 
 
 def _places(memory: SharedMemory, forms: Sequence[Pictures], slot: int) -> list[np.ndarray]:
-    """Arrays on one slot, one a form."""
+    """Arrays in one slot, one of each form."""
     import numpy as np
 
     places, start = [], slot * sum(_size(form) for form in forms)
@@ -169,12 +169,12 @@ def _places(memory: SharedMemory, forms: Sequence[Pictures], slot: int) -> list[
 
 
 def _affordable_slots(frame: int, workers: int) -> int:
-    """As many slots a worker as shared memory has room for: writing beyond it kills a process (containers have 64 MB).
+    """Slots of a worker that fit into shared memory: writing beyond it kills a process (containers have 64 MB).
 
     Raises
     ------
     InputError
-        Where there is no room for one frame a worker.
+        If there is no room for one frame of each worker.
     """
     if not os.path.isdir(SHARED_MEMORY):
         return AHEAD
@@ -182,7 +182,7 @@ def _affordable_slots(frame: int, workers: int) -> int:
     slots = min(AHEAD, room // (frame * workers))
     if slots == 0:
         raise InputError(
-            "has too little room",
+            "is too small",
             file=SHARED_MEMORY,
             value=f"{room * 2 / 1e6:.1f} MB free",
             expected=f"{2 * frame * workers / 1e6:.1f} MB for {workers} decoding processes",

@@ -1,7 +1,7 @@
-"""The table of a dataset's videos: where each lies, what it is, and its candidate frames.
+"""The table of a dataset's videos: where each is, what it contains, and its candidate frames.
 
-Everything later reads videos from this table, so a broken or missing video is found once, here, and costs only its
-own questions.
+Later stages read videos from this table, so a broken or missing video is found once, here, and only its own questions
+are excluded.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from framesift.video.reader import read_frames
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: A file of which less than this share of the announced length can be decoded is cut short.
-SHORTEST = 0.9
-#: Seconds by which a video's length may always differ from what the labels say: they round, and ends are cut.
+#: A file is too short if less than this share of its announced length can be decoded.
+MIN_SHARE = 0.9
+#: Seconds by which a video's length may always differ from the labels, which round it.
 LENGTH_SLACK = 3.0
-#: How far from the end the last key frame is looked for among the frames.
+#: Frames at the end among which the last key frame is looked for.
 LAST_FRAMES = 2000
 
 
@@ -42,7 +42,7 @@ class Video:
     video_id, path : str
         `path` is empty for a missing file.
     error : str or None
-        Why the video cannot be used; candidates are then empty, and so is the rest of what could not be found out.
+        Why the video cannot be used; candidates and everything else that is unknown are then empty.
     reason : str
         The same in one word: ``missing``, ``broken``, ``short``, ``mislabelled`` or ``ambiguous``; else empty.
     digest : str
@@ -52,13 +52,19 @@ class Video:
     fps, duration : float
         Frames per second; seconds.
     complete : bool
-        False for a file that is cut short.
+        False for a file that is cut off.
     frames, stamps : list of int
         Index and presentation time stamp of each candidate frame, ascending.
     times : list of float
         Seconds of each candidate frame after the first frame of the video.
     keyframes : list of int
         Time stamps at which decoding can start.
+
+    Examples
+    --------
+    >>> video = Video("v1", "v1.mp4", frames=[0, 25, 50], stamps=[0, 12800, 25600], times=[0.0, 1.0, 2.0])
+    >>> video.stamps_of([50, 0])
+    [25600, 0]
     """
 
     video_id: str
@@ -84,7 +90,7 @@ class Video:
         Raises
         ------
         VideoError
-            For a frame that is no candidate of this video.
+            If a frame is not a candidate of this video.
         """
         known = dict(zip(self.frames, self.stamps, strict=True))
         frames = list(frames)
@@ -94,16 +100,16 @@ class Video:
 
 
 def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: Path | None = None) -> Video:
-    """Make the row of one video; an unusable one gets a row that says why.
+    """The row of one video; that of an unusable video says why.
 
     Parameters
     ----------
     video : (str, path or None)
-        Its id and its file.
+        Its id and its file; None if there is none.
     grid : CandidateGrid
     cache : path, optional
-        Folder that remembers the row of a file by its path, size and modification time, so that a long index that
-        was interrupted goes on where it stopped.
+        Folder that remembers rows by path, size and modification time of the file, so that a long job that was
+        interrupted continues.
     """
     video_id, path = video
     if path is None:
@@ -115,7 +121,7 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
     if entry and (known := read_cached(entry)):
         return Video(**known)
     row = _examine(video_id, path, grid, cache)
-    if entry and row.reason != "broken":  # what a disk could not give today, it may give tomorrow
+    if entry and row.reason != "broken":  # a disk that fails today may work tomorrow
         write_cached(entry, asdict(row))
     return row
 
@@ -123,7 +129,7 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
 def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None) -> Video:
     try:
         index = index_video(path)
-        _decode_a_little(path, index)
+        _check_decodable(path, index)
     except VideoError as error:
         return Video(video_id, str(path), error=str(error), reason="broken")
     video = Video(
@@ -138,9 +144,9 @@ def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None)
         duration=index.duration,
         complete=index.complete,
     )
-    if not index.complete and index.duration < SHORTEST * index.announced:
+    if not index.complete and index.duration < MIN_SHARE * index.announced:
         left = f"{index.duration:.1f} of {index.announced:.1f} seconds can be decoded"
-        return replace(video, error=f"is cut short: {left}", reason="short")
+        return replace(video, error=f"is cut off: {left}", reason="short")
     frames = grid.frames(index)
     return replace(
         video,
@@ -151,22 +157,28 @@ def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None)
     )
 
 
-def _decode_a_little(path: Path, index: VideoIndex) -> None:
-    """Decode the first frame and the last key frame: a file may have sound packets and no decoder for them."""
+def _check_decodable(path: Path, index: VideoIndex) -> None:
+    """Decode the first frame and the last key frame: there may be intact packets, but no decoder for them."""
     last = [stamp for stamp in index.keyframes[-1:] if stamp in index.pts[-LAST_FRAMES:] and stamp > index.pts[0]]
     for _ in read_frames(path, [index.pts[0], *last], index.keyframes):
         pass
 
 
 def checked_length(video: Video, labelled: float | None, tolerance: float | None) -> Video:
-    """The row, made unusable where the video's length is not what the labels say: another video, or a part of one.
+    """The row, made unusable if the video's length contradicts the labels: another video, or a part of one.
 
     Parameters
     ----------
+    video : Video
     labelled : float or None
-        Seconds according to the labels; None where they do not say.
+        Seconds according to the labels; None if they do not say.
     tolerance : float or None
-        Share of the length by which it may differ (three seconds are always allowed); None to allow everything.
+        Share of the length by which it may differ (three seconds are always allowed); None to allow anything.
+
+    Examples
+    --------
+    >>> checked_length(Video("v1", "v1.mp4", duration=50.0), labelled=100.0, tolerance=0.1).reason
+    'short'
     """
     if video.error or labelled is None or tolerance is None:
         return video
@@ -174,7 +186,7 @@ def checked_length(video: Video, labelled: float | None, tolerance: float | None
         return video
     return replace(
         video,
-        error=f"is {video.duration:.1f} seconds long, the labels say {labelled:.1f}",
+        error=f"is {video.duration:.1f} seconds long, but the labels say {labelled:.1f}",
         reason="short" if video.duration < labelled else "mislabelled",
         frames=[],
         stamps=[],
@@ -195,14 +207,20 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
 
 
 def read_videos(path: str | Path) -> dict[str, Video]:
-    """The table by video id."""
+    """The table by video id.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of another form.
+    """
     if not os.path.isfile(path):
-        raise InputError("there is no such table of videos", file=path, hint="index_videos.py makes it")
+        raise InputError("there is no such table of videos", file=path, hint="make it with index_videos.py")
     verify_checksum(path)
     videos = [Video(**row) for row in read_rows(path, _schema(), optional=("error",))]
     for video in videos:
         if not len(video.frames) == len(video.stamps) == len(video.times):
-            raise InputError("has lists of unequal length", file=path, field=f"video {video.video_id}")
+            raise InputError("has candidate lists of different lengths", file=path, field=f"video {video.video_id}")
     return {video.video_id: video for video in videos}
 
 

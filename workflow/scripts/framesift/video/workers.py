@@ -70,7 +70,7 @@ class Attempts:
         self.failures = self.kills = 0
 
     def again(self, failure: WorkerFailed) -> bool:
-        """Whether to try once more.
+        """Whether to try again.
 
         Raises
         ------
