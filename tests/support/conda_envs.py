@@ -40,7 +40,6 @@ NEVER_CALLED = {
     "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
     "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
     "av": {"select": "framesift.video.table also probes videos; selecting reads the table of them"},
-    "pebble": dict.fromkeys(("features", "lavis"), "framesift.video.workers is imported for how often a job is tried"),
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),
     "flash_attn": dict.fromkeys(
         ("evaluate", "llava"), "`attn_implementation: flash_attention_2` is for those who have it"

@@ -33,7 +33,6 @@ EXTRAS = {
     "matplotlib": "report",
     "nltk": "answer",
     "omegaconf": "lavis",
-    "pebble": "video",
     "peft": "train",
     "PIL": "video",
     "plotly": "report",
