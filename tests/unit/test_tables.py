@@ -27,7 +27,7 @@ from framesift.storage.files import write_json
 from framesift.tables import columns
 from framesift.tables import markdown_latex as written
 from framesift.tables import terminal as display
-from framesift.tables.flags import SAME_PIXELS, TOO_ALIKE
+from framesift.tables.flags import SAME_PIXELS, SIMILAR_ANSWERS
 from framesift.tables.statistics import accuracy_interval, difference_interval, difference_p_value, seed_of
 from framesift.video.table import Video, write_videos
 
@@ -437,8 +437,8 @@ def test_no_baseline_at_all(world, make):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"baseline": "unifrom"}, r"baseline: is no method(.|\n)*did you mean 'uniform'"),
-        ({"group_by": "durations"}, r"group_by: is no grouping(.|\n)*did you mean 'duration'"),
+        ({"baseline": "unifrom"}, r"baseline: is not a method(.|\n)*did you mean 'uniform'"),
+        ({"group_by": "durations"}, r"group_by: is not a grouping(.|\n)*did you mean 'duration'"),
         ({"cells": []}, "--spec: cells"),
         ({"colour": "red"}, "--spec: colour"),
     ],
@@ -633,13 +633,13 @@ def _pair(tmp_path, make, caplog, *, n=100, changed=0, common=0, pixels=(None, N
 )
 def test_answers_that_agree_more_than_their_frames_allow(tmp_path, make, caplog, given, fires):
     flags = _pair(tmp_path, make, caplog, **given)
-    assert flags == ([TOO_ALIKE] * 2 if fires else ["", ""])
+    assert flags == ([SIMILAR_ANSWERS] * 2 if fires else ["", ""])
     assert ("'uniform, 4 frames, vlm' and 'topk with clip" in caplog.text) is fires
 
 
 def test_whether_the_pixels_are_known_to_differ(tmp_path, make, caplog):
     numbers = (lambda k: f"a{k}", lambda k: f"b{k}")
-    assert _pair(tmp_path, make, caplog, pixels=numbers) == [TOO_ALIKE] * 2
+    assert _pair(tmp_path, make, caplog, pixels=numbers) == [SIMILAR_ANSWERS] * 2
     assert "answers without looking" in caplog.text
 
 

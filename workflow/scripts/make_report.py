@@ -14,7 +14,7 @@ from pathlib import Path
 
 from framesift.program.cli import log, parser, run
 from framesift.report.inputs import SPEC, add_options, read_inputs
-from framesift.report.page import EMBEDDED, SHOWN, write_page
+from framesift.report.page import EMBEDDED, MOST_THUMBNAILS, write_page
 from framesift.storage.files import read_csv
 
 
@@ -26,7 +26,11 @@ def main() -> None:
     options.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that make thumbnails")
     options.add_argument("--embed", type=int, default=EMBEDDED, metavar="BYTES", help="most to embed (%(default)s)")
     options.add_argument(
-        "--shown", type=int, default=SHOWN, metavar="N", help="most thumbnails of a choice (%(default)s)"
+        "--shown",
+        type=int,
+        default=MOST_THUMBNAILS,
+        metavar="N",
+        help="most thumbnails per selection of a question (%(default)s)",
     )
     options.add_argument("--out", required=True, metavar="FILE.html")
     args = options.parse_args()

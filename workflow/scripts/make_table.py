@@ -54,8 +54,8 @@ def main() -> None:
     known = MeasureInputs(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
     rows, group_rows = make_rows(spec, cells, groups, len(questions), known)
 
-    shown = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []
-    columns.write_csv(args.out, [*columns.TABLE, *shown], rows)
+    by_group = [f"accuracy[{group}]" for group in groups[spec.group_by]] if spec.group_by else []
+    columns.write_csv(args.out, [*columns.TABLE, *by_group], rows)
     texts = columns.as_texts(columns.TABLE, rows)
     if args.markdown_out:
         write_text(args.markdown_out, markdown(spec, texts))

@@ -110,9 +110,9 @@ def _two_moments(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
 
 def _whole_video(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
     """How often the border has a colour; asked of the colours it has, then of colours it never has."""
-    shown = list(dict.fromkeys(spell.colour for spell in plan.border))
-    never = _shuffled(rng, [colour for colour in COLOUR_NAMES if colour not in shown])
-    for colour in [*shown, *never][: world.whole_video_questions]:
+    used = list(dict.fromkeys(spell.colour for spell in plan.border))
+    never = _shuffled(rng, [colour for colour in COLOUR_NAMES if colour not in used])
+    for colour in [*used, *never][: world.whole_video_questions]:
         share = sum(spell.end - spell.start for spell in plan.border if spell.colour == colour) / plan.seconds
         yield (
             "border",

@@ -120,7 +120,7 @@ def forecast(targets: Sequence[str], root: Path, configfiles: Sequence[Path] = (
     steps = []
     counted: set[tuple[str, str]] = set()
     for (rule, what), of in groups.items():
-        work, kept = _work(of, plan, datasets)
+        work, cached = _work(of, plan, datasets)
         if "frames" in work:
             # one pass over a frame gives both the scores and the embeddings of a model
             once = (datasets.name_of(of[0]), canonical_json(model_of(of[0], plan).spec()))
@@ -130,7 +130,7 @@ def forecast(targets: Sequence[str], root: Path, configfiles: Sequence[Path] = (
         for cause in why[rule, what]:
             reasons[_short(cause.text)] += len(cause.files)
         cost = rates.cost(of[0], plan, work)
-        steps.append(Step(rule, what, len(of), dict(reasons), any(job.gpu for job in of), work, kept, cost))
+        steps.append(Step(rule, what, len(of), dict(reasons), any(job.gpu for job in of), work, cached, cost))
     return Forecast(
         targets=list(targets),
         steps=steps,
@@ -192,10 +192,10 @@ def _work(
             return {"questions": None, "frames shown": None}, {}
         questions = sum(count or 0 for count, _ in chunks)
         frames = sum((count or 0) * budget for count, budget in chunks)
-        kept = min(cached_answers(plan, jobs), questions)
-        left = 1 - kept / questions if questions else 0.0
-        work: dict[str, float | None] = {"questions": questions - kept, "frames shown": frames * left}
-        return work, {"answers": kept} if kept else {}
+        cached = min(cached_answers(plan, jobs), questions)
+        left = 1 - cached / questions if questions else 0.0
+        work: dict[str, float | None] = {"questions": questions - cached, "frames shown": frames * left}
+        return work, {"answers": cached} if cached else {}
     if rule == "index_videos":
         return {"videos": dataset.n_videos, "hours": dataset.hours}, {}
     if UNITS.get(rule) == "answers":

@@ -81,9 +81,9 @@ def _work(step: Step) -> str:
     if "frames" in step.work and not any(step.work.values()) and not step.kept:
         return "shares the pass of another step"
     left = [_counted(amount, unit) for unit, amount in step.work.items() if amount is not None]
-    kept = [f"{count:,} {unit}" for unit, count in step.kept.items()]
+    cached = [f"{count:,} {unit}" for unit, count in step.kept.items()]
     most = "up to " if step.rule == "evaluate" else ""
-    return ", ".join(left) + (f" (cached: {most}{', '.join(kept)})" if kept else "")
+    return ", ".join(left) + (f" (cached: {most}{', '.join(cached)})" if cached else "")
 
 
 def _totals(found: Forecast) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from framesift.core.components import Component, Work, implementation, kinds
 from framesift.core.errors import invalid
+from framesift.tables.markdown_latex import LATEX
 
 #: The parts of a setup that hold components by name.
 _NAMED = ("selectors", "scorers", "answerers")
@@ -172,14 +173,8 @@ def latex(text: Any) -> str:
     >>> print(latex("50 % of a_b & {c}"))
     50 \% of a\_b \& \{c\}
     """
-    special = {
-        "\\": r"\textbackslash{}",
-        "\n": r"\textbackslash{}n",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-    }
-    return "".join(special.get(character, character) for character in str(text))
+    # \textquotedbl would need the font encoding T1, which a paper may not have
+    return str(text).translate(LATEX | {ord("\n"): r"\textbackslash{}n", ord('"'): '"'})
 
 
 def _code(text: Any) -> str:

@@ -30,11 +30,16 @@ QUESTIONS_A_PIECE = 100
 #: Most bytes of pieces to embed; more are stored in a folder beside the page.
 EMBEDDED = 16_000_000
 #: Most thumbnails per selection of a question.
-SHOWN = 32
+MOST_THUMBNAILS = 32
 
 
 def write_page(
-    inputs: Inputs, out: Path, cache: Path | None, workers: int = 1, embedded: int = EMBEDDED, shown: int = SHOWN
+    inputs: Inputs,
+    out: Path,
+    cache: Path | None,
+    workers: int = 1,
+    embedded: int = EMBEDDED,
+    most_thumbnails: int = MOST_THUMBNAILS,
 ) -> Path:
     """Write the report.
 
@@ -49,7 +54,7 @@ def write_page(
         Processes that make thumbnails.
     embedded : int
         Most bytes to embed besides the page itself.
-    shown : int
+    most_thumbnails : int
         Most thumbnails per selection of a question, evenly spread over its frames.
 
     Returns
@@ -65,7 +70,7 @@ def write_page(
         found, faults = index(inputs), {}
         videos: dict[str, str] = {}
         if cache is not None:
-            faults = _write_thumbnails(inputs, made, cache, workers, shown, videos)
+            faults = _write_thumbnails(inputs, made, cache, workers, most_thumbnails, videos)
         questions = list(inputs.questions.values())
         for number, start in enumerate(range(0, len(questions), QUESTIONS_A_PIECE)):
             batch = questions[start : start + QUESTIONS_A_PIECE]
@@ -94,13 +99,13 @@ def write_page(
 
 
 def _write_thumbnails(
-    inputs: Inputs, folder: Path, cache: Path, workers: int, shown: int, videos: dict[str, str]
+    inputs: Inputs, folder: Path, cache: Path, workers: int, most_thumbnails: int, videos: dict[str, str]
 ) -> dict[str, str]:
     """Write one piece per video, and record in `videos` which piece belongs to which video."""
     chosen: dict[str, set[int]] = {}
     for selection in inputs.selections.values():
         for choice in selection.values():
-            chosen.setdefault(choice.video_id, set()).update(evenly(choice.frames, shown))
+            chosen.setdefault(choice.video_id, set()).update(evenly(choice.frames, most_thumbnails))
     faults = thumbnails.make_all(inputs.videos.values(), chosen, cache, workers)
     for number, (name, video) in enumerate(sorted(inputs.videos.items())):
         if found := thumbnails.pictures(video, chosen.get(name, ()), cache):
@@ -223,7 +228,7 @@ _FIRST = {
 _WITH_INTERVAL = {"accuracy", "difference"}
 _PERCENT = {"evidence_recall"}
 _COUNTS = {"excluded", "unparsed"}
-_WORDS = {*IDENTITY, "grouping", "group", "verdict", "protocol", "flag", "usage", "reason"} - {"budget"}
+_TEXT_COLUMNS = {*IDENTITY, "grouping", "group", "verdict", "protocol", "flag", "usage", "reason"} - {"budget"}
 
 
 def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
@@ -236,10 +241,14 @@ def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
     if judged and "verdict" not in columns:
         columns.append("verdict")
     first = [name for name in _FIRST if name in columns and (name == "verdict" or _is_informative(rows, name))]
-    heads = [{"key": name, "label": _FIRST[name], "extra": False, "number": name not in _WORDS} for name in first]
+    heads = [
+        {"key": name, "label": _FIRST[name], "extra": False, "number": name not in _TEXT_COLUMNS} for name in first
+    ]
     rest = [name for name in columns if name not in first or name in _WITH_INTERVAL or name in _PERCENT]
     heads += [
-        {"key": name, "label": name, "extra": True, "number": name not in _WORDS} for name in rest if name != "verdict"
+        {"key": name, "label": name, "extra": True, "number": name not in _TEXT_COLUMNS}
+        for name in rest
+        if name != "verdict"
     ]
     return {"heads": heads, "rows": [_fields(row, heads, baseline) for row in rows]}
 
@@ -268,13 +277,13 @@ def published_view(rows: Sequence[Row]) -> dict[str, Any]:
         {"key": name, "label": _PUBLISHED.get(name, name), "extra": name not in _PUBLISHED, "number": name in _NUMBERS}
         for name in names
     ]
-    words = {"True": "yes", "False": "no"}
+    labels = {"True": "yes", "False": "no"}
     return {
         "heads": heads,
         "rows": [
             {
                 "fields": [
-                    {"text": words.get(row[head["key"]], row[head["key"]]), "sort": row[head["key"]]} | head
+                    {"text": labels.get(row[head["key"]], row[head["key"]]), "sort": row[head["key"]]} | head
                     for head in heads
                 ],
                 "verdict": "",

@@ -1,4 +1,4 @@
-"""The rows of a table: accuracies of cells, and of the groups of questions within them."""
+"""The rows of a table: accuracies of cells, and of groups of questions within them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from framesift.measures.measure import measure as measure_selection
 from framesift.program.cli import log
 from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
 from framesift.tables.columns import SELECTION
-from framesift.tables.flags import too_alike
+from framesift.tables.flags import similar_rows
 from framesift.tables.power import detectable_difference
 from framesift.tables.rows import IDENTITY
 from framesift.tables.statistics import (
@@ -33,17 +33,17 @@ Row = dict[str, Any]
 #: grouping -> group -> ids of its questions
 Groups = dict[str, dict[str, list[str]]]
 
-#: Words whose order is not the alphabet's.
-_WORDS = ("short", "medium", "long", "one_moment", "two_moments", "whole_video")
+#: Groups with an order of their own.
+_GROUP_ORDER = ("short", "medium", "long", "one_moment", "two_moments", "whole_video")
 
 
 def groups_of(questions: Sequence[Question], evidence: Mapping[str, Evidence]) -> Groups:
-    """The groupings of a dataset, and the kind of evidence as one more.
+    """The groupings of a dataset, and the kind of evidence as another one.
 
     Raises
     ------
     InputError
-        Where there is evidence and the dataset has a grouping of that name as well.
+        If there is evidence and the dataset already has a grouping with that name.
     """
     groups: Groups = {}
     for question in sorted(questions, key=lambda question: question.question_id):
@@ -61,18 +61,18 @@ def groups_of(questions: Sequence[Question], evidence: Mapping[str, Evidence]) -
 
 
 def _group_order(group: str) -> tuple[int, float, str]:
-    """Words of a known order first, then numbers by size, then the alphabet."""
-    if group in _WORDS:
-        return 0, _WORDS.index(group), group
+    """Sort key: groups of `_GROUP_ORDER` first, then numbers by size, then the alphabet."""
+    if group in _GROUP_ORDER:
+        return 0, _GROUP_ORDER.index(group), group
     if group.isdecimal():
         return 1, int(group), group
     return 2, 0, group
 
 
 def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
-    """By identity of a cell, the cell that its difference is taken to; baseline cells have none.
+    """The baseline of each cell, by identity of the cell; baseline cells have none.
 
-    The baseline is of the same answerer and budget. Where it has several scorers, it is the one of the same scorer.
+    The baseline has the same answerer and budget and, if there are several, the same scorer.
     """
     found: dict[tuple, Cell] = {}
     for cell in cells:
@@ -97,7 +97,7 @@ def baseline_of(spec: TableSpec, cells: Sequence[Cell]) -> dict[tuple, Cell]:
 def make_rows(
     spec: TableSpec, cells: Sequence[Cell], groups: Groups, n_total: int, known: MeasureInputs
 ) -> tuple[list[Row], list[Row]]:
-    """Rows of the table and rows of its groups, as numbers; None where there is nothing to measure.
+    """Rows of the table and rows of its groups, as numbers; None if there is nothing to measure.
 
     Parameters
     ----------
@@ -109,16 +109,16 @@ def make_rows(
     n_total : int
         Questions of the dataset.
     known : MeasureInputs
-        What the selections are measured with.
+        Data for the measures of selections.
 
     Raises
     ------
     InputError
-        For a `group_by` that is no grouping.
+        If `group_by` is not a grouping of the dataset.
     """
     if spec.group_by is not None and spec.group_by not in groups:
         raise InputError(
-            "is no grouping of this dataset",
+            "is not a grouping of this dataset",
             field="--spec: group_by",
             value=spec.group_by,
             expected=f"one of {', '.join(groups)}" if groups else "null: the dataset has no groupings",
@@ -163,15 +163,15 @@ def make_rows(
 def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed: int) -> Row:
     """Accuracy of a cell on some questions, and its difference to the baseline.
 
-    The accuracy is over the questions that the cell answered, the difference over those that both answered; open
-    answers that nobody has judged are left out.
+    The accuracy is over the questions that the cell answered, the difference over those that both answered. Open
+    answers without a judgement are left out.
 
     Returns
     -------
     Row
         Accuracy and difference, each with its interval; `p_value`, `p_clustered`; `n_paired`, `n_unpaired` (questions
         that only one of the two answered), `videos` of the paired questions, or of all without a baseline; `wins`,
-        `ties`, `losses`; `detectable`, `evidence_recall`. None for what cannot be told.
+        `ties`, `losses`; `detectable`, `evidence_recall`. None for numbers without data.
     """
     question_ids = list(question_ids)
     answered = [question_id for question_id in question_ids if _known(cell, question_id)]
@@ -227,11 +227,10 @@ def _compare(cell: Cell, baseline: Cell | None, question_ids: Sequence[str], see
 
 
 def timing_rows(cells: Sequence[Cell], n_total: int, benchmarks: str | Path | None) -> list[Row]:
-    """Seconds a question of scoring, selecting and answering, apart from the table: they differ from run to run.
+    """Seconds per question of scoring, selecting and answering; not part of the table, since they differ between runs.
 
-    Scoring and selecting are what the jobs took, over all questions of the dataset (`n_total`), where `benchmarks`
-    has it; answering is what the model took, over the questions answered. GPU seconds are those of jobs and answers
-    that name a GPU.
+    Scoring and selecting are times of jobs in `benchmarks`, over all questions of the dataset (`n_total`); answering is
+    the time of the model, over the questions answered. GPU seconds are those of jobs and answers that record a GPU.
     """
     return [_timing(cell, n_total, benchmarks) for cell in cells]
 
@@ -259,7 +258,7 @@ def _each(seconds: float | None, n: int) -> float | None:
 
 
 def _mean_costs(cell: Cell, *names: str) -> Row:
-    """Means of what was measured of the network, over the answers that have it."""
+    """Means of costs over the answers that have them."""
     return {name: fmean(values) if (values := _costs(cell, name)) else None for name in names}
 
 
@@ -268,7 +267,7 @@ def _costs(cell: Cell, name: str) -> list[float]:
 
 
 def _usage(cell: Cell) -> str | None:
-    """What was counted for costs, summed over the answers of a cell: ``completion_tokens 20; prompt_tokens 4000``."""
+    """Token counts summed over the answers of a cell: ``completion_tokens 20; prompt_tokens 4000``."""
     total: Counter[str] = Counter()
     for outcome in cell.outcomes.values():
         total.update(outcome.answer.usage)
@@ -276,7 +275,7 @@ def _usage(cell: Cell) -> str | None:
 
 
 def _known(cell: Cell, question_id: str) -> bool:
-    """Whether a cell has an answer to a question that somebody could judge."""
+    """Whether a cell has a judged answer to a question."""
     return question_id in cell.outcomes and cell.outcomes[question_id].correct is not None
 
 
@@ -291,7 +290,7 @@ def _protocol(spec: TableSpec, cell: Cell) -> str:
 
 
 def _shared(cells: Sequence[Cell]) -> dict[tuple, int]:
-    """How many answers of each cell are another cell's, too: asked once, with the same frames."""
+    """Number of answers that each cell shares with another: asked once, with the same frames."""
     keys = {
         cell.spec.identity: [outcome.answer.key for outcome in cell.outcomes.values() if outcome.answer.key]
         for cell in cells
@@ -321,7 +320,7 @@ def _frames(cell: Cell) -> Row:
 
 
 def _selected(cell: Cell, baseline: Cell | None, known: MeasureInputs) -> Row:
-    """What the selection is worth without its answers, on all its questions; not told of controls and others' runs."""
+    """Measures of the selection without its answers, on all its questions; none for controls and imported runs."""
     if cell.selection is None or cell.spec.control:
         return dict.fromkeys(SELECTION)
     numbers = measure_selection(cell.selection, baseline.selection if baseline else None, cell.selection, known)
@@ -330,7 +329,7 @@ def _selected(cell: Cell, baseline: Cell | None, known: MeasureInputs) -> Row:
 
 def _flags(cells: Sequence[Cell]) -> dict[tuple, str]:
     flags: dict[tuple, set[str]] = {}
-    for pair in too_alike(cells):
+    for pair in similar_rows(cells):
         log.warning("%s", pair)
         for cell in (pair.first, pair.second):
             flags.setdefault(cell.spec.identity, set()).add(pair.flag)

@@ -1,4 +1,4 @@
-"""The cells of a table: each joins questions, one selection and one answerer's answers by question id."""
+"""The cells of a table: each joins the questions, one selection and one answerer's answers by question id."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from framesift.video.table import Video
 class CellSpec(BaseModel):
     """One row to make, and the files it is made from.
 
-    `features` are the files of scores and embeddings that the selection read; only how long they took is looked up.
+    `features` are the files of scores and embeddings that the selection read; only their timings are used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,7 +95,7 @@ def read_table_spec(spec: Mapping[str, Any]) -> TableSpec:
     Raises
     ------
     InputError
-        For a field that is missing, unknown or of another type, a cell named twice, or a baseline that is no method.
+        If a field is missing, unknown or of another type, two cells have one name, or the baseline is not a method.
     """
     try:
         table = TableSpec.model_validate(spec)
@@ -114,7 +114,7 @@ def read_table_spec(spec: Mapping[str, Any]) -> TableSpec:
     methods = {cell.method for cell in table.cells}
     if table.baseline is not None and table.baseline not in methods:
         raise InputError(
-            "is no method of this table",
+            "is not a method of this table",
             field="--spec: baseline",
             value=table.baseline,
             expected=f"one of {', '.join(sorted(methods))}",
@@ -132,7 +132,7 @@ class Outcome:
     answer : Answer
         What the model replied, and the frames it was really given.
     correct : bool or None
-        None where nobody has judged an open answer.
+        None for an open answer without a judgement.
     unparsed : bool
         An answer in which no option was found; never correct.
     recall : float or None
@@ -153,9 +153,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Cell:
-    """A row to be: its spec, its selection, the task's own number, and the outcome of every question not excluded.
+    """A row to make: its spec, its selection, the task's own number, and the outcome of every question not excluded.
 
-    A run that others did has no selection.
+    An imported run has no selection.
     """
 
     spec: CellSpec
@@ -184,7 +184,7 @@ def read_cells(specs: Sequence[CellSpec], sources: CellSources) -> list[Cell]:
     Raises
     ------
     InputError
-        For a question that a file lacks or that occurs twice, and for files that disagree about a question.
+        If a question is missing from a file or occurs twice, or files disagree about a question.
     """
     questions = sources.questions
     if secret := [question_id for question_id, question in questions.items() if question.answer is None]:
@@ -231,7 +231,6 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
             answer=answer,
             correct=verdict.correct,
             unparsed=verdict.parsed is None and bool(question.options),
-            # The times of what was given are known where they are those of the selection.
             recall=evidence_recall(_seen(selected, answer, showing), spans, sources.evidence_tolerance),
             task_correct=verdict.task_correct,
             replaced=bool(
@@ -242,7 +241,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
 
 
 def _seen(selected: Selected | None, answer: Answer, showing: Presentation) -> Sequence[float]:
-    """Seconds of the frames that could be seen; those of the selection, unless it was shown otherwise."""
+    """Timestamps of the frames that the model saw: those of the selection, unless it was presented otherwise."""
     if selected is None or showing.control == "blank":
         return ()
     return selected.times if showing.protocol == "fair" and not showing.control else answer.times_given
@@ -256,7 +255,7 @@ def _same_questions(what: str, files: str, questions: Mapping[str, Any], found: 
             file=files,
             field="question_id",
             value=min(missing),
-            expected="every question once; one that failed is there with its error",
+            expected="every question once; failed ones with their error",
             hint="is a chunk missing?" if what == "answers" else "was it made from other labels?",
         )
     if unknown:
@@ -277,7 +276,7 @@ def _check(
     video: Video | None,
     showing: Presentation,
 ) -> None:
-    """Refuse files that are not about the same thing: a mixed-up file would give a plausible, wrong number."""
+    """Reject files that do not belong together: a mixed-up file would give a plausible but wrong number."""
     place = f"question {question.question_id} ({spec.name})"
     files = ", ".join(spec.answers)
     for file, video_id in ((spec.selection, selected.video_id if selected else None), (files, answer.video_id)):

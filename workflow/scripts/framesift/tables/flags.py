@@ -11,11 +11,11 @@ from framesift.tables.cells import Cell, Outcome
 from framesift.tables.statistics import accuracy_interval
 
 SAME_PIXELS = "same pixels"
-TOO_ALIKE = "answers too alike"
+SIMILAR_ANSWERS = "answers too alike"
 #: Two rows count as having seen different frames if at most this share of their frames is common.
 DIFFERENT = 0.5
 #: Rows are too similar if, with 95 % confidence, less than this share of their answers differs.
-ALIKE = 0.05
+SIMILAR = 0.05
 #: Fewer questions with the same pixels may come from videos without motion.
 ENOUGH = 10
 
@@ -28,8 +28,8 @@ class SimilarRows:
     ----------
     first, second : Cell
     flag : str
-        `SAME_PIXELS`: frames differed, but on most questions the model got the same pixels. `TOO_ALIKE`: the answers
-        agree.
+        `SAME_PIXELS` if frames differed, but the model got the same pixels on most questions; `SIMILAR_ANSWERS` if the
+        answers agree.
     n : int
         Questions with different frames.
     agreeing : int
@@ -60,7 +60,7 @@ class SimilarRows:
         return f"{names} saw different frames on {self.n} questions, but {self.agreeing} answers are the same; {why}"
 
 
-def too_alike(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
+def similar_rows(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
     """Pairs of rows of one answerer that agree more than their frames allow.
 
     Only questions with at most half of their frames in common are compared. A row whose frames are unknown (an imported
@@ -84,9 +84,9 @@ def too_alike(cells: Sequence[Cell]) -> Iterator[SimilarRows]:
             yield SimilarRows(first, second, SAME_PIXELS, len(known), same_pixels, proven=False)
         changed = sum(one.response != other.response for one, other in pairs)
         interval = accuracy_interval(changed, len(pairs))
-        if interval and interval.high < ALIKE:
+        if interval and interval.high < SIMILAR:
             proven = len(known) == len(pairs) and same_pixels == 0
-            yield SimilarRows(first, second, TOO_ALIKE, len(pairs), len(pairs) - changed, proven)
+            yield SimilarRows(first, second, SIMILAR_ANSWERS, len(pairs), len(pairs) - changed, proven)
 
 
 def _saw_differently(first: Cell, one: Outcome, second: Cell, other: Outcome) -> bool:

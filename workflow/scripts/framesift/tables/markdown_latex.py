@@ -14,7 +14,8 @@ from framesift.tables.statistics import CONFIDENCE, RESAMPLES
 _OPTIONAL = ("scorer", "control", "gain", "p", "verdict", "evidence seen", "flag")
 _NUMBERS = ("n", "accuracy", "gain", "p", "evidence seen", "frames")
 _HEADERS = {"accuracy": "accuracy, %", "gain": "gain, points", "p": "p (Holm)", "evidence seen": "evidence seen, %"}
-_LATEX = str.maketrans(
+#: Special characters of LaTeX, for `str.translate`.
+LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
         "{": r"\{",
@@ -145,4 +146,4 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("a_b & -4 %"))
     a\_b \& $-$4 \%
     """
-    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", " ".join(text.split()).translate(_LATEX))
+    return re.sub(r"(?<![\w-])-(?=\d)", "$-$", " ".join(text.split()).translate(LATEX))
