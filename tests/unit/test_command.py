@@ -1,5 +1,6 @@
 """The command `framesift`: sub-commands are the programs, and errors are one message."""
 
+import re
 import sys
 import tomllib
 
@@ -57,6 +58,13 @@ def test_the_help_of_a_command_has_an_example(monkeypatch, capsys, name):
     assert out.startswith(f"usage: framesift {name} ")
     assert f"\n  framesift {name} " in out
     assert "workflow/scripts/" not in out.replace("workflow/scripts/train_selector.py", "")
+
+
+def test_the_documentation_names_commands_that_exist():
+    known, files = set(command.find_programs()), [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    named = {name for file in files for name in re.findall(r"(?:^|[/` ])framesift ([a-z]+-[a-z-]+)", file.read_text())}
+    assert named
+    assert named <= known
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])

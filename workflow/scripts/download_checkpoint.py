@@ -7,14 +7,13 @@ Example:
     --revision 3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268
 """
 
-import os
 from pathlib import Path
 
 from framesift.checkpoints.component import check_source, is_folder
 from framesift.checkpoints.fetch import Pinned, checkpoints_root, download_checkpoint
 from framesift.core.errors import InputError
 from framesift.program.cli import log, parser, run
-from framesift.program.progress import size_text
+from framesift.program.progress import silence_hub, size_text
 from framesift.program.read_spec import read_spec
 from framesift.storage.files import write_json
 
@@ -40,10 +39,7 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=4, help="downloads at a time (default: 4)")
     options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and digest")
     args = options.parse_args()
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together
-    from huggingface_hub.utils.logging import get_logger
-
-    get_logger("huggingface_hub").handlers.clear()  # its messages reach ours as well
+    silence_hub()
 
     spec = args.spec or {"model": args.model, "revision": args.revision}
     pinned = pinned_of(spec.get("model"), spec.get("revision"))

@@ -7,14 +7,13 @@ Examples:
   framesift download-dataset --dataset videomme --data-dir data/videomme --groups duration=short
 """
 
-import os
 from pathlib import Path
 
 from framesift.core.components import build
 from framesift.core.errors import InputError
 from framesift.data.download import download_dataset
 from framesift.program.cli import log, parser, run
-from framesift.program.progress import size_text
+from framesift.program.progress import silence_hub, size_text
 from framesift.program.read_spec import read_spec
 from framesift.storage.files import write_json
 
@@ -40,10 +39,7 @@ def main() -> None:
     options.add_argument("--cache", type=Path, metavar="DIR", help="stores checksums of files that were there already")
     options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and SHA-256")
     args = options.parse_args()
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # ours counts all files together
-    from huggingface_hub.utils.logging import get_logger
-
-    get_logger("huggingface_hub").handlers.clear()  # its messages reach ours as well
+    silence_hub()
 
     spec = args.spec or {"kind": args.dataset}
     given = {

@@ -61,7 +61,15 @@ _DISK = {
 
 
 def parser(doc: str | None, *, spec: str | None = None) -> argparse.ArgumentParser:
-    """A parser with the program's docstring as its help and, if `spec` says what it holds, the option --spec."""
+    """A parser whose help is the program's docstring.
+
+    Parameters
+    ----------
+    doc : str, optional
+        The docstring.
+    spec : str, optional
+        What a spec holds; adds the required option --spec.
+    """
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if spec:
         made.add_argument("--spec", required=True, type=read_spec, metavar="JSON", help=f"{spec}; or @FILE")
@@ -101,7 +109,13 @@ def add_compute_options(made: argparse.ArgumentParser) -> None:
 
 
 def run(main: Callable[[], Any]) -> None:
-    """Run a program: log lines to stderr, a user's mistake as one message and exit status 1."""
+    """Run a program: log lines go to stderr, and an error that the user can fix is one message and exit status 1.
+
+    Parameters
+    ----------
+    main : callable
+        The program, without arguments.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(logging.INFO)
     try:

@@ -1,4 +1,4 @@
-"""What jobs took: Snakemake writes a benchmark file for each."""
+"""What jobs cost: the benchmark files that Snakemake writes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 def benchmark_of(file: str | Path, benchmarks: str | Path = "benchmarks") -> Path:
     """The benchmark file of the job that made a result, or wrote a log.
 
+    Examples
+    --------
     >>> benchmark_of("results/selections/demo/uniform-8.json").as_posix()
     'benchmarks/selections/demo/uniform-8.tsv'
     """
@@ -17,10 +19,18 @@ def benchmark_of(file: str | Path, benchmarks: str | Path = "benchmarks") -> Pat
 
 
 def read_costs(benchmark: Path) -> dict[str, float]:
-    """What a job took when it ran last, by Snakemake's names.
+    """The cost of a job's last run.
 
-    Among them are ``s`` (wall seconds), ``cpu_time`` (CPU seconds) and ``max_rss`` (MiB). Only what is known is there:
-    of a job shorter than a moment Snakemake measures nothing, and of one without a benchmark file there is nothing.
+    Parameters
+    ----------
+    benchmark : Path
+        Its benchmark file.
+
+    Returns
+    -------
+    dict of float
+        By Snakemake's names, among them ``s`` (wall seconds), ``cpu_time`` (CPU seconds) and ``max_rss`` (MiB).
+        Without a name if Snakemake could not measure it, as for very short jobs; empty without a benchmark file.
     """
     try:
         with open(benchmark, newline="", encoding="utf-8") as file:

@@ -1,7 +1,8 @@
-"""Progress of a long download: a bar on a terminal, a line every now and then in a log file."""
+"""Progress of a long download: a bar on a terminal, a line every 15 seconds in a log file."""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from types import TracebackType
@@ -13,12 +14,26 @@ EVERY = 15.0
 
 
 def size_text(size: float) -> str:
-    """A number of bytes in words."""
+    """A number of bytes, as text.
+
+    Examples
+    --------
+    >>> size_text(2_500_000)
+    '2.50 MB'
+    """
     return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"
 
 
+def silence_hub() -> None:
+    """Turn off the progress bars and log lines of huggingface_hub: ours cover all files together."""
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub.utils.logging import get_logger
+
+    get_logger("huggingface_hub").handlers.clear()  # its messages reach ours as well
+
+
 class TransferProgress:
-    """Counts bytes and files; may be told of them by many threads.
+    """Counts bytes and files, from any number of threads.
 
     Parameters
     ----------

@@ -9,7 +9,23 @@ from framesift.storage.untrusted import parse_json, read_text
 
 
 def read_spec(text: str) -> dict[str, Any]:
-    """A spec given on a command line: JSON, or ``@file.json``."""
+    """A spec given on a command line.
+
+    Parameters
+    ----------
+    text : str
+        A JSON object, or ``@file.json``.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+
+    Examples
+    --------
+    >>> read_spec('{"shards": 4}')
+    {'shards': 4}
+    """
     try:
         spec = parse_json(read_text(text[1:]) if text.startswith("@") else text)
     except InputError as error:
