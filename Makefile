@@ -19,7 +19,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan bench-retake \
+.PHONY: demo test test-all lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan bench-retake \
   envs-check slurm-check gpu-check chaos fuzz clean help
 
 help:               ## what can be made
@@ -29,8 +29,13 @@ demo: $(VENV)/demo.done $(BIN)/framesift   ## the whole chain on a synthetic wor
 	$(SNAKEMAKE) --cores $(CORES) results/tables/demo.csv --quiet host reason
 	@$(BIN)/python workflow/scripts/show_table.py results/tables/demo.csv
 
-test: $(VENV)/test.done      ## every test, two at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
+
+test: $(VENV)/test.done      ## every test but the slow ones, two at a time (10 minutes on two cores)
+	$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/test.done  ## every test
+	FRAMESIFT_FUZZ=$${FRAMESIFT_FUZZ:-120} $(PYTEST)
 
 lavis: $(LAVIS_VENV)/lavis.done     ## LAVIS in an environment of its own; without it its tests are skipped
 

@@ -12,6 +12,8 @@ from faults import DamagedCache
 from kills import KillLoop
 from world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

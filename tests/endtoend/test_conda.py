@@ -1,6 +1,6 @@
 """Every rule in its own environment and in nothing else; conda is the tests' stand-in (tests/support/conda_standin.py).
 
-`make envs-check` runs all of it. `make test` runs a tiny table, the rest is skipped.
+`make envs-check` runs all of it. `make test-all` runs a tiny table and skips the rest.
 """
 
 import json
@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "envs"))
 
 import container
 
+pytestmark = pytest.mark.slow
 UV = Path(sys.executable).with_name("uv")
 ALL = "ENVS_CHECK" in os.environ
 needs_all = pytest.mark.skipif(not ALL, reason="needs make envs-check")

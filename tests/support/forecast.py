@@ -8,14 +8,16 @@ runs.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import yaml
 
@@ -72,10 +74,32 @@ def _planned(project: Project, targets: Iterable[str], checkout: Path) -> Iterat
     kept, path = code.SCRIPTS, list(sys.path)
     code.SCRIPTS = checkout / "workflow" / "scripts"
     try:
-        with today._plan(sorted(targets), project.folder, [config]) as workflow:
+        planned = today._plan(sorted(targets), project.folder, [config])
+        with patch("snakemake.workflow.parse", _parse()), planned as workflow:
             yield workflow
     finally:
         code.SCRIPTS, sys.path[:] = kept, path
+
+
+@functools.cache
+def _parse() -> Callable[..., tuple[str, int]]:
+    """Snakemake's parser of rules, which takes a third of the time of a graph, once for each file and content."""
+    import snakemake.api  # noqa: F401 - first, since its modules import one another
+    from snakemake.parser import parse
+
+    known: dict[tuple[str, bytes, int], tuple[str, int, dict[int, int]]] = {}
+
+    def parse_once(file, workflow, linemap, overwrite_shellcmd=None, rulecount=0):
+        name = file.get_path_or_uri(secret_free=True)
+        key = (name, Path(name).read_bytes(), rulecount)
+        if key not in known:
+            lines: dict[int, int] = {}
+            known[key] = (*parse(file, workflow, lines, overwrite_shellcmd, rulecount), lines)
+        code, count, lines = known[key]
+        linemap.update(lines)
+        return code, count
+
+    return parse_once
 
 
 def _job(workflow, job, made: set[str]) -> Job:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import yaml
 
+import warm
+
 ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "envs", "config", "profiles", "report", "workflow", "resources", "pyproject.toml")
 
@@ -28,11 +30,15 @@ class Project:
         Where to make the copy.
     config : dict
         What is laid over config/config.yaml.
+    copied : bool
+        The folder holds a copy already.
     """
 
-    def __init__(self, folder: Path, config: dict) -> None:
+    def __init__(self, folder: Path, config: dict, *, copied: bool = False) -> None:
         self.folder = folder
         self.config = config
+        if copied:
+            return
         folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = ROOT / part
@@ -44,10 +50,10 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run Snakemake; on failure (with `check`) the assertion shows what it printed."""
         (self.folder / "test.yaml").write_text(yaml.safe_dump(self.config))
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(warm.folder()), str(Path(sys.executable).parent), os.environ["PATH"]])
         # One BLAS thread: the machine that runs the tests may have more cores than it lends.
         env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
-        command = [sys.executable, "-m", "snakemake", "--configfile", "test.yaml", *arguments]
+        command = [str(warm.folder() / "python"), "-m", "snakemake", "--configfile", "test.yaml", *arguments]
         done = subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
-import sys
 from pathlib import Path
 
+import shared
+import warm
 from project import ROOT, Project
 
 SCRIPTS = ROOT / "workflow" / "scripts"
@@ -18,18 +20,22 @@ TABLE = "results/tables/tiny.csv"
 
 def program(name: str, *arguments: object) -> None:
     """Run one of the workflow's programs."""
-    subprocess.run([sys.executable, str(SCRIPTS / name), *map(str, arguments)], check=True, capture_output=True)
+    command = [warm.folder() / "python", SCRIPTS / name, *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
 
 
-def make_dataset(folder: Path, world: dict | None = None) -> Path:
-    """Write labels.parquet, evidence.json and videos/ into `folder`."""
-    spec = json.dumps(world or WORLD)
-    folder.mkdir(parents=True, exist_ok=True)
+def make_dataset(folder: Path) -> Path:
+    """Put labels.parquet, evidence.json and videos/ into `folder`."""
+    return shared.copy_of("tiny-dataset", _make_dataset, folder)
+
+
+def _make_dataset(folder: Path) -> None:
+    spec = json.dumps(WORLD)
+    folder.mkdir()
     program("make_demo_labels.py", "--spec", spec, "--labels", folder / "labels.parquet",
             "--evidence", folder / "evidence.json")  # fmt: skip
     for video in VIDEOS:
         program("make_demo_video.py", "--spec", spec, "--video", video, "--out", folder / "videos" / f"{video}.mp4")
-    return folder
 
 
 def config(data_dir: str = "data", **table: object) -> dict:
@@ -52,3 +58,14 @@ def make_project(folder: Path, **table: object) -> Project:
     project = Project(folder, config(**table))
     make_dataset(folder / "data")
     return project
+
+
+def finished_project(folder: Path) -> Project:
+    """The project of `make_project` with no other settings, after a run to its table."""
+    shared.copy_of("tiny-finished", _finish, folder)
+    return Project(folder, config(), copied=True)
+
+
+def _finish(folder: Path) -> None:
+    done = make_project(folder).run(TABLE)
+    assert "19 of 19 steps" in done.stdout + done.stderr

@@ -43,6 +43,7 @@ def test_what_was_made_here_is_not_made_again_on_a_cluster(project):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @needs("snakemake_executor_plugin_cluster_generic")
 def test_jobs_keep_to_the_division_that_they_were_submitted_for(project):
     """Two shards and two chunks are finished, three are configured, and files of the two go while jobs run."""

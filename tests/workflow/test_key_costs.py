@@ -261,6 +261,8 @@ EXPECTED = {
     for words, cost in costs.items()
     for key in words.split()
 }
+#: Of the keys of one part with one cost the first is tried in `make test`, the others in `make test-all`.
+LATER = {f"{owner}.{key}".removeprefix(".") for owner, costs in COSTS for words in costs for key in words.split()[1:]}
 #: What goes on at paths that do not depend on settings, so that going back makes it again: seconds, and no model.
 AT_ONE_PLACE = JUDGED | MEASURED
 #: Keys of what stands in files of the user's or is made from them: what is behind stays at its place.
@@ -272,7 +274,7 @@ def forecaster(tmp_path_factory):
     return Forecaster(Project(tmp_path_factory.mktemp("costs") / "project", {}))
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("name", [pytest.param(key, marks=pytest.mark.slow) if key in LATER else key for key in KEYS])
 def test_another_value_costs_exactly(name, forecaster):
     there, back = forecaster.costs(KEYS[name])
     assert name in EXPECTED, f"{name} has no entry: add it to COSTS in {__file__} (today it would cost {there})"

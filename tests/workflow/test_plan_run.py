@@ -8,6 +8,7 @@ import sys
 import pytest
 import yaml
 
+import warm
 from project import ROOT
 from tiny import TABLE, make_project
 
@@ -33,7 +34,7 @@ def done(project, before):
 
 def program(project, *arguments):
     (project.folder / "test.yaml").write_text(yaml.safe_dump(project.config))
-    command = [sys.executable, "workflow/scripts/plan_run.py", *arguments, "--configfile", "test.yaml"]
+    command = [warm.folder() / "python", "workflow/scripts/plan_run.py", *arguments, "--configfile", "test.yaml"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     return subprocess.run(command, cwd=project.folder, capture_output=True, text=True, env=environment)
 

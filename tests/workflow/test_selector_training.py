@@ -97,6 +97,7 @@ def test_what_needs_a_selector_trains_it_and_nothing_runs_twice(project):
     assert not list((project.folder / "results" / "cache" / "training").iterdir())  # progress is of no use any more
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_with_the_losses_that_it_would_have_had(project):
     """The second stage of the run before, once more, and killed after a step."""
     kept = {name: (folder / "curves.csv").read_text() for name, folder in selectors(project).items()}

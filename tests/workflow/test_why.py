@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import warm
 from framesift.provenance.compare import compare
 from framesift.provenance.manifest import make_manifest
-from tiny import TABLE, VIDEOS, make_project
+from tiny import TABLE, VIDEOS, finished_project
 
 AKS = "workflow/scripts/framesift/selection/selectors/aks.py"
 AKS_ROWS = ["aks with demo_clip, 4 frames, demo_vlm", "aks with demo_blip, 4 frames, demo_vlm"]
@@ -25,9 +26,7 @@ AKS_ROWS = ["aks with demo_clip, 4 frames, demo_vlm", "aks with demo_blip, 4 fra
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    project = make_project(tmp_path_factory.mktemp("why") / "project")
-    project.run(TABLE)
-    return project
+    return finished_project(tmp_path_factory.mktemp("why") / "project")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def edited(project):
 def program(project, name, *arguments, check=True):
     (project.folder / "test.yaml").write_text(yaml.safe_dump(project.config))
     done = subprocess.run(
-        [sys.executable, f"workflow/scripts/{name}.py", *map(str, arguments)],
+        [warm.folder() / "python", f"workflow/scripts/{name}.py", *map(str, arguments)],
         cwd=project.folder,
         capture_output=True,
         text=True,
