@@ -39,7 +39,7 @@ class Nearest(Selector):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("embeddings") / "project", selectors=["uniform", "topk", "nearest"])
-    folder = project.folder / "workflow" / "scripts" / "framesift" / "selectors"
+    folder = project.folder / "workflow" / "scripts" / "framesift" / "selection" / "selectors"
     for name, query in (("nearest", "True"), ("alike", "False")):
         (folder / f"{name}.py").write_text(SELECTOR.replace("NAME", name).replace("QUERY", query))
     tiny_scorers.write_dino(project.folder / "dino")

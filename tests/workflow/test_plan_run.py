@@ -136,7 +136,7 @@ def test_a_target_that_nothing_makes_is_refused(project):
 
 def test_the_number_of_jobs_does_not_grow_with_the_videos():
     """Two sizes of the benchmark's world, one with more videos than Snakemake is told of one by one."""
-    command = [sys.executable, "workflow/scripts/bench_plan.py", "--videos", "30", "2500", "--json"]
+    command = [sys.executable, "tools/bench_plan.py", "--videos", "30", "2500", "--json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     small, large = (one["table"]["jobs"] for one in json.loads(done.stdout))
     assert small == large
