@@ -12,7 +12,7 @@ DIGIT_COUNT = 10
 
 
 class DemoWorld(BaseModel):
-    """What is rendered and asked. Two equal worlds give the same plans and the same questions."""
+    """The videos and questions of a world. Equal worlds give equal videos and questions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +63,7 @@ def video_ids(world: DemoWorld) -> list[str]:
 
 
 def video_class(world: DemoWorld, video_id: str) -> str:
-    """Duration class of a video id; an unknown id is an error that lists the known ones."""
+    """Duration class of a video id; a ValueError lists the known ids for an unknown one."""
     known = video_ids(world)
     if video_id not in known:
         raise ValueError(f"video id is {video_id!r}, expected one of {known}. Hint: ids follow from the world spec.")

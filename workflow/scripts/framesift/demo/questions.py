@@ -24,7 +24,7 @@ COLUMNS = (
     "options",
     "answer",
 )
-ONE_MOMENT_KINDS = ("digit", "colour", "digit", "shape")  # digit questions fall on the events that may have a decoy
+ONE_MOMENT_KINDS = ("digit", "colour", "digit", "shape")  # digit questions are about the events that may have a decoy
 TASK_TYPES = {
     "digit": "OCR Problems",
     "colour": "Attribute Perception",
@@ -32,7 +32,7 @@ TASK_TYPES = {
     "two": "OCR Problems",
     "border": "Information Synopsis",
 }
-DOMAIN, SUB_CATEGORY = "Artistic Performance", "Animation"  # lmms-eval's tables know VideoMME's own names only
+DOMAIN, SUB_CATEGORY = "Artistic Performance", "Animation"  # lmms-eval only accepts VideoMME's own names
 
 
 def make_questions(world: DemoWorld) -> tuple[list[dict], dict[str, dict]]:
@@ -79,7 +79,7 @@ def _shuffled(rng: np.random.Generator, options: list[str]) -> list[str]:
 
 
 def _one_moment(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
-    """Digit, colour or shape of one event; the wrong options are values that other events of the video have."""
+    """Digit, colour or shape of one event; the wrong options are values of other events of the video."""
     for number in range(world.one_moment_questions):
         task = ONE_MOMENT_KINDS[number % len(ONE_MOMENT_KINDS)]
         event = plan.events[number]
@@ -98,7 +98,7 @@ def _one_moment(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
 
 
 def _two_moments(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
-    """Digits of two events far apart; each digit stands in two options, so one moment alone leaves a coin toss."""
+    """Digits of two distant events; each digit is in two options, so one moment alone leaves a coin toss."""
     for first, second in event_pairs(world):
         pair = [plan.events[first], plan.events[second]]
         others = _shuffled(rng, [event.digit for k, event in enumerate(plan.events) if k not in (first, second)])
@@ -109,7 +109,7 @@ def _two_moments(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
 
 
 def _whole_video(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
-    """How often the border has a colour; asked of the colours it has, then of colours it never has."""
+    """How often the border has a colour: first colours that it has, then colours that it never has."""
     used = list(dict.fromkeys(spell.colour for spell in plan.border))
     never = _shuffled(rng, [colour for colour in COLOUR_NAMES if colour not in used])
     for colour in [*used, *never][: world.whole_video_questions]:
@@ -125,7 +125,13 @@ def _whole_video(world: DemoWorld, plan: VideoPlan, rng: np.random.Generator):
 
 
 def share_word(share: float) -> str:
-    """The word for a share of the video between 0 and 1."""
+    """The option for a share of the video between 0 and 1.
+
+    Examples
+    --------
+    >>> share_word(0.0), share_word(0.3), share_word(0.7), share_word(1.0)
+    ('never', 'seldom', 'mostly', 'always')
+    """
     if share <= 0.0:
         return "never"
     if share >= 1.0:
@@ -134,7 +140,7 @@ def share_word(share: float) -> str:
 
 
 def write_labels(world: DemoWorld, labels: Path, evidence: Path) -> int:
-    """Write the questions as parquet and their evidence as JSON; returns the number of questions."""
+    """Write the questions as parquet and their evidence as JSON; return the number of questions."""
     import pyarrow
     import pyarrow.parquet
 

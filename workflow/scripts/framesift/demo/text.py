@@ -7,7 +7,13 @@ SHARES = ["never", "seldom", "mostly", "always"]
 
 
 def digit_question(colour: str, shape: str) -> str:
-    """Question of one moment: the digit on a coloured shape."""
+    """Question of one moment: the digit on a coloured shape.
+
+    Examples
+    --------
+    >>> digit_question("red", "triangle")
+    'What digit is on the red triangle?'
+    """
     return f"What digit is on the {colour} {shape}?"
 
 

@@ -77,7 +77,7 @@ class Spell:
 
 @dataclass(frozen=True)
 class VideoPlan:
-    """All that happens in one video.
+    """Everything that happens in one video.
 
     ``events`` are in asking order, not in time order: first those of one-moment questions, then the pairs of
     two-moments questions, then one that nobody asks about. ``decoys[i]`` is the decoy of ``events[i]`` or None.
@@ -92,12 +92,12 @@ class VideoPlan:
 
 
 def stream(world: DemoWorld, video_id: str, purpose: str) -> np.random.Generator:
-    """Random generator of one purpose of one video; purposes do not disturb one another."""
+    """A random generator for one purpose of one video; purposes are independent of one another."""
     return np.random.default_rng([world.seed, zlib.crc32(video_id.encode()), zlib.crc32(purpose.encode())])
 
 
 def decoyed_events(world: DemoWorld) -> list[int]:
-    """Indices of the events that get a decoy: digit questions and one event of each pair, taking turns."""
+    """Indices of the events that get a decoy: those of digit questions and one of each pair, in turn."""
     singles = [k for k in range(world.one_moment_questions) if k % 2 == 0]
     pairs = [world.one_moment_questions + 2 * k for k in range(world.two_moments_questions)]
     order = []
@@ -113,7 +113,7 @@ def event_pairs(world: DemoWorld) -> list[tuple[int, int]]:
 
 
 def plan_video(world: DemoWorld, video_id: str) -> VideoPlan:
-    """Decide all that one video shows, from the world spec and the video id alone."""
+    """Plan everything that one video shows, from the world spec and the video id alone."""
     duration = video_class(world, video_id)
     seconds = float(class_seconds(world, duration))
     rng = stream(world, video_id, "events")
@@ -149,7 +149,7 @@ def _draw_looks(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
 def _lay_out(
     rng: np.random.Generator, seconds: float, count: int, decoyed: list[int], pairs: list[tuple[int, int]]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Start and length in seconds of each event, then of each decoy; none overlap, distances are kept."""
+    """Start and length in seconds of each event, then of each decoy, without overlap and at the required distances."""
     lengths = np.concatenate([rng.uniform(*EVENT_SECONDS, count), rng.uniform(*DECOY_SECONDS, len(decoyed))])
     free = seconds - lengths.sum() - MINIMUM_GAP * (len(lengths) + 1)
     if free < 0:
@@ -170,7 +170,7 @@ def _lay_out(
 
 
 def _plan_border(rng: np.random.Generator, seconds: float, mixed: bool) -> tuple[Spell, ...]:
-    """One colour all the time, or two colours in spells whose shares of the video are about 70 and 30 per cent."""
+    """One colour for the whole video, or spells of two colours with about 70 and 30 per cent of the video."""
     major, minor = (str(name) for name in rng.permutation(COLOUR_NAMES)[:2])
     if not mixed:
         return (Spell(major, 0.0, seconds),)
@@ -209,7 +209,7 @@ def _draw_event(
 
 
 def _outline(shape: str, x: float, y: float, radius: float) -> np.ndarray:
-    """Corners (n, 2) of a shape that reaches about 1.15 radii from its centre."""
+    """Corners of a shape, shape (n, 2), up to about 1.15 radii from its centre."""
     if shape == "square":
         half = 0.9 * radius
         points = [(-half, -half), (half, -half), (half, half), (-half, half)]
@@ -263,7 +263,7 @@ def draw_border(image: np.ndarray, colour: str) -> None:
 
 
 class Background:
-    """A low, muted colour field that drifts from key to key, with a few grey clutter shapes moving across it."""
+    """A muted colour field that drifts between key colours, with a few grey shapes moving across it."""
 
     KEY_SECONDS = 12.0
     CLUTTER = 4
@@ -311,7 +311,7 @@ def render_frame(plan: VideoPlan, background: Background, time: float, size: int
 
 
 def write_video(world: DemoWorld, video_id: str, path: Path) -> None:
-    """Render one video to an H.264 file; the file appears under its name only when it is complete."""
+    """Render one video to an H.264 file, written atomically."""
     import av
 
     cv2.setNumThreads(1)
