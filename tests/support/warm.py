@@ -42,7 +42,7 @@ LIBRARIES = (
 #: they are imported. The threads of OpenMP, which Snakemake sets for each job, are not among them: programs that
 #: calculate set their own.
 READ_BY_PYTHON = ("HOME", "LD_", "PYTHON", "XDG_")
-READ_BY_LIBRARIES = ("CUDA_", "HF_", "MPL", "TORCH", "TRANSFORMERS_")
+READ_BY_LIBRARIES = ("CUDA_", "HF_", "MPL", "TORCH_", "TRANSFORMERS_")
 READ = READ_BY_PYTHON + READ_BY_LIBRARIES
 
 #: What stands in PATH as `python`. It imports little, so that it starts in hundredths of a second.
