@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import make_table
@@ -34,6 +34,7 @@ from framesift.video.table import Video, write_videos
 # Statistics
 
 
+@settings(deadline=None)  # the first example loads statsmodels
 @given(st.integers(0, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_wilson_is_its_closed_form(counts):
     correct, n = counts
@@ -50,6 +51,7 @@ def test_wilson_is_its_closed_form(counts):
     assert p - 1e-12 <= high <= 1 + 1e-12
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_mcnemar_is_the_sum_of_binomials(gained, lost):
     n = gained + lost
