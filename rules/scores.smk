@@ -12,7 +12,7 @@ rule merge_scores:
     benchmark:
         "benchmarks/scores/{dataset}/{scorer}.tsv"
     wildcard_constraints:
-        scorer="(?!aks_outscores)[a-z0-9_]+-[0-9a-f]{12}",
+        scorer="(?!aks_outscores-)[a-z0-9_]+-[0-9a-f]{12}",
     priority: 1
     conda:
         "../envs/data.yaml"

@@ -20,7 +20,7 @@ from framesift.core.components import implementation
 from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json
 from keys import Key, other_values
-from project import Project
+from project import ROOT, Project
 
 COMMIT, OTHER_COMMIT = "0" * 40, "1" * 40
 SCORER = {"kind": "clip", "model": "someone/clip", "revision": COMMIT}
@@ -52,6 +52,7 @@ PAGES = (
 )
 #: Values where the model does not say which there are: files, names, lists.
 VALUES: dict[str, Any] = {
+    "plugins": [str(ROOT / "tests")],  # a folder without components
     "datasets.*.revision": OTHER_COMMIT,
     "datasets.*.question_ids": ["q"],
     "datasets.*.video_ids": ["v"],

@@ -57,7 +57,12 @@ ASKED = "base_url served temperature token_limit seed extra"
 COSTS = [
     (
         "",
-        {"max_jobs": NOTHING, "decoder": ONE_SCORER, "seed": ALL_ROWS | MEASURED | each("select_frames")},
+        {
+            "max_jobs": NOTHING,
+            "plugins": NOTHING,
+            "decoder": ONE_SCORER,
+            "seed": ALL_ROWS | MEASURED | each("select_frames"),
+        },
     ),  # a selector that draws, a control
     ("candidates", {"rule per_second": VIDEOS}),
     (

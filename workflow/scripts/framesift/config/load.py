@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from framesift.config.models import Config
-from framesift.core.components import implementation, kinds
+from framesift.config.models import Config, config_with
+from framesift.core.components import FAMILIES, Component, implementation, kinds
 from framesift.core.errors import InputError, did_you_mean, dotted
+from framesift.core.plugins import plugins, use_plugin_folders
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import TwoTowers
 from framesift.scoring.scorers.mllm_selector import MllmSelector
@@ -48,12 +49,37 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = (), defaul
         _merge(merged, raw)
         raw, files = merged, (defaults, *files)
     try:
-        config = Config.model_validate(raw)
+        config = config_with(_plugins_named(raw, files)).model_validate(raw)
     except ValidationError as error:
         raise _explain(error.errors()[0], raw, files) from None
     _check_names(config, files)
     _check_training(config, files)
     return config
+
+
+def _plugins_named(raw: Mapping[str, Any], files: Sequence[str | Path]) -> tuple[tuple[str, type[Component]], ...]:
+    """The plug-ins that a configuration names, by family; no other is imported. Those of its folders become known."""
+    folders = raw.get("plugins")
+    if not isinstance(folders, list | tuple) or not all(isinstance(folder, str) for folder in folders):
+        folders = ()  # none; anything else is refused with all that is wrong
+    for position, folder in enumerate(folders):
+        if not Path(folder).is_dir():
+            place = ("plugins", position)
+            raise InputError(
+                "there is no such folder",
+                file=_file_of(place, files),
+                field=dotted(place),
+                value=folder,
+                expected="a folder, relative to the working folder",
+            )
+    use_plugin_folders(folders)
+    named = []
+    for family in FAMILIES:
+        section = raw.get(family)
+        parts = section.values() if isinstance(section, Mapping) else ()
+        used = {str(part.get("kind")) for part in parts if isinstance(part, Mapping)}
+        named += [(family, implementation(family, kind)) for kind in plugins(family) if kind in used]
+    return tuple(named)
 
 
 def read_config(*files: str | Path) -> Config:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
 
 from framesift.answering.protocols import Control, Protocol
-from framesift.core.components import FAMILIES, implementation, kinds
+from framesift.core.components import FAMILIES, Component, own
 from framesift.core.spec import not_in_spec
 from framesift.demo.config import DemoWorld
 from framesift.judging.by_llm import Judge
@@ -27,11 +30,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Budget = Annotated[int, Field(ge=1)]
 
 
-def _any_of(family: str) -> Any:
-    """The type "one of the implementations of a family", told apart by `kind`."""
-    classes = tuple(implementation(family, kind) for kind in kinds(family))
-    if len(classes) == 1:
-        return classes[0]
+def _any_of(family: str, plugins: Iterable[type[Component]] = ()) -> Any:
+    """The type "one of the implementations of a family", with some plug-ins; `kind` distinguishes them."""
+    classes = (*own(family), *plugins)
     return Annotated[Union[classes], Field(discriminator="kind")]  # noqa: UP007 (made at run time)
 
 
@@ -158,6 +159,12 @@ class Config(ConfigSection):
         description="What decodes videos for scorers: `pyav`; `decord` or `torchcodec` (the same pixels; the library"
         " must be installed); `nvdec` (on the GPU, pixels differ by rounding).",
     )
+    plugins: tuple[str, ...] = Field(
+        default=(),
+        description="Folders with components of your own (CONTRIBUTING.md), relative to the working folder: a file"
+        " `selectors/mine.py` in one of them defines `kind: mine`.",
+        json_schema_extra=not_in_spec(),
+    )
     max_jobs: int = Field(
         default=2000,
         ge=1,
@@ -178,3 +185,19 @@ class Config(ConfigSection):
     runs: dict[Name, ImportedRun] = Field(default={}, description="Finished runs of lmms-eval, by name.")
     tables: dict[Name, Table] = Field(default={}, description="Tables by name: results/tables/{name}.csv.")
     demo: Demo = Field(default=Demo(), description="The embedded demo.")
+
+
+@cache
+def config_with(plugins: tuple[tuple[str, type[Component]], ...]) -> type[Config]:
+    """The class of configurations that may also name these plug-ins.
+
+    Parameters
+    ----------
+    plugins : tuple of (str, type)
+        Family and class of each.
+    """
+    fields: dict[str, Any] = {}
+    for family in dict.fromkeys(family for family, _ in plugins):
+        members = _any_of(family, [cls for of, cls in plugins if of == family])
+        fields[family] = (dict[Name, members], copy(Config.model_fields[family]))  # type: ignore[valid-type]
+    return create_model("Config", __base__=Config, **fields) if fields else Config

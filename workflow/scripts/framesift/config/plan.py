@@ -462,7 +462,9 @@ class Plan:
 
     @staticmethod
     def env(component: Encoder | Answerer) -> str:
-        """The conda environment of a scorer, an encoder or an answerer."""
+        """The conda environment of a scorer, an encoder or an answerer; a plug-in may bring its own file."""
+        if component.env.endswith(".yaml"):
+            return str(component.class_file.with_name(component.env))
         return f"../envs/{component.env}.yaml"
 
     @staticmethod

@@ -45,6 +45,8 @@ CONTRACTS = {
 }
 
 
+#: Families with one set of names: a table's `encoder` is one of either.
+_SHARED = ("scorers", "encoders")
 #: The forms of checkpoints.
 CheckpointForm = Literal["transformers", "torch", "composed", "none"]
 
@@ -96,6 +98,11 @@ class Component(BaseModel):
         """The module that implements this component (for code digests)."""
         return type(self).__module__
 
+    @property
+    def class_file(self) -> Path:
+        """The file that implements this component."""
+        return Path(inspect.getfile(type(self)))
+
     @classmethod
     def work(cls, spec: Mapping[str, Any]) -> Work:
         """Title and works to cite, given its parameters: some kinds cover several works."""
@@ -103,39 +110,35 @@ class Component(BaseModel):
 
 
 @cache
-def _own_kinds(family: str) -> tuple[str, ...]:
+def own_kinds(family: str) -> tuple[str, ...]:
+    """Names of Framesift's own implementations of a family."""
     folder = Path(__file__).parents[2].joinpath(*FAMILIES[family].split("."))
     return tuple(sorted(file.stem for file in folder.glob("*.py") if not file.stem.startswith("_")))
 
 
 def kinds(family: str) -> tuple[str, ...]:
     """Names of the implementations of a family, plug-ins included."""
-    return tuple(sorted({*_own_kinds(family), *plugins(family)}))
-
-
-def is_plugin(family: str, kind: str) -> bool:
-    """Whether an implementation is one outside of Framesift."""
-    return kind in plugins(family)
+    return tuple(sorted({*own_kinds(family), *plugins(family)}))
 
 
 def module_of(family: str, kind: str) -> str:
-    """The module of an implementation."""
-    return f"{FAMILIES[family]}.{kind}" if kind in _own_kinds(family) else plugins(family)[kind][0].module
+    """The module of an implementation; nothing is imported."""
+    return f"{FAMILIES[family]}.{kind}" if kind in own_kinds(family) else plugins(family)[kind][0].module
 
 
-def usable_kinds(family: str) -> list[str]:
-    """The implementations that can be imported. A plug-in that cannot be costs a warning."""
+def own(family: str) -> list[type[Component]]:
+    """The classes of Framesift's own implementations of a family."""
+    return [_own(family, kind) for kind in own_kinds(family)]
+
+
+def plugged(family: str) -> list[type[Component]]:
+    """The classes of all plug-ins of a family. One that cannot be used costs a warning."""
     found = []
-    for kind in kinds(family):
+    for kind in plugins(family):
         try:
-            implementation(family, kind)
-            found.append(kind)
+            found.append(implementation(family, kind))
         except InputError as error:
-            if kind in _own_kinds(family) and not is_plugin(family, kind):
-                raise
             log.warning("%s", error)
-            if kind in _own_kinds(family):
-                found.append(kind)
     return found
 
 
@@ -148,18 +151,22 @@ def implementation(family: str, kind: str) -> type[Component]:
         For an unknown name, for a name that two components have, and for a plug-in that cannot be used.
     """
     outside = plugins(family).get(kind, [])
-    own = kind in _own_kinds(family)
-    if len(outside) + own > 1:
-        first, *others = [*(["Framesift"] if own else []), *(f"{one.origin} ({one.file})" for one in outside)]
+    places = [
+        place
+        for one in (_SHARED if family in _SHARED and kind in kinds(family) else (family,))
+        for place in (
+            *(["Framesift"] if kind in own_kinds(one) else []),
+            *(f"{plugin.origin} ({plugin.file})" for plugin in plugins(one).get(kind, ())),
+        )
+    ]
+    if len(places) > 1:
         raise InputError(
-            f"the kind {kind!r} of {family.removesuffix('s')} is defined by {first} and by {' and by '.join(others)}",
+            f"the kind {kind!r} is defined by {' and by '.join(places)}",
             field=family,
             expected="one definition of each kind",
-            hint="rename it, or remove one of them",
+            hint="rename one, or remove it",
         )
-    if outside:
-        return _plugged(family, outside[0])
-    if not own:
+    if not places:
         raise InputError(
             f"there is no such kind of {family.removesuffix('s')}",
             field="kind",
@@ -167,8 +174,11 @@ def implementation(family: str, kind: str) -> type[Component]:
             expected=f"one of {', '.join(kinds(family))}",
             hint=did_you_mean(kind, kinds(family)),
         )
-    module = importlib.import_module(f"{FAMILIES[family]}.{kind}")
-    [cls] = _components(module)
+    return _plugged(family, outside[0]) if outside else _own(family, kind)
+
+
+def _own(family: str, kind: str) -> type[Component]:
+    [cls] = _components(importlib.import_module(f"{FAMILIES[family]}.{kind}"))
     return cls
 
 

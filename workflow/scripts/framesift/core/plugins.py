@@ -89,20 +89,21 @@ def use_plugin_folders(folders: Iterable[str | Path]) -> None:
     folders : iterable of path
         Relative to the working folder.
 
+    """
+    os.environ[VARIABLE] = os.pathsep.join(os.path.abspath(folder) for folder in folders)
+
+
+def add_plugin_folder(folder: str) -> None:
+    """Make the components in one more folder known.
+
     Raises
     ------
     InputError
-        If one of them is not a folder.
+        If there is no such folder.
     """
-    found = []
-    for folder in folders:
-        if not Path(folder).is_dir():
-            raise InputError("there is no such folder", field="plugins", value=str(folder), expected="a folder")
-        found.append(os.path.abspath(folder))
-    if found:
-        os.environ[VARIABLE] = os.pathsep.join(found)
-    else:
-        os.environ.pop(VARIABLE, None)
+    if not Path(folder).is_dir():
+        raise InputError("there is no such folder", field="--plugins", value=folder, expected="a folder")
+    use_plugin_folders([*filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)), folder])
 
 
 def plugins(family: str) -> dict[str, list[Plugin]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.core.errors import InputError
+from framesift.core.plugins import add_plugin_folder
 from framesift.program.read_spec import read_spec
 
 log = logging.getLogger("framesift")
@@ -71,9 +72,17 @@ def parser(doc: str | None, *, spec: str | None = None) -> argparse.ArgumentPars
         What a spec holds; adds the required option --spec.
     """
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("--plugins", metavar="FOLDER", action=_Plugins, help="a folder with components of your own")
     if spec:
         made.add_argument("--spec", required=True, type=read_spec, metavar="JSON", help=f"{spec}; or @FILE")
     return made
+
+
+class _Plugins(argparse.Action):
+    """Makes the components of a folder known to the program; it may be given several times."""
+
+    def __call__(self, _parser: Any, _namespace: Any, folder: Any, _option: str | None = None) -> None:
+        add_plugin_folder(folder)
 
 
 #: Files that many programs read: the placeholder of each, and the command that writes it.

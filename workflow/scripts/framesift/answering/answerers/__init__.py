@@ -92,7 +92,7 @@ class Answerer(Component):
 
     #: Which kind of request it is asked with: that of lmms-eval's chat models, or that of its simple ones.
     chat: ClassVar[bool] = True
-    #: The conda environment it runs in: a file of envs/.
+    #: The conda environment in which it runs: envs/{env}.yaml, or the path of a .yaml relative to the class's file.
     env: ClassVar[str] = "evaluate"
     #: Libraries whose versions may change an answer.
     libraries: ClassVar[tuple[str, ...]] = ("lmms-eval", "torch", "transformers")

@@ -24,7 +24,7 @@ class Encoder(Checkpoint):
     keeps_features: ClassVar[bool] = True
     #: Whether they are one vector a frame, as selectors compare them.
     vectors: ClassVar[bool] = True
-    #: The conda environment in which it runs: envs/{env}.yaml.
+    #: The conda environment in which it runs: envs/{env}.yaml, or the path of a .yaml relative to the class's file.
     env: ClassVar[str] = "features"
     dtype: Literal["float32", "bfloat16", "float16"] = Field(default="float32", description="Precision of the model.")
     batch_size: int = Field(default=32, ge=1, description="Frames per batch.", json_schema_extra=not_in_spec())

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from framesift.core.components import Component, build, implementation, kinds
+from framesift.core.components import Component, build, own, plugged
 
 
 def _nothing() -> np.ndarray:
@@ -113,8 +113,12 @@ class Selector(SelectionSource):
 
 
 def methods() -> list[str]:
-    """The kinds of selectors that choose, which those that read a file do not."""
-    return [kind for kind in kinds("selectors") if issubclass(implementation("selectors", kind), Selector)]
+    """The kinds of selectors that choose, plug-ins included; those that only read a file are not among them."""
+    return sorted(
+        cls.model_fields["kind"].default
+        for cls in (*own("selectors"), *plugged("selectors"))
+        if issubclass(cls, Selector)
+    )
 
 
 #: The field of selectors that have a released form.
