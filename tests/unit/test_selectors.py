@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from framesift.core.components import build, implementation, kinds
+from framesift.core.components import build
 from framesift.selection.selectors import Candidates, ScoreError, choose, methods, question_rng, select, spread
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "aks_golden.json.gz"
-scores = st.lists(st.floats(-1e3, 1e3, width=32), min_size=1, max_size=200)
 
 
 def candidates(values):
@@ -25,25 +22,6 @@ def candidates(values):
     vectors = np.random.default_rng(zlib.crc32(values.tobytes())).standard_normal((len(distinct) + 1, 16))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return Candidates(np.arange(len(values), dtype=float), values, vectors[frames], vectors[-1])
-
-
-@pytest.mark.parametrize("kind", methods())
-@settings(deadline=None)
-@given(values=scores, budget=st.integers(1, 4) | st.integers(1, 70), seed=st.integers(0, 5))
-def test_every_selector_gives_exactly_the_budget_in_time_order(kind, values, budget, seed):
-    selector = build("selectors", {"kind": kind})
-    positions = choose(selector, candidates(values), budget, question_rng(seed, "q")).positions
-    assert len(positions) == min(budget, len(values))
-    assert np.all(np.diff(positions) > 0)
-    assert positions.min() >= 0
-    assert positions.max() < len(values)
-    again = choose(selector, candidates(values), budget, question_rng(seed, "q")).positions
-    assert np.array_equal(again, positions)
-
-
-@pytest.mark.parametrize("kind", kinds("selectors"))
-def test_the_file_name_is_the_kind(kind):
-    assert implementation("selectors", kind).model_fields["kind"].default == kind
 
 
 def test_aks_is_the_release_wherever_the_release_is_well_defined():

@@ -11,74 +11,34 @@ from benchmarks import REPOSITORIES
 from framesift.answering.lmms.startup import lmms_eval_environment
 from framesift.answering.lmms.task import ID_COLUMN, Frames
 from framesift.answering.lmms.tasks import SUBTITLE_COLUMN, check_columns, read_task, render_task, text_of
-from framesift.core.components import build, kinds
+from framesift.core.components import build, implementation, kinds
 from framesift.core.errors import InputError
+from framesift.data.benchmarks import reader_of
+from framesift.data.benchmarks.videomme import LETTER, SELECT
 from framesift.data.labels import convert
 from framesift.data.questions import Question
 from framesift.data.subtitles import block
-from framesift.storage.files import write_json
 
-#: Records of datasets that have no small repository.
-OWN = {
-    "custom": [{"question": "What?", "options": ["a", "b", "c"], "answer": "A", "video": "v", "n": n} for n in (1, 2)],
-    "nextqa_oe": [
-        {
-            "video": 4010069381, "frame_count": 369, "width": 640, "height": 480, "qid": n, "type": "DL",
-            "question": "where is this ", "answer": "studio", "additional_ref_answer": None,
-        }
-        for n in (1, 2)
-    ],
-}  # fmt: skip
-
-LETTER = "Answer with the option's letter from the given choices directly."
-SELECT = (
-    "Select the best answer to the following multiple-choice question based on the video and the subtitles. "
-    "Respond with only the letter (A, B, C, or D) of the correct option.\n"
-)
-VIDEOMME = "Which?\nA. a\nB. b\nC. c\nD. d\n"
-EGOSCHEMA = "Why?\nA. A text\nB. B text\nC. C text\nD. D text\nE. E text"
-NEXTQA = "how do the two man play the instrument\nA. option 0\nB. option 1\nC. option 2\nD. option 3\nE. option 4"
-MLVU = "What?\n(A) a\n(B) b\n(C) c\n(D) d\n"
-
-#: Each benchmark's first question under each of its prompts.
+#: Each benchmark's example under each of its prompts, word for word.
 PROMPTS = {
-    ("videomme", "default"): f"{SELECT}{VIDEOMME}\n{LETTER}",
-    ("videomme", "gpt4v"): f"{SELECT}{VIDEOMME}Answer the question with A, B, C, or D.",
-    ("videomme", "llava_vid"): f"{SELECT}{VIDEOMME}The best answer is:",
-    ("videomme", "qwen3_vl"): (
-        "Question: Which?\nOptions:\nA. a\nB. b\nC. c\nD. d\nAnswer with the option letter only."
-    ),
-    ("custom", "default"): f"{SELECT}What?\nA. a\nB. b\nC. c\n\n{LETTER}",
-    ("custom", "gpt4v"): f"{SELECT}What?\nA. a\nB. b\nC. c\nAnswer the question with A, B, C, or D.",
-    ("custom", "llava_vid"): f"{SELECT}What?\nA. a\nB. b\nC. c\nThe best answer is:",
-    ("custom", "qwen3_vl"): "Question: What?\nOptions:\nA. a\nB. b\nC. c\nAnswer with the option letter only.",
-    ("longvideobench", "default"): f"What?\nA. a\nB. b\nC. c\n{LETTER}\n",
-    ("mlvu", "default"): f"{MLVU}\nOnly give the best option.\nBest option: (",
-    ("mlvu", "plm"): f"{MLVU}\nOnly give the best option.",
-    ("lvbench", "default"): (
-        "What year?\n(A) 1636\n(B) 1366\n(C) 1363\n(D) 1633\nAnswer the question with the option letter"
-    ),
-    ("egoschema", "default"): f"{EGOSCHEMA}\n{LETTER}",
-    ("egoschema", "aria"): f"Please answer the question about the video:\n{EGOSCHEMA}\n{LETTER}",
-    ("nextqa", "default"): NEXTQA,
-    ("nextqa", "letter"): f"{NEXTQA}\n{LETTER}",
-    ("nextqa_oe", "default"): "where is this\nAnswer a question using a short phrase or sentence.",
-    ("activitynetqa", "default"): "Is the person outdoors? Answer the question using a single word or phrase.",
+    (kind, name): text for kind in kinds("datasets") for name, text in implementation("datasets", kind).asked.items()
 }
 
 
 def labels(kind, folder, number=2):
-    """Dataset, documents and questions of a benchmark."""
-    fields = {"data_dir": ".", "labels": "."} if kind == "custom" else {}
-    dataset = build("datasets", {"kind": kind, **fields, **({"columns": {"question_id": "n"}} if fields else {})})
-    if kind in OWN:
-        path = folder / "labels.json"
-        write_json(path, OWN[kind])
-    else:
+    """Dataset, documents and questions of a benchmark; of one without a repository in small, its example twice."""
+    dataset = reader_of({"kind": kind})
+    if kind in REPOSITORIES:
+        dataset = build("datasets", {"kind": kind})
         path = folder / dataset.labels.name
         path.write_bytes(REPOSITORIES[kind]()[dataset.labels.as_posix()])
-    records = convert(dataset, path)[:number]
-    questions = [Question(**record["normalised"]) for record in records]
+        records = convert(dataset, path)[:number]
+        questions = [Question(**record["normalised"]) for record in records]
+    else:
+        records = [dataset.example] * number
+        question = dataset.question(dict(dataset.example))
+        ids = [f"{question.question_id}-{n}" for n in range(number)]
+        questions = [question.model_copy(update={"question_id": name}) for name in ids]
     documents = [
         {**dataset.document(record, question), ID_COLUMN: question.question_id}
         for record, question in zip(records, questions, strict=True)
@@ -134,13 +94,8 @@ def asked(dataset, documents, *, chat=True, prompt=None):
     return [(text, frames.question_id, generation) for text, frames, generation in requests_seen]
 
 
-def test_every_prompt_of_every_benchmark_is_known_here():
-    known = {(kind, name) for kind in kinds("datasets") for name in dataset_of(kind).lmms_task.variants}
-    assert set(PROMPTS) == known | {(kind, "default") for kind in kinds("datasets")}
-
-
 def dataset_of(kind):
-    return build("datasets", {"kind": kind, **({"data_dir": ".", "labels": "."} if kind == "custom" else {})})
+    return reader_of({"kind": kind})
 
 
 @pytest.mark.parametrize("kind", kinds("datasets"))
@@ -256,7 +211,7 @@ def test_pywsd_without_its_data_does_not_keep_nextqa_from_being_asked(monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     settings = read_task.__wrapped__("nextqa/nextqa_mc_test.yaml")
     dataset, documents, _ = labels("nextqa", tmp_path)
-    assert settings["doc_to_text"](documents[0], dict(dataset.lmms_task.prompt)) == NEXTQA
+    assert settings["doc_to_text"](documents[0], dict(dataset.lmms_task.prompt)) == PROMPTS["nextqa", "default"]
     assert "pywsd" not in sys.modules
 
 

@@ -22,7 +22,7 @@ from framesift.core.errors import InputError
 from framesift.data.questions import read_questions
 from framesift.interop.aks_lists import select_lists
 from framesift.program.cli import log, parser, run
-from framesift.program.read_spec import read_spec
+from framesift.program.read_spec import read_settings, read_spec
 from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import read_scores
 from framesift.selection.select_frames import select_frames, write_selection
@@ -83,16 +83,8 @@ def _options() -> ArgumentParser:
 def _spec_by_hand(args: Namespace) -> dict[str, Any]:
     if not args.method or not args.budget or args.budget < 1:
         raise InputError("are needed", field="--method and --budget", hint="see --list-methods")
-    settings = {}
-    for text in args.set:
-        key, sign, value = text.partition("=")
-        if not sign:
-            raise InputError("is not a setting", field="--set", value=text, expected="KEY=VALUE")
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return {"selector": {"kind": args.method, **settings}, "budget": args.budget, "seed": args.seed}
+    selector = {"kind": args.method, **read_settings(args.set)}
+    return {"selector": selector, "budget": args.budget, "seed": args.seed}
 
 
 def _described(kind: str) -> str:

@@ -1,7 +1,9 @@
-"""Specs on a command line."""
+"""Specs and settings on a command line."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from framesift.core.errors import InputError
@@ -35,3 +37,23 @@ def read_spec(text: str) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise InputError("is not a JSON object", field="--spec", value=text)
     return spec
+
+
+def read_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Settings given on a command line as ``KEY=VALUE``; a value is JSON, or else a text.
+
+    Examples
+    --------
+    >>> read_settings(["s_thr=0.6", "variant=released"])
+    {'s_thr': 0.6, 'variant': 'released'}
+    """
+    settings = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise InputError("is not a setting", field="--set", value=text, expected="KEY=VALUE")
+        try:
+            settings[key] = json.loads(value)
+        except ValueError:
+            settings[key] = value
+    return settings

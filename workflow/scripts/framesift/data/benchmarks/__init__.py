@@ -83,6 +83,10 @@ class Dataset(Component):
 
     #: How lmms-eval asks and judges its questions.
     lmms_task: ClassVar[LmmsTask]
+    #: A record of its label file.
+    example: ClassVar[Mapping[str, Any]]
+    #: What a model is asked about that record, word for word, under each of the prompts.
+    asked: ClassVar[Mapping[str, str]]
     #: Files of the hub repository that are, or hold, the videos: patterns of single videos, of .zip or .tar archives,
     #: or of the parts that one archive was cut into (their names end in .aa, .ab ... or .001, .002 ...).
     video_files: ClassVar[tuple[str, ...]] = ()

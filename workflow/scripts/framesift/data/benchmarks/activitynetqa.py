@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Dataset, LmmsTask, folder, hub_repo, label_file, video_folder
 from framesift.data.questions import Question
@@ -28,6 +28,14 @@ class ActivityNetQA(Dataset):
         columns=("question",),
     )
     video_files = ("*.zip",)
+    example: ClassVar = {
+        "question_id": "v_1QIUV7WYKXg_1",
+        "video_name": "1QIUV7WYKXg",
+        "question": "is the person outdoors",
+        "answer": "yes",
+        "type": "3",
+    }
+    asked: ClassVar = {"default": "Is the person outdoors? Answer the question using a single word or phrase."}
 
     kind: Literal["activitynetqa"] = "activitynetqa"
     data_dir: Path = folder("data/activitynetqa")

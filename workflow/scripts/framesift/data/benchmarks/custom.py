@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from framesift.core.spec import spec_id
 from framesift.data.benchmarks import VIDEO_SUFFIXES, Dataset, letter_of
-from framesift.data.benchmarks.videomme import VideoMME
+from framesift.data.benchmarks.videomme import LETTER, SELECT, VideoMME
 from framesift.data.questions import Evidence, Question
 from framesift.storage.untrusted import parse_json
 
@@ -43,6 +43,13 @@ class Custom(Dataset):
     title = "a data set of our own"
     version = 1
     lmms_task = VideoMME.lmms_task
+    example: ClassVar = {"question": "What?", "options": ["a", "b", "c"], "answer": "A", "video": "v.mp4"}
+    asked: ClassVar = {
+        "default": f"{SELECT}What?\nA. a\nB. b\nC. c\n\n{LETTER}",
+        "gpt4v": f"{SELECT}What?\nA. a\nB. b\nC. c\nAnswer the question with A, B, C, or D.",
+        "llava_vid": f"{SELECT}What?\nA. a\nB. b\nC. c\nThe best answer is:",
+        "qwen3_vl": "Question: What?\nOptions:\nA. a\nB. b\nC. c\nAnswer with the option letter only.",
+    }
 
     kind: Literal["custom"] = "custom"
     columns: Columns = Field(default=Columns(), description="Which column holds what.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import (
     Commit,
@@ -24,6 +24,8 @@ from framesift.data.questions import Question
 
 #: The task sets this itself, whatever `post_prompt` says.
 LETTER = "\nAnswer with the option's letter from the given choices directly."
+#: What is asked of the example.
+QUESTION = "Why?\nA. A text\nB. B text\nC. C text\nD. D text\nE. E text"
 
 
 class EgoSchema(Dataset):
@@ -42,6 +44,17 @@ class EgoSchema(Dataset):
         columns=("question", "option", "video_idx", "answer"),
     )
     video_files = ("videos_chunked_*.zip",)
+    example: ClassVar = {
+        "question_idx": "0",
+        "video_idx": "0a-1",
+        "question": "Why?",
+        "option": [f"{letter}. {letter} text" for letter in "ABCDE"],
+        "answer": "3",
+    }
+    asked: ClassVar = {
+        "default": QUESTION + LETTER,
+        "aria": f"Please answer the question about the video:\n{QUESTION}{LETTER}",
+    }
 
     kind: Literal["egoschema"] = "egoschema"
     data_dir: Path = folder("data/egoschema")

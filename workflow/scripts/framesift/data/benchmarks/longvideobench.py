@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file, letter_of
 from framesift.data.questions import Evidence, Question
@@ -37,6 +37,27 @@ class LongVideoBench(Dataset):
     subtitle_files = ("subtitles.tar",)
     subtitle_suffixes = (".json",)
     evidence_tolerance = 1.0  # `position` names single frames
+    example: ClassVar = {
+        "id": "@channel-one_0",
+        "video_id": "@channel-one",
+        "video_path": "one.mp4",
+        "subtitle_path": "one_en.json",
+        "question": "What?",
+        "question_wo_referring_query": "What?",
+        "candidates": ["a", "b", "c"],
+        "correct_choice": 2,
+        "position": [10, 11, 12],
+        "topic_category": "NP",
+        "question_category": "S2E",
+        "level": "L1-Perception",
+        "duration_group": 15,
+        "duration": 12.5,
+        "starting_timestamp_for_subtitles": 0,
+        "view_count": 1,
+    }
+    asked: ClassVar = {
+        "default": "What?\nA. a\nB. b\nC. c\nAnswer with the option's letter from the given choices directly.\n"
+    }
 
     kind: Literal["longvideobench"] = "longvideobench"
     data_dir: Path = folder("data/longvideobench")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Dataset, LmmsTask, folder, hub_repo, label_file
 from framesift.data.questions import Evidence, Question, Span, seconds_of
@@ -26,6 +26,19 @@ class LVBench(Dataset):
         optional=("options",),
     )
     video_files = ("video_chunks/*.zip",)
+    example: ClassVar = {
+        "uid": "0",
+        "key": "Cm73ma6Ibcs",
+        "video_path": "Cm73ma6Ibcs.mp4",
+        "type": "cartoon",
+        "question": "What year?\n(A) 1636\n(B) 1366\n(C) 1363\n(D) 1633",
+        "question_type": ["reasoning", "event understanding"],
+        "answer": "D",
+        "time_reference": "59:58-1:00:02",
+    }
+    asked: ClassVar = {
+        "default": "What year?\n(A) 1636\n(B) 1366\n(C) 1363\n(D) 1633\nAnswer the question with the option letter"
+    }
 
     kind: Literal["lvbench"] = "lvbench"
     data_dir: Path = folder("data/lvbench")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Commit, Dataset, LmmsTask, commit, folder, hub_repo, label_file
 from framesift.data.questions import Question
@@ -38,6 +38,19 @@ class MLVU(Dataset):
         columns=("question", "task_type", "answer"),
     )
     video_files = ("*.zip",)
+    example: ClassVar = {
+        "question_id": "Q0",
+        "video_name": "needle_1.mp4",
+        "duration": 12.5,
+        "question": "What?\n(A) a\n(B) b\n(C) c\n(D) d\n",
+        "candidates": ["a", "b", "c", "d"],
+        "answer": "B",
+        "task_type": "needle",
+    }
+    asked: ClassVar = {
+        "default": "What?\n(A) a\n(B) b\n(C) c\n(D) d\n\nOnly give the best option.\nBest option: (",
+        "plm": "What?\n(A) a\n(B) b\n(C) c\n(D) d\n\nOnly give the best option.",
+    }
 
     kind: Literal["mlvu"] = "mlvu"
     data_dir: Path = folder("data/mlvu")

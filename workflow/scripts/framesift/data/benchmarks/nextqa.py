@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Dataset, LmmsTask, folder, hub_repo, label_file, letter_of, video_folder
 from framesift.data.questions import Question
 
 #: The first letter of a question's `type` (paper, section 3.2).
 KINDS = {"C": "causal", "T": "temporal", "D": "descriptive"}
+#: What is asked of the example.
+QUESTION = "how do the two man play the instrument\nA. option 0\nB. option 1\nC. option 2\nD. option 3\nE. option 4"
 
 
 class NExTQA(Dataset):
@@ -33,6 +35,21 @@ class NExTQA(Dataset):
         columns=("question", *(f"a{number}" for number in range(5)), "answer"),
     )
     video_files = ("*.zip",)
+    example: ClassVar = {
+        "video": 4010069381,
+        "frame_count": 369,
+        "width": 640,
+        "height": 480,
+        "qid": 6,
+        "type": "CH",
+        "question": "how do the two man play the instrument",
+        "answer": 0,
+        **{f"a{k}": f"option {k}" for k in range(5)},
+    }
+    asked: ClassVar = {
+        "default": QUESTION,
+        "letter": f"{QUESTION}\nAnswer with the option's letter from the given choices directly.",
+    }
 
     kind: Literal["nextqa"] = "nextqa"
     data_dir: Path = folder("data/nextqa")

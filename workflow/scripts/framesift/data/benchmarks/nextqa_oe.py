@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import Dataset, LmmsTask, folder, hub_repo, label_file, video_folder
 from framesift.data.benchmarks.nextqa import KINDS
@@ -26,6 +26,18 @@ class NExTOE(Dataset):
         columns=("question", "answer", "type", "additional_ref_answer"),
     )
     video_files = ("*.zip",)
+    example: ClassVar = {
+        "video": 4010069381,
+        "frame_count": 369,
+        "width": 640,
+        "height": 480,
+        "qid": 1,
+        "type": "DL",
+        "question": "where is this ",
+        "answer": "studio",
+        "additional_ref_answer": None,
+    }
+    asked: ClassVar = {"default": "where is this\nAnswer a question using a short phrase or sentence."}
 
     kind: Literal["nextqa_oe"] = "nextqa_oe"
     data_dir: Path = folder("data/nextqa")

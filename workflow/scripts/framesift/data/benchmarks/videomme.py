@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framesift.data.benchmarks import (
     Commit,
@@ -18,6 +18,13 @@ from framesift.data.benchmarks import (
 )
 from framesift.data.questions import Question
 
+#: What lmms-eval's task says before a question, and after its options.
+SELECT = (
+    "Select the best answer to the following multiple-choice question based on the video and the subtitles. "
+    "Respond with only the letter (A, B, C, or D) of the correct option.\n"
+)
+LETTER = "Answer with the option's letter from the given choices directly."
+
 
 class VideoMME(Dataset):
     """Labels with the columns of VideoMME: `videoID` names the video file, options carry their letters ("A. ...")."""
@@ -29,7 +36,7 @@ class VideoMME(Dataset):
         yaml="videomme/videomme.yaml",
         prompt={  # that of AKS's release too
             "pre_prompt": "",
-            "post_prompt": "\nAnswer with the option's letter from the given choices directly.",
+            "post_prompt": f"\n{LETTER}",
         },
         # what the task has for single models; that for xcomposer2_4khd holds a chat template, and is left out
         variants={
@@ -52,6 +59,25 @@ class VideoMME(Dataset):
     )
     video_files = ("videos_chunked_*.zip",)
     subtitle_files = ("subtitle.zip",)
+    example: ClassVar = {
+        "question_id": "001-1",
+        "video_id": "001",
+        "videoID": "short1",
+        "question": "Which?",
+        "options": ["A. a", "B. b", "C. c", "D. d"],
+        "answer": "A",
+        "duration": "short",
+        "domain": "Knowledge",
+        "sub_category": "x",
+        "task_type": "OCR",
+        "url": "",
+    }
+    asked: ClassVar = {
+        "default": f"{SELECT}Which?\nA. a\nB. b\nC. c\nD. d\n\n{LETTER}",
+        "gpt4v": f"{SELECT}Which?\nA. a\nB. b\nC. c\nD. d\nAnswer the question with A, B, C, or D.",
+        "llava_vid": f"{SELECT}Which?\nA. a\nB. b\nC. c\nD. d\nThe best answer is:",
+        "qwen3_vl": "Question: Which?\nOptions:\nA. a\nB. b\nC. c\nD. d\nAnswer with the option letter only.",
+    }
 
     kind: Literal["videomme"] = "videomme"
     data_dir: Path = folder("data/videomme")
