@@ -35,12 +35,12 @@ FAMILIES = {
     "selectors": "framesift.selection.selectors",
     "answerers": "framesift.answering.answerers",
 }
-#: The class, in that package, that every member of a family derives from.
+#: The class, in that package, that every plug-in of a family derives from.
 CONTRACTS = {
     "datasets": "Dataset",
     "encoders": "Encoder",
-    "scorers": "ScoreSource",
-    "selectors": "SelectionSource",
+    "scorers": "Scorer",
+    "selectors": "Selector",
     "answerers": "Answerer",
 }
 
@@ -208,7 +208,7 @@ def _plugged(family: str, plugin: Plugin) -> type[Component]:
         found = getattr(cls, "__name__", repr(cls))
         raise plugin.error(f"is not one of the {family}: found {found}", f"a subclass of {_name(contract)}")
     if missing := sorted(getattr(cls, "__abstractmethods__", ())):
-        methods = " and ".join(f"{name}{_signature(contract, name)}" for name in missing)
+        methods = " and ".join(f"{name}{inspect.signature(getattr(cls, name))}" for name in missing)
         raise plugin.error(f"does not define all methods: {cls.__name__} has no {', '.join(missing)}", methods)
     if (kind := cls.model_fields["kind"].default) != plugin.kind:
         found = "not set" if kind is PydanticUndefined else repr(kind)
@@ -219,11 +219,6 @@ def _plugged(family: str, plugin: Plugin) -> type[Component]:
 
 def _name(cls: type) -> str:
     return f"{cls.__module__}.{cls.__name__}"
-
-
-def _signature(contract: type, name: str) -> str:
-    method = getattr(contract, name, None)
-    return str(inspect.signature(method)) if callable(method) else "()"
 
 
 def build(family: str, spec: dict[str, Any]) -> Any:
