@@ -1,4 +1,4 @@
-"""One component of each family in a package of its own, and the recipes of CONTRIBUTING.md in a folder, make a table."""
+"""A component of each family in a package, and the recipes of CONTRIBUTING.md in a folder, make a table."""
 
 import csv
 import os

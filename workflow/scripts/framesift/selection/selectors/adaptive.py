@@ -33,6 +33,13 @@ class Adaptive(Selector):
 
     The noise floor is the score that `floor` of the candidates stay below. The note of each question says what was
     found.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("adaptive", scores=scores, budget=4).tolist()
+    [0, 4, 7, 11]
     """
 
     title = "Adaptive"

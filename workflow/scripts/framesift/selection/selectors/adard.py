@@ -22,6 +22,15 @@ class AdaRD(Selector):
     with scores on another scale, as cosines, the gate stays shut. Where candidates are eight times the budget or more
     the weight is 0.6 to three digits, and a near duplicate then loses as much as relevance can give: diversity rules.
     A budget above the rank of the embeddings is filled by frames that add nothing to the determinant.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("adard", scores=scores, embeddings=frames, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "AdaRD-Key-style selection (re-derived)"

@@ -35,6 +35,13 @@ class AKS(Selector):
     differ on whether a segment is judged by its own quota or by the budget, and on ``>`` or ``>=``.
 
     Fragile in all: a mean that equals the threshold to the last bit.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("aks", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "AKS"

@@ -17,6 +17,13 @@ class Bin(Selector):
     ``(i + 1) * n // budget``: bins differ by one frame at most, and the longer ones are spread over the video. Fragile:
     the paper does not say what becomes of that remainder; where the budget is a power of two, halving as AKS does puts
     some borders one frame elsewhere.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("bin", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "the best-scored frame of each of equal parts (BIN)"

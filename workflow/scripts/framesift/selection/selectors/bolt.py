@@ -25,6 +25,13 @@ class BOLT(Selector):
 
     ``released``, where the release is not well defined: for scores that are all equal it divides by zero and gives the
     first frame `budget` times, which is kept; a level that rounding puts beyond the last frame takes the last frame.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("bolt", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "BOLT"

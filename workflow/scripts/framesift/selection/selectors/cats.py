@@ -23,6 +23,13 @@ class CATS(Selector):
     CATS-style, not CATS: code and paper are not public. Ours are the scaling of the scores to [0, 1] over the video,
     without which cosines would leave the radius unchanged; the curvature at the ends, taken with the end repeated; that
     a frame just at the radius is free; and what happens where none is.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("cats", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "CATS-style selection (re-derived)"

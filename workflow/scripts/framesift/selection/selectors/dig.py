@@ -26,6 +26,13 @@ class DIG(Selector):
     the wrong right edge makes no difference. Where the regions hold fewer frames than the budget, the release repeats
     frames; ``fair`` takes each once and fills up with the best of the other frames. Fragile: which frames count as high
     is decided by counts, so that one more or less may double the regions.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("dig", scores=scores, budget=4).tolist()
+    [0, 3, 7, 11]
     """
 
     title = "the refinement stage of DIG"

@@ -21,6 +21,14 @@ class DPSelect(Selector):
     patch keep its own frames, on features of the answerer's own vision tower, and uses the result to mark tokens: as
     released no frame is ever dropped by it. Fragile: equal distances, whose order the release leaves to chance; here
     the earlier frame comes first. A still video has one peak, its first frame.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("dpselect", embeddings=frames, budget=4).tolist()
+    [0, 3, 6, 10]
     """
 
     title = "DPSelect of ReTaKe"

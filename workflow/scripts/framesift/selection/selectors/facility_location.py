@@ -26,6 +26,15 @@ class FacilityLocation(Selector):
     F has diminishing returns, so the greedy choice reaches 1 - 1/e of the best, and a gain computed earlier bounds
     the gain now: only the frames that may be the best are looked at again (Minoux, 1978), with the same result. Time
     and memory still grow with the square of the candidates.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("facility_location", scores=scores, embeddings=frames, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "facility location"

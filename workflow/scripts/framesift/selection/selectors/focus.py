@@ -62,6 +62,13 @@ class FOCUS(Selector):
     from all chosen. It also scales scores that leave [0, 1] to it, and says so in the note, for the bounds weigh them
     against constants, and the draw cuts them off at 0 and 1. With other scores it gives the frames of the release and
     those that fill up.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("focus", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "FOCUS (replayed on the scores of all candidates)"

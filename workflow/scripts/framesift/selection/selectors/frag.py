@@ -20,6 +20,13 @@ class FRAG(Selector):
     pair has the mean of its two: our stand-in for showing the model both. The release takes the best ``budget // 2``
     pairs, so a frame of two of them is given twice and an odd budget is not met. The fair form takes pairs, best
     first, until `completed` finds the budget of distinct frames in them.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("frag", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "FRAG"

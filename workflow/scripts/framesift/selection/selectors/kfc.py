@@ -40,6 +40,14 @@ class KFC(Selector):
 
     Fragile: identical frames, among which the release chooses by rounding noise. Here the earlier comes first, and the
     rank is cut above eigenvalues that are equal.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("kfc", embeddings=frames, query=[0.6, 0.8], budget=4).tolist()
+    [4, 5, 9, 10]
     """
 
     title = "KFC (greedy) of Nar-KFC"

@@ -34,6 +34,14 @@ class MaxInfo(Selector):
     and where `tol` stops early adds the frames farthest in time (`completed`). Below 89 frames `tol` never acts.
 
     Fragile: identical frames, and singular values close to each other.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("maxinfo", embeddings=frames, budget=4).tolist()
+    [0, 1, 8, 9]
     """
 
     title = "MaxInfo (after a third party's code)"

@@ -24,6 +24,14 @@ class MDP3(Selector):
 
     Fragile: identical frames, among which the release chooses by rounding noise; here they count as redundant and go
     by relevance. The query is to be by the same encoder, and its length matters.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("mdp3", embeddings=frames, query=[0.6, 0.8], budget=4).tolist()
+    [3, 5, 6, 11]
     """
 
     title = "mDP3"

@@ -17,6 +17,14 @@ class MDP3Global(Selector):
     The paper's method works in segments (`mdp3`); the file its authors released makes the segment as long as the
     video, and so no dynamic program remains. It always gives the budget: there is one form. Kernel, relevance and
     what is fragile are those of `mdp3`.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("mdp3_global", embeddings=frames, query=[0.6, 0.8], budget=4).tolist()
+    [3, 5, 6, 11]
     """
 
     title = "mDP3 over the whole video"

@@ -18,6 +18,15 @@ class MMR(Selector):
 
     Scores are scaled to [0, 1] over the video (equal scores: all 0), and embeddings are unit vectors. Of equal frames
     the earlier. With scores and cosines on scales of their own, what a value of `lam` means depends on the encoder.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> angles = np.array([0, 2, 3, 40, 43, 44, 80, 82, 85, 87, 20, 21]) * np.pi / 180
+    >>> frames = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> select("mmr", scores=scores, embeddings=frames, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "maximal marginal relevance"

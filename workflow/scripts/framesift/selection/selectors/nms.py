@@ -20,6 +20,13 @@ class NMS(Selector):
 
     Fragile: the paper has no code; that a frame just at the radius is suppressed is our reading. The rest of the
     method, which trains a model to score frames, is not here: any scorer's scores can stand in.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("nms", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
     """
 
     title = "non-maximum suppression as in the M-LLM selector"

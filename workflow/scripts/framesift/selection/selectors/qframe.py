@@ -25,6 +25,13 @@ class QFrame(Selector):
     ``released`` first thins the candidates to `max_candidates` at equal distances (the release does so among all frames
     of the video) and takes `high` + `mid` + `low` frames whatever the budget, in time order, fewer where there are
     fewer. Their three resolutions are the business of whoever shows the frames, and not reproduced.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("qframe", scores=scores, budget=4).tolist()
+    [0, 9, 10, 11]
     """
 
     title = "Q-Frame (at one resolution)"

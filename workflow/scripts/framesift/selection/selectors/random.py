@@ -13,6 +13,12 @@ class Random(Selector):
     """`budget` frames drawn without replacement, every set of them as likely as any other.
 
     The draw depends on the configured seed and the question id alone, so one run is one sample: compare several seeds.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> select("random", timestamps=range(12), budget=4).tolist()
+    [3, 5, 6, 7]
     """
 
     title = "random frames"

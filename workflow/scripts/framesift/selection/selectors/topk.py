@@ -10,7 +10,15 @@ from framesift.selection.selectors import Candidates, Selector, best
 
 
 class TopK(Selector):
-    """The `budget` highest scores; of equal scores the earlier frame."""
+    """The `budget` highest scores; of equal scores the earlier frame.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("topk", scores=scores, budget=4).tolist()
+    [2, 3, 7, 10]
+    """
 
     title = "the best-scored frames (TOP)"
     cites = ("tang2025aks",)

@@ -17,6 +17,12 @@ class Uniform(Selector):
     `budget` equal segments (as InternVL samples). ``grid``: every ``n // budget``-th of the n candidates from the
     first, cut off at the budget; where the budget does not divide n it leaves out the end of the video, at worst (n =
     2 * budget - 1) half of it.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> select("uniform", timestamps=range(12), budget=4).tolist()
+    [0, 4, 7, 11]
     """
 
     title = "uniform sampling"

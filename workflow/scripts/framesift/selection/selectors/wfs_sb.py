@@ -52,6 +52,13 @@ class WFSSB(Selector):
     variants give the same frames. Where the wavelet detail is no more than rounding (constant scores), the release
     finds peaks in it; here that counts as no peaks, in both variants. For fewer candidates than the budget the release
     samples the video's own frames uniformly; as those are no candidates, ``released`` gives all candidates.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors import select
+    >>> scores = [0.1, 0.2, 0.9, 0.8, 0.3, 0.1, 0.2, 0.7, 0.1, 0.15, 0.6, 0.25]
+    >>> select("wfs_sb", scores=scores, budget=4).tolist()
+    [0, 2, 3, 7]
     """
 
     title = "WFS-SB"
