@@ -33,6 +33,9 @@ def schema(*, plugins: bool = False) -> str:
     """
     members = ((family, cls) for family in FAMILIES for cls in plugged(family)) if plugins else ()
     content = {"title": "Framesift configuration", **config_with(tuple(members)).model_json_schema()}
+    for part in content["$defs"].values():
+        if "description" in part:
+            part["description"] = part["description"].split("\n\nExamples\n")[0]
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
