@@ -16,7 +16,7 @@ FILES = {
     if (head := re.match(r"# (\S+)\n", text))
 }
 #: The commands that check them.
-CHECKS = re.findall(r"^python workflow/scripts/(check_component\.py .*)$", GUIDE, flags=re.MULTILINE)
+CHECKS = re.findall(r"^framesift check-component (.*)$", GUIDE, flags=re.MULTILINE)
 ENCODER = '''
 """Mean colours, for want of a model."""
 

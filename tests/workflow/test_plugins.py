@@ -27,7 +27,7 @@ def world(tmp_path_factory):
     config["answerers"]["packed"] = {"kind": packed["answerers"]}
     config["tables"]["mine"] = table | {
         "selectors": ["uniform", "spaced", "packed", "mmr"],
-        "answerers": ["floor", "packed"],
+        "answerers": ["packed"],
         "scorers": ["prompted", "packed"],
         "encoder": "colour",
         "pairs": {"spaced": ["prompted"], "packed": ["packed"], "mmr": ["packed"]},
@@ -45,8 +45,7 @@ def test_plugins_of_all_families_make_a_table(world):
     with open(project.folder / TABLE, newline="") as file:
         rows = list(csv.DictReader(file))
     assert {(row["answerer"], row["method"], row["scorer"]) for row in rows} == {
-        (answerer, method, scorer)
-        for answerer in ("floor", "packed")
+        ("packed", method, scorer)
         for method, scorer in (("uniform", ""), ("spaced", "prompted"), ("packed", "packed"), ("mmr", "packed"))
     }
     assert len({row["accuracy_percent"] for row in rows}) == 1  # all take the first option

@@ -1,7 +1,10 @@
-"""Check a component of your own: what its class says of itself, and how it acts on small made-up inputs.
+"""Check that a component of your own keeps its contract.
 
-python workflow/scripts/check_component.py selectors mine --plugins my_folder
-python workflow/scripts/check_component.py scorers mine --plugins my_folder --set model=resources/demo/clip
+The check covers what its class says of itself, and how it acts on small made-up inputs.
+
+Example:
+  framesift check-component selectors mine --plugins my_folder
+  framesift check-component scorers mine --plugins my_folder --set model=resources/demo/clip
 """
 
 import sys

@@ -27,7 +27,7 @@ GROUPS = {
     "Tables and papers": "make-table show-table make-figures make-report compare-published write-methods",
     "Runs": "plan-run why compare-runs make-manifest export-crate cache on-gpus",
     "Demo": "make-demo-labels make-demo-video",
-    "Development": "document-config",
+    "Development": "check-component document-config",
 }
 
 
