@@ -62,7 +62,7 @@ def main() -> None:
     import torch
 
     device = pick_device(args.device) if isinstance(answerer, LocalAnswerer) else "server"
-    # Where the model runs elsewhere the CPU is there to decode; else it is shared between decoding and the model.
+    # A model on the CPU shares it with decoding; otherwise all threads decode.
     decoders = max(1, args.threads // 2) if device == "cpu" else args.threads
     torch.set_num_threads(max(1, args.threads - decoders))
     job = spec_id([args.spec, file_digest(args.selection)])

@@ -92,7 +92,7 @@ def device_and_decoders(settings: LabelSettings, device: str, threads: int) -> t
     import torch
 
     device = pick_device(device)
-    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
+    # A model on the CPU shares it with decoding; otherwise all threads decode.
     decoders = threads if device == "cuda" else max(1, threads // 2)
     torch.set_num_threads(max(1, threads - decoders))
     return device, decoders

@@ -16,6 +16,7 @@ from framesift.core.errors import InputError
 from framesift.forecast.forecast import forecast
 from framesift.program.cli import add_configfile, parser, run
 from framesift.provenance.snakemake_dag import NoRule, NotAsked
+from framesift.storage.resources import project_of
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
     args = options.parse_args()
 
     configfiles = [config.absolute() for config in args.configfile]
-    root = _project()
+    root = project_of(Path.cwd())
     targets = [os.path.relpath(os.path.abspath(target), root) for target in args.targets]
     os.chdir(root)
     try:
@@ -43,15 +44,6 @@ def main() -> None:
     from framesift.tables.terminal import make_console
 
     make_console().print(render(found))
-
-
-def _project() -> Path:
-    """The folder of the project: this one, or one above it."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "Snakefile").is_file():
-            return folder
-    raise InputError("lies in no project", file=here, expected="a folder with a Snakefile, or one below")
 
 
 if __name__ == "__main__":

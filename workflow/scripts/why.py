@@ -9,9 +9,9 @@ import json
 import os
 from pathlib import Path
 
-from framesift.core.errors import InputError
 from framesift.program.cli import add_configfile, parser, run
 from framesift.provenance.explain import explain, words
+from framesift.storage.resources import project_of
 
 
 def main() -> None:
@@ -21,18 +21,10 @@ def main() -> None:
     options.add_argument("--json", action="store_true", help="print JSON")
     args = options.parse_args()
 
-    root, path = _in_project(args.file)
-    found = explain(path, root, args.configfile)
+    path = Path(os.path.abspath(args.file))
+    root = project_of(path)
+    found = explain(path.relative_to(root).as_posix(), root, args.configfile)
     print(json.dumps(found.plain(), indent=1) if args.json else "\n".join(words(found)))
-
-
-def _in_project(file: str) -> tuple[Path, str]:
-    """The folder of the project that a file belongs to, and the file's path in it."""
-    path = Path(os.path.abspath(file))
-    for folder in path.parents:
-        if (folder / "Snakefile").is_file():
-            return folder, path.relative_to(folder).as_posix()
-    raise InputError("lies in no project", file=file, expected="a file under a folder with a Snakefile")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Files that come with Framesift: checkpoints of the demo, the configuration and its schema."""
+"""Where files are: those that come with Framesift, and the project that a file belongs to."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from framesift.core.errors import InputError
@@ -21,6 +22,21 @@ def roots() -> list[Path]:
     checkout = LIBRARY.parents[2]
     own = checkout if (checkout / "Snakefile").is_file() else LIBRARY / "shared"
     return [Path.cwd(), own]
+
+
+def project_of(path: str | Path) -> Path:
+    """The project that a file or folder is in: the nearest folder with a Snakefile, from `path` upward.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    place = Path(os.path.abspath(path))
+    for folder in (place, *place.parents):
+        if (folder / "Snakefile").is_file():
+            return folder
+    raise InputError("is not in a project", file=path, expected="a path in a folder with a Snakefile")
 
 
 def find(relative: str | Path) -> Path:
