@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from framesift.core.components import kinds
 from framesift.core.errors import InputError, did_you_mean, first_problem
 from framesift.papers.references import REFERENCES, read_bibliography
-from framesift.scoring.scorers.aks_outscores import SCORERS
 
 FOLDER = Path(__file__).parent / "published_numbers"
 
@@ -49,6 +48,8 @@ QUESTIONS = {
 }
 #: Kinds that are other code for the same model.
 SAME_MODEL = {"llava_onevision_hf": "llava_onevision", "blip_itm_lavis": "blip_itm"}
+#: The scorer that made each of the released scores of AKS, as in scorers/aks_outscores.py.
+OUTSCORES = {"blip": "blip_itm", "clip": "clip", "sevila": "sevila"}
 #: The checkpoints behind the scores that AKS released.
 OUTSCORES_MODEL = {"blip": "blip-itm-large-coco", "clip": "clip-vit-base-patch32", "sevila": "blip2-flan-t5-xl"}
 #: Parts of the name of a checkpoint that papers leave out.
@@ -341,7 +342,7 @@ def _scored_by(scorer: Mapping[str, Any] | None) -> tuple[str, str]:
     if scorer is None:
         return "", ""
     if scorer["kind"] == "aks_outscores":
-        return SCORERS[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
+        return OUTSCORES[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
     return str(scorer["kind"]), "" if scorer["kind"] == "blip_itm_lavis" else str(scorer.get("model", ""))
 
 
