@@ -15,12 +15,12 @@ from framesift.core.components import build
 from framesift.core.errors import InputError
 from framesift.data.questions import Question
 from framesift.scoring.mllm_selector.checkpoint import from_pretrained, new_selector, save_pretrained
-from framesift.scoring.mllm_selector.release import read_release, settings_of
+from framesift.scoring.mllm_selector.checkpoint_config import read_config, settings_of
 from framesift.scoring.mllm_selector.sampling import slots
 from framesift.scoring.mllm_selector.settings import SecondStage
 from framesift.scoring.score_videos import VideoScorer, model_of
 from framesift.scoring.scorers import asked
-from framesift.scoring.scorers.mllm_selector import _eyes
+from framesift.scoring.scorers.mllm_selector import _vision_encoder
 from framesift.selection.selectors import Candidates, choose
 from framesift.selection.selectors.nms import NMS
 from framesift.training.train_selector import prepare
@@ -38,7 +38,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def forget_releases():
-    _eyes.cache_clear()
+    _vision_encoder.cache_clear()
 
 
 def write_selector(checkpoints, folder, trained="lora", seed=0, **fields):
@@ -86,14 +86,14 @@ def test_a_selector_comes_back_as_it_was_saved(released):
     assert again.tokenizer("red star")["input_ids"] == selector.tokenizer("red star")["input_ids"] == [10, 11]
     files = {file.name for file in folder.iterdir()}
     assert {"README.md", "config.json", "selector.safetensors", "tokenizer.json"} <= files
-    assert ("adapter_model.safetensors" in files) == (selector.release.trained == "lora")
+    assert ("adapter_model.safetensors" in files) == (selector.config.trained == "lora")
     assert str(folder) not in (folder / "config.json").read_text()
 
 
 def test_a_selector_can_be_saved_and_loaded_again_and_again(released, tmp_path):
     selector, folder = released
     again = from_pretrained(str(folder))
-    save_pretrained(again, tmp_path / "copy", trained=again.release.trained, dtype=torch.float32)
+    save_pretrained(again, tmp_path / "copy", trained=again.config.trained, dtype=torch.float32)
     for name in ("selector.safetensors", "config.json", "README.md"):
         assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
     assert torch.equal(logits(from_pretrained(str(tmp_path / "copy"))), logits(selector))
@@ -108,7 +108,7 @@ def test_a_language_model_that_was_trained_is_not_needed_elsewhere(checkpoints, 
     }
     shutil.rmtree(mine)
     assert torch.equal(logits(from_pretrained(str(tmp_path / "all"))), logits(made["all"]))
-    with pytest.raises(InputError, match=r"llm: is not here(.|\n)*say where it lies: llm: FOLDER"):
+    with pytest.raises(InputError, match=r"llm: does not exist here(.|\n)*name the folder: llm: FOLDER"):
         from_pretrained(str(tmp_path / "lora"))
     moved = from_pretrained(str(tmp_path / "lora"), llm=str(checkpoints / "llm"))
     assert torch.equal(logits(moved), logits(made["lora"]))
@@ -126,7 +126,7 @@ def test_the_saved_language_model_can_be_halved(checkpoints, tmp_path):
 @pytest.mark.parametrize(
     ("expected", "message"),
     [
-        ({"n": 128}, r"n: does not match(.|\n)*found: 8(.|\n)*expected: 128(.|\n)*train it anew"),
+        ({"n": 128}, r"n: does not match(.|\n)*found: 8(.|\n)*expected: 128(.|\n)*train another one"),
         ({"template": "Q: {question}"}, r"template: does not match(.|\n)*found: '\{question\}'"),
         ({"text": "question"}, r"text: does not match(.|\n)*found: 'question_and_options'"),
         ({"encoder": "google/siglip-base"}, r"encoder: does not match(.|\n)*expected: 'google/siglip-base'"),
@@ -185,7 +185,7 @@ def test_the_adapter_names_the_checkpoint_it_is_for(selector_folder, checkpoints
     adapter = json.loads((selector_folder / "adapter_config.json").read_text())
     assert adapter["base_model_name_or_path"] == str(checkpoints / "llm")
     assert adapter["revision"] is None
-    assert read_release(selector_folder).blocks == 2
+    assert read_config(selector_folder).blocks == 2
 
 
 # The scorer
@@ -300,7 +300,7 @@ def test_a_second_question_runs_neither_decoder_nor_encoder(selector_folder, vid
     assert decoded == []
     assert all(again[name] == row for name, row in first.items())
     monkeypatch.setattr(
-        "framesift.scoring.scorers.mllm_selector._Loaded.selector",
+        "framesift.scoring.scorers.mllm_selector._LoadedSelector.selector",
         property(lambda _: pytest.fail("the selector was loaded")),
     )
     assert run(tmp_path, videos, questions(videos), spec_for(selector_folder)) == again

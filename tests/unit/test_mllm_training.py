@@ -34,7 +34,7 @@ from framesift.scoring.mllm_selector.examples import (
 from framesift.scoring.mllm_selector.settings import FirstStage, SecondStage, SelectorSettings, TrainingSpec
 from framesift.training import train_selector as training
 from framesift.training.train_selector import Files, prepare, train
-from framesift.training.validation import judge, means, ndcg, recall_at
+from framesift.training.validation import figures_of, mean_figures, ndcg, recall_at
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -124,7 +124,7 @@ def test_damaged_labels_are_refused(world, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("targets", (0.5,) * 7, "'targets' has 7 values, and there are 4 frames"),
+        ("targets", (0.5,) * 7, "'targets' has 7 values for 4 frames"),
         ("targets", (0.5, 1.2, 0, 0), "less than or equal to 1"),
         ("targets", (0.5, float("nan"), 0, 0), "finite|greater|less"),
         ("frames", (0, 1, 2, 9), "not the 4 frames"),
@@ -149,9 +149,9 @@ def test_a_wrong_record_is_refused_with_its_reason(field, value, message, tmp_pa
 
 
 def test_records_for_another_number_of_frames_and_twice_are_refused(world, files, tmp_path):
-    with pytest.raises(InputError, match=r"has another number of frames(.|\n)*found: 8(.|\n)*expected: 16 frames"):
+    with pytest.raises(InputError, match=r"has a different number of frames(.|\n)*found: 8(.|\n)*expected: 16 frames"):
         read_examples(files.examples, 16)
-    with pytest.raises(InputError, match="comes twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         read_examples([*files.examples, *files.examples], 8)
     with pytest.raises(InputError, match="there are no parquet files"):
         read_examples([tmp_path], 8)
@@ -222,7 +222,7 @@ def test_devices_and_parts_share_a_batch(settings, world, checkpoints):
         return sorted(rows)
 
     assert targets(8, 1, 3) == targets(2, 1, 3) == targets(2, 2, 3) != targets(8, 1, 2)
-    with pytest.raises(InputError, match="cannot be divided among 3 devices"):
+    with pytest.raises(InputError, match="does not divide among 3 devices"):
         MicroBatches(reader, records, SecondStage(batch_size=8, micro_batch=2), 0, 3)
 
 
@@ -274,7 +274,7 @@ def test_frozen_parts_are_as_they_were(trained, checkpoints):
     original = load_file(checkpoints / "llm" / "model.safetensors")
     for stage, moved in ((1, False), (2, True)):
         selector = from_pretrained(str(trained / f"stage{stage}"))
-        assert selector.release.trained == ("lora" if moved else "none")
+        assert selector.config.trained == ("lora" if moved else "none")
         state = selector.network.trunk.state_dict()
         for name, tensor in state.items():
             if "lora_" in name:
@@ -298,7 +298,7 @@ def test_a_killed_run_has_the_losses_of_one_that_was_not(stage, trained, setting
     seed = time.time_ns() % 1000
     steps = sorted(random.Random(seed).sample(range(1, 6), 2))
     print("killed within steps", steps, "of seed", seed)
-    original = training._Run._micro
+    original = training._StageLoop._micro
     for step in steps:
 
         def micro(self, number, batch, step=step):
@@ -306,11 +306,11 @@ def test_a_killed_run_has_the_losses_of_one_that_was_not(stage, trained, setting
                 raise Killed
             return original(self, number, batch)
 
-        monkeypatch.setattr(training._Run, "_micro", micro)
+        monkeypatch.setattr(training._StageLoop, "_micro", micro)
         with pytest.raises(Killed):
             train(spec, files, device="cpu", **places)
         AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(training._Run, "_micro", original)
+    monkeypatch.setattr(training._StageLoop, "_micro", original)
     train(spec, files, device="cpu", **places)
     whole = trained / f"stage{stage}"
     assert (tmp_path / "out" / "curves.csv").read_bytes() == (whole / "curves.csv").read_bytes()
@@ -334,7 +334,7 @@ def test_the_program_goes_on_after_kill(trained, settings, files, tmp_path):
     assert not (tmp_path / "out").exists()
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "going on after step" in done.stderr
+    assert "resuming after step" in done.stderr
     assert (tmp_path / "out" / "curves.csv").read_bytes() == (trained / "stage1" / "curves.csv").read_bytes()
 
 
@@ -422,12 +422,12 @@ def test_what_does_not_fit_is_refused(trained, settings, files, tmp_path, checkp
             train(spec, given, start=start, **places)
         AcceleratorState._reset_state(reset_partial_state=True)
 
-    refused("says neither what the network is", stage_2(), files)
+    refused("has neither a network nor", stage_2(), files)
     other = tiny_mllm.settings(checkpoints, order="question_then_frames")
     refused("is not the selector that the settings describe", stage_1(other), files, trained / "stage1")
-    refused("are needed for the task of following", stage_1(settings), Files(files.examples, files.features))
+    refused("are required for the task", stage_1(settings), Files(files.examples, files.features))
     coarse = settings.model_copy(update={"vision": settings.vision.model_copy(update={"pool": 1})})
-    refused("were made by another encoder", stage_1(coarse), files)
+    refused("come from a different encoder", stage_1(coarse), files)
     refused("has a language model trained by 'lora'", stage_2(train_llm="all"), files, trained / "stage2")
     few = tiny_mllm.World(tmp_path / "few", settings, videos=2)
     refused("videos have no features", stage_1(settings), Files(files.examples, (few.features,), files.instructions))
@@ -458,13 +458,13 @@ def test_validation_looks_at_the_slots_that_count():
         mask=(True, True, False, True), times=(0, 10, 10, 20), spans=((9, 11), (19, 30)),
     )  # fmt: skip
     logits = np.array([-1.0, 2.0, 99.0, -3.0])
-    judged = judge(example, logits, 1)
+    judged = figures_of(example, logits, 1)
     p = 1 / (1 + np.exp(-logits[[0, 1, 3]]))
     t = np.array([0, 1, 0.25])
     assert judged.loss == pytest.approx(-(t * np.log(p) + (1 - t) * np.log(1 - p)).mean())
     assert judged.recall == 1.0
     assert judged.evidence_recall == 0.5
     assert judged.ndcg == pytest.approx((1 + 0.25 / 2) / (1 + 0.25 / np.log2(3)))
-    without = judge(example.model_copy(update={"spans": ()}), logits, 1)
+    without = figures_of(example.model_copy(update={"spans": ()}), logits, 1)
     assert without.evidence_recall is None
-    assert means([judged, without])["evidence_recall"] == 0.5
+    assert mean_figures([judged, without])["evidence_recall"] == 0.5

@@ -84,7 +84,7 @@ def test_what_is_trained_is_a_selector_in_released_form(tmp_path, monkeypatch):
     assert reached["explained"] > 0.1
     saved = from_pretrained(str(tmp_path / "start" / "selector"), llm=str(tmp_path / "start" / "llm"))
     assert saved.settings.n == FRAMES
-    assert saved.release.trained == "none"
+    assert saved.config.trained == "none"
     assert json.loads((tmp_path / "start" / "spec.json").read_text())["reached"] == reached
 
 
@@ -115,7 +115,7 @@ def test_the_shipped_selector_is_the_one_that_is_configured(config):
     assert sum(file.stat().st_size for file in (SHIPPED / "selector").iterdir()) <= 4e6
     made = from_pretrained(str(SHIPPED / "selector"))
     assert spec_of(made.settings) == spec_of(trained.selector)
-    assert made.release.trained == "all"
+    assert made.config.trained == "all"
 
 
 def test_the_shipped_selector_finds_rendered_events():

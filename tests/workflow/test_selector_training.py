@@ -121,5 +121,5 @@ def test_a_killed_training_goes_on_with_the_losses_that_it_would_have_had(projec
     assert not final.exists()
     project.snakemake("--unlock")
     project.run(target)
-    assert "going on after step" in (project.folder / "logs" / "selectors" / "tiny" / f"{final.name}.log").read_text()
+    assert "resuming after step" in (project.folder / "logs" / "selectors" / "tiny" / f"{final.name}.log").read_text()
     assert (final / "curves.csv").read_text() == kept[final.name]

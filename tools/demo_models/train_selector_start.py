@@ -129,7 +129,7 @@ def ask(
     questions = [question for one in lists for question in one.questions]
     texts = [torch.tensor(ids, device=device) for ids in tokenizer(questions, add_special_tokens=False)["input_ids"]]
     of = torch.tensor([number for number, one in enumerate(lists) for _ in one.questions], device=device)
-    return network.asked(network.trunk(inputs_embeds=visual, use_cache=True).past_key_values, texts, of)
+    return network.logits_after(network.trunk(inputs_embeds=visual, use_cache=True).past_key_values, texts, of)
 
 
 @torch.no_grad()
@@ -206,5 +206,5 @@ def save(network: SelectorNetwork, tokenizer: Any, folder: Path) -> None:
     selector = new_selector(here, seed=0, dtype=torch.float32, replies=False)
     selector.network.load_state_dict(network.own_state(), strict=False)
     selector.settings = settings()
-    selector.release = selector.release.model_copy(update={"settings": spec_of(settings())})
+    selector.config = selector.config.model_copy(update={"settings": spec_of(settings())})
     save_pretrained(selector, folder / "selector", trained="none", dtype=torch.float16)

@@ -1,4 +1,4 @@
-"""What a run of training keeps on disk, so that one that was killed goes on with the losses it would have had."""
+"""Progress of a training on disk, so that a killed run resumes with the losses it would have had."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COLUMNS = ("step", "stage", "task", "loss", "lr", "ndcg", "recall", "evidence_re
 
 
 class Curves:
-    """The rows of curves.csv: each step's loss, and what validation gives (task ``validation``).
+    """The rows of curves.csv: the loss of each step, and the figures of validation (task ``validation``).
 
-    Without a path they are kept here alone: of several processes only one writes.
+    Without a path the rows stay in memory: of several processes only one writes.
     """
 
     def __init__(self, path: Path | None, rows: list[dict[str, Any]] | None = None) -> None:
@@ -39,7 +39,14 @@ class Curves:
 
 
 def curves_text(rows: list[dict[str, Any]], before: str = "") -> str:
-    """A CSV of rows, after those of an earlier stage."""
+    """Rows as CSV, after the text of an earlier stage.
+
+    Examples
+    --------
+    >>> print(curves_text([{"step": 1, "stage": 1, "task": "importance", "loss": 0.5, "lr": 0.001}]), end="")
+    step,stage,task,loss,lr,ndcg,recall,evidence_recall
+    1,1,importance,0.5,0.001,,,
+    """
     return (before or ",".join(COLUMNS) + "\n") + _lines(rows)
 
 
@@ -50,16 +57,16 @@ def _lines(rows: list[dict[str, Any]]) -> str:
 
 
 class TrainingState:
-    """Weights, optimizer and curves after a step: one file, replaced in one step.
+    """Weights, optimizer and curves after a step, in one file that is replaced atomically.
 
-    There is no state of random generators or of a schedule in it, since there is none to keep: the order of the data,
-    the learning rate and the seed of each forward pass are functions of the step.
+    It needs no state of random generators or of a schedule: the order of the data, the learning rate and the seed of
+    each forward pass are functions of the step.
 
     Parameters
     ----------
     path : path
     run : str
-        What identifies the run: settings, data and start.
+        Identifies the run: settings, data and start.
     """
 
     def __init__(self, path: Path, run: str) -> None:
@@ -82,12 +89,19 @@ class TrainingState:
     def load(
         self, trained: Mapping[str, nn.Parameter], optimizer: torch.optim.Optimizer
     ) -> tuple[int, list[dict[str, Any]]]:
-        """Put back weights and optimizer; the steps done, and the rows of the curves. Nothing is done without a file.
+        """Restore weights and optimizer, if there is a file.
+
+        Returns
+        -------
+        steps : int
+            Steps done.
+        rows : list of dict
+            Rows of the curves.
 
         Raises
         ------
         InputError
-            For a file of another run.
+            If the file belongs to another run.
         """
         if not self.path.is_file():
             return 0, []
@@ -100,7 +114,7 @@ class TrainingState:
             raise InputError(
                 "belongs to a training with other settings, data or start",
                 file=self.path,
-                hint="remove it, or give another folder (--work)",
+                hint="delete it, or use another folder (--work)",
             )
         states: dict[int, dict[str, torch.Tensor]] = {}
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""One stage of training, on one device or several. Killed at any moment, it goes on as if it had not been."""
+"""Train one stage, on one device or several. A run that is killed resumes as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ from framesift.scoring.mllm_selector.examples import Example, files_of, read_exa
 from framesift.scoring.mllm_selector.settings import SelectorSettings, Stage, TrainingSpec
 from framesift.storage.checksums import file_digest
 from framesift.training.progress import Curves, TrainingState, curves_text
-from framesift.training.validation import judge, means
+from framesift.training.validation import figures_of, mean_figures
 
-#: Steps between two lines of the log.
-EVERY = 20
+#: Steps between two log lines.
+LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Files:
-    """Where the data of a stage are.
+    """The data files of a stage.
 
     Attributes
     ----------
     examples, instructions, validation : tuple of path
-        Parquet files, or folders with some: `examples.Example` and `examples.Instruction`.
+        Parquet files, or folders of them: `examples.Example` and `examples.Instruction`.
     features : tuple of path
-        From embed_frames.py, of all their videos.
+        From embed_frames.py, for all their videos.
     """
 
     examples: tuple[Path, ...]
@@ -80,33 +80,33 @@ def train(
     device: str = "auto",
     readers: int = 0,
 ) -> None:
-    """Run one stage, or go on with one that was stopped, and write the selector.
+    """Run or resume one stage, and write the selector.
 
     Parameters
     ----------
     spec : TrainingSpec
     files : Files
     work : path
-        Folder that keeps progress; a run with the same settings and data goes on with what it finds there.
+        Folder of the progress; a run with the same settings and data resumes from it.
     out : path
         Folder of the trained selector (`checkpoint.save_pretrained`).
     start : path or None
-        Folder of the selector to go on with; None to begin with the settings of `spec`.
+        Folder of the selector to continue from; None to start from the settings of `spec`.
     device : str
         ``cpu``, or ``auto``.
     readers : int
-        Processes that read features ahead.
+        Processes that prefetch features.
 
     Raises
     ------
     InputError
-        For settings, data and start that do not fit each other.
+        If settings, data and start do not fit together.
     """
     from accelerate import Accelerator
     from accelerate.utils import DistributedDataParallelKwargs
 
     stage = spec.stage
-    if "LOCAL_RANK" in os.environ:  # one of several processes, which share the GPUs that on_gpus.py took
+    if "LOCAL_RANK" in os.environ:  # one of several processes, which share the GPUs of on_gpus.py
         Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     else:
         device = pick_device(device)
@@ -122,8 +122,9 @@ def train(
     accelerator.gradient_accumulation_steps = batches.parts
     data = files.record((*stage.tasks, "validation"))
     run = spec_id([spec_of(spec), data, model_digest(str(start), None) if start else None])
-    done = _Run(accelerator, selector, stage, batches, validation, TrainingState(work / "progress.safetensors", run))
-    seconds, steps = done.go(work / "curves.csv", readers)
+    progress = TrainingState(work / "progress.safetensors", run)
+    loop = _StageLoop(accelerator, selector, stage, batches, validation, progress)
+    seconds, steps = loop.go(work / "curves.csv", readers)
     if not accelerator.is_main_process:
         return
     selector.stages.append(
@@ -131,7 +132,7 @@ def train(
             "settings": spec_of(stage),
             "data": data,
             "steps": batches.steps,
-            "validation": done.figures,
+            "validation": loop.figures,
             "samples_per_second": steps * stage.batch_size / seconds if steps else 0.0,
             "device": device_name(accelerator.device.type),
             "devices": accelerator.num_processes,
@@ -139,14 +140,14 @@ def train(
             "versions": _versions(),
         }
     )
-    selector.curves = curves_text(done.curves.rows, selector.curves)
+    selector.curves = curves_text(loop.curves.rows, selector.curves)
     trained = _saved(selector, stage)
     save_pretrained(selector, out, trained=trained, dtype=getattr(torch, stage.saved_as))
-    log.info("%s: %d steps, %s", out, batches.steps, done.figures)
+    log.info("%s: %d steps, %s", out, batches.steps, loop.figures)
 
 
-class _Run:
-    """The loop of a stage."""
+class _StageLoop:
+    """The training loop of a stage."""
 
     def __init__(
         self,
@@ -166,30 +167,30 @@ class _Run:
         self.curves: Curves
 
     def go(self, curves: Path, readers: int) -> tuple[float, int]:
-        """All steps that are left; their seconds and number."""
+        """Run the remaining steps; returns their seconds and number."""
         accelerator, batches = self.accelerator, self.batches
         first, rows = self.progress.load(self.trained, self.optimizer.optimizer)
         self.curves = Curves(curves if accelerator.is_main_process else None, rows)
         if first:
-            log.info("going on after step %d of %d", first, batches.steps)
+            log.info("resuming after step %d of %d", first, batches.steps)
         if rows and rows[-1]["task"] == "validation":
             self.figures = {name: rows[-1][name] for name in ("loss", "ndcg", "recall", "evidence_recall")}
         numbers = range(first * batches.parts, len(batches))
         loader = torch.utils.data.DataLoader(
             batches, batch_size=None, sampler=numbers, num_workers=readers, pin_memory=accelerator.device.type == "cuda"
         )
-        begun, losses = time.monotonic(), []
+        start, losses = time.monotonic(), []
         for number, batch in zip(numbers, loader, strict=True):
             losses.append(self._micro(number, batch))
             if accelerator.sync_gradients:
                 self._step_done(number // batches.parts, accelerator.reduce(torch.stack(losses).mean(), "mean").item())
                 losses = []
-        return time.monotonic() - begun, batches.steps - first
+        return time.monotonic() - start, batches.steps - first
 
     def _micro(self, number: int, batch: Batch) -> torch.Tensor:
         """Forward and backward pass of one part of a step, and the update after the last."""
         accelerator, stage = self.accelerator, self.stage
-        # dropout is a function of the place in the run, so there is no state to keep
+        # dropout depends only on the number of the pass, so there is no state to save
         seed = np.random.SeedSequence([stage.seed, stage.stage, number, accelerator.process_index])
         torch.manual_seed(int(seed.generate_state(1)[0]))
         with accelerator.accumulate(self.wrapped):
@@ -199,7 +200,7 @@ class _Run:
                     f"the loss is {loss.item()} at step {number // self.batches.parts + 1}",
                     field="stage: learning_rate",
                     value=stage.learning_rate,
-                    hint="try a smaller one, or precision: float32",
+                    hint="try a smaller rate, or precision: float32",
                 )
             accelerator.backward(loss)
             if accelerator.sync_gradients:
@@ -211,7 +212,7 @@ class _Run:
         return loss.detach()
 
     def _step_done(self, step: int, loss: float) -> None:
-        """What follows a step (from 0): curves, validation, progress."""
+        """After a step (from 0): write curves, validate, save progress."""
         stage, last = self.stage, step + 1 == self.batches.steps
         row = {"step": step + 1, "stage": stage.stage, "lr": rate(stage, step, self.batches.steps)}
         self.curves.add(row | {"task": self.batches.task(step), "loss": loss})
@@ -221,15 +222,15 @@ class _Run:
                 self.curves.add(row | {"task": "validation"} | self.figures)
         if (last or (step + 1) % stage.save_every == 0) and self.accelerator.is_main_process:
             self.progress.save(step + 1, self.trained, self.optimizer.optimizer, self.curves)
-        if last or (step + 1) % EVERY == 0:
+        if last or (step + 1) % LOG_EVERY == 0:
             log.info("step %d of %d, %s: loss %.4f", step + 1, self.batches.steps, self.batches.task(step), loss)
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float | None]:
-        """Figures on the validation examples; every process judges its share of them."""
+        """Figures on the validation examples; every process computes its share."""
         from accelerate.utils import gather_object
 
-        accelerator, judged = self.accelerator, []
+        accelerator, figures = self.accelerator, []
         if not self.validation:
             return {}
         self.network.eval()
@@ -237,15 +238,15 @@ class _Run:
             batch = self.batches.reader.importance([example]).to(accelerator.device)
             with accelerator.autocast():
                 logits = self.network.logits(batch.frames[batch.of], batch.texts)[0].float().cpu().numpy()
-            judged.append(judge(example, logits, self.stage.recall_at))
+            figures.append(figures_of(example, logits, self.stage.recall_at))
         self.network.train()
-        return means(gather_object(judged))
+        return mean_figures(gather_object(figures))
 
 
 def prepare(selector: TrainedSelector, stage: Stage) -> dict[str, nn.Parameter]:
-    """Put the network into the form that a stage trains; the parameters that it trains, by name."""
+    """Prepare a network for a stage; returns the parameters that it trains, by name."""
     network = selector.network
-    torch.manual_seed(stage.seed)  # of fresh adapters
+    torch.manual_seed(stage.seed)  # for new adapters
     if stage.train_llm == "lora":
         add_adapters(selector, stage.lora)
     if stage.gradient_checkpointing:
@@ -255,7 +256,15 @@ def prepare(selector: TrainedSelector, stage: Stage) -> dict[str, nn.Parameter]:
 
 
 def rate(stage: Stage, step: int, steps: int) -> float:
-    """The learning rate of a step, from 0: linear warm-up, then half a cosine to 0."""
+    """The learning rate of a step (from 0): linear warm-up, then half a cosine to 0.
+
+    Examples
+    --------
+    >>> from framesift.scoring.mllm_selector.settings import SecondStage
+    >>> stage = SecondStage(learning_rate=1.0, warmup=0.5)
+    >>> [round(rate(stage, step, 4), 3) for step in range(4)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
     warmup = max(1, round(stage.warmup * steps))
     if step < warmup:
         return stage.learning_rate * (step + 1) / warmup
@@ -265,11 +274,11 @@ def rate(stage: Stage, step: int, steps: int) -> float:
 def _selector(spec: TrainingSpec, start: Path | None) -> TrainedSelector:
     stage = spec.stage
     replies = "instruction" in stage.tasks
-    # frozen weights take the precision of computation, trained ones stay float32
+    # frozen weights have the precision of computation, trained ones stay float32
     dtype = torch.float32 if stage.train_llm == "all" else getattr(torch, stage.precision)
     if start is None:
         if spec.selector is None:
-            raise InputError("says neither what the network is nor what to go on with", field="--spec: selector")
+            raise InputError("has neither a network nor a selector to continue from", field="--spec: selector")
         return new_selector(spec.selector, seed=stage.seed, dtype=dtype, replies=replies)
     selector = from_pretrained(str(start), dtype=dtype, replies=replies)
     if spec.selector is not None and spec_of(spec.selector) != spec_of(selector.settings):
@@ -277,11 +286,11 @@ def _selector(spec: TrainingSpec, start: Path | None) -> TrainedSelector:
             "is not the selector that the settings describe",
             file=start,
             field="--initial",
-            hint="leave `selector` out of the settings to take it as it is",
+            hint="leave `selector` out of the settings to use it as it is",
         )
-    if (selector.release.trained, stage.train_llm) in (("all", "lora"), ("lora", "all")):
+    if (selector.config.trained, stage.train_llm) in (("all", "lora"), ("lora", "all")):
         raise InputError(
-            f"has a language model trained by {selector.release.trained!r}",
+            f"has a language model trained by {selector.config.trained!r}",
             file=start,
             field="stage: train_llm",
             value=stage.train_llm,
@@ -291,18 +300,18 @@ def _selector(spec: TrainingSpec, start: Path | None) -> TrainedSelector:
 
 
 def _saved(selector: TrainedSelector, stage: Stage) -> Any:
-    """What of the language model must be saved: what this stage or an earlier one trained."""
-    return selector.release.trained if stage.train_llm == "none" else stage.train_llm
+    """The part of the language model to save: the part that this stage or an earlier one trained."""
+    return selector.config.trained if stage.train_llm == "none" else stage.train_llm
 
 
 def _data(
     settings: SelectorSettings, stage: Stage, files: Files, tokenizer: Any
 ) -> tuple[Reader, dict[Any, Sequence[Any]], list[Example]]:
-    """What makes batches, the records of each task, and the validation examples; all with features."""
+    """The reader of features, the records of each task, and the validation examples."""
     features = VideoFeatures(files.features)
     if features.encoder != spec_of(settings.vision):
         raise InputError(
-            "were made by another encoder than the selector's",
+            "come from a different encoder than the selector's",
             field="--features",
             value=features.encoder,
             expected=str(spec_of(settings.vision)),
@@ -311,9 +320,9 @@ def _data(
     if "instruction" in stage.tasks:
         if not files.instructions:
             raise InputError(
-                "are needed for the task of following instructions",
+                "are required for the task `instruction`",
                 field="--instructions",
-                hint="or leave the task out: stage: {tasks: [importance]}",
+                hint="give them, or leave the task out: stage: {tasks: [importance]}",
             )
         records["instruction"] = read_instructions(files.instructions)
     validation = read_examples(files.validation, settings.n) if files.validation else []
@@ -331,7 +340,7 @@ def _data(
 
 
 def _end_with(parent: int) -> None:
-    """What torchrun starts is in sessions of its own, and would go on where torchrun is killed."""
+    """End this process with its parent: torchrun starts sessions of their own, which survive if torchrun is killed."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""Is a trained selector any good? Its scores against labels and evidence that it has not seen."""
+"""Validate a selector: its scores against held-out labels and evidence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from framesift.scoring.mllm_selector.examples import Example
 from framesift.selection.selectors import Candidates, choose
 from framesift.selection.selectors.nms import NMS
 
-#: A frame whose label is at least this is one to be found.
+#: Least label of an important frame.
 IMPORTANT = 0.5
 
 
@@ -22,7 +22,14 @@ def ndcg(scores: np.ndarray, gains: np.ndarray) -> float | None:
     Returns
     -------
     float or None
-        Between 0 and 1; None where nothing is to be gained. Of frames with equal scores the earlier comes first.
+        Between 0 and 1; None if all gains are 0. Of frames with equal scores the earlier comes first.
+
+    Examples
+    --------
+    >>> ndcg(np.array([0.9, 0.1, 0.5]), np.array([1.0, 0.0, 0.5]))
+    1.0
+    >>> round(ndcg(np.array([0.1, 0.9, 0.5]), np.array([1.0, 0.0, 0.0])), 3)
+    0.5
     """
     discounts = 1 / np.log2(np.arange(2, len(gains) + 2))
     best = float(np.sort(gains)[::-1] @ discounts)
@@ -30,12 +37,17 @@ def ndcg(scores: np.ndarray, gains: np.ndarray) -> float | None:
 
 
 def recall_at(scores: np.ndarray, labels: np.ndarray, k: int) -> float | None:
-    """Share of the important frames among the k with the highest scores; of the most there is room for.
+    """Share of the important frames that are among the k highest scores; at most k of them count.
 
     Returns
     -------
     float or None
-        Between 0 and 1; None where no frame is important.
+        Between 0 and 1; None if no frame is important.
+
+    Examples
+    --------
+    >>> recall_at(np.array([0.9, 0.1, 0.5]), np.array([1.0, 0.8, 0.0]), k=2)
+    0.5
     """
     important = labels >= IMPORTANT
     if not important.any():
@@ -46,7 +58,7 @@ def recall_at(scores: np.ndarray, labels: np.ndarray, k: int) -> float | None:
 
 @dataclass(frozen=True)
 class ValidationFigures:
-    """Figures of one question; None where it has none."""
+    """Figures of one question; None for those it does not have."""
 
     loss: float
     ndcg: float | None
@@ -54,7 +66,7 @@ class ValidationFigures:
     evidence_recall: float | None
 
 
-def judge(example: Example, logits: np.ndarray, k: int) -> ValidationFigures:
+def figures_of(example: Example, logits: np.ndarray, k: int) -> ValidationFigures:
     """Figures of one question, over the slots that count.
 
     Parameters
@@ -62,7 +74,7 @@ def judge(example: Example, logits: np.ndarray, k: int) -> ValidationFigures:
     example : Example
     logits : float array, shape (n,)
     k : int
-        Budget of recall and of evidence recall; frames for the latter are chosen by suppression, as in the paper.
+        Budget of recall and evidence recall. Selector `nms` chooses frames for the latter, as in the paper.
     """
     counts = np.array(example.mask)
     scores, labels = logits.astype(np.float64)[counts], np.array(example.targets)[counts]
@@ -75,10 +87,10 @@ def judge(example: Example, logits: np.ndarray, k: int) -> ValidationFigures:
     return ValidationFigures(float(loss.mean()), ndcg(scores, labels), recall_at(scores, labels, k), evidence)
 
 
-def means(judged: Sequence[ValidationFigures]) -> dict[str, float | None]:
+def mean_figures(all_figures: Sequence[ValidationFigures]) -> dict[str, float | None]:
     """Means of the figures over the questions that have them."""
     figures: dict[str, float | None] = {}
     for name in ValidationFigures.__dataclass_fields__:
-        known = [value for one in judged if (value := getattr(one, name)) is not None]
+        known = [value for one in all_figures if (value := getattr(one, name)) is not None]
         figures[name] = float(np.mean(known)) if known else None
     return figures

@@ -1,4 +1,4 @@
-"""From records to batches, each a function of its number alone, so that a run can go on anywhere."""
+"""Batches of training records, each a function of its number alone, so that a run can resume anywhere."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from framesift.storage.tensors import read_tensors
 
 @dataclass
 class Batch:
-    """Examples of one task.
+    """Records of one task, as tensors.
 
     Attributes
     ----------
     frames : float16 tensor, shape (videos, n, patches, width)
     of : int tensor, shape (batch,)
-        Which of the videos each example is about.
+        The video of each example, by its place in `frames`.
     texts : list of int tensors
         Tokens of questions or instructions in the template.
     targets : float32 tensor, mask : bool tensor, shape (batch, n)
@@ -52,12 +52,12 @@ class Batch:
 
 
 class VideoFeatures:
-    """Pooled patches of videos, read from the cache when they are asked for.
+    """Pooled patches of videos, read from the cache on access.
 
     Parameters
     ----------
     files : sequence of path
-        From embed_frames.py with an encoder of kind `patches`: they say where the features of each video are.
+        From embed_frames.py with an encoder of kind `patches`: they name the file with the features of each video.
     """
 
     def __init__(self, files: Sequence[str | Path]) -> None:
@@ -65,7 +65,9 @@ class VideoFeatures:
         for path in files:
             content = read_tensors(path)
             if content is None or "videos" not in content[1]:
-                raise InputError("is no file of embeddings, or damaged", file=path, hint="embed_frames.py makes it")
+                raise InputError(
+                    "is damaged or not a file of embeddings", file=path, hint="make it with embed_frames.py"
+                )
             self._places |= json.loads(content[1]["videos"])
             self.encoder: dict[str, Any] = json.loads(content[1]["spec"])["encoder"]
 
@@ -78,18 +80,18 @@ class VideoFeatures:
         Raises
         ------
         InputError
-            Where they are not in the cache any more.
+            If they are no longer in the cache.
         """
         return read_features(self._places[video]["file"], video)
 
 
 def in_slots(features: np.ndarray, n: int) -> Tensor:
-    """The features (frames, patches, width) that each of n slots shows: (n, patches, width)."""
+    """The features in each of n slots, (n, patches, width), from those of all frames, (frames, patches, width)."""
     return torch.from_numpy(features[slots(len(features), n)])
 
 
 class Reader:
-    """Makes batches of records.
+    """Makes batches from records.
 
     Parameters
     ----------
@@ -104,7 +106,7 @@ class Reader:
         self.settings, self.tokenizer, self.features = settings, tokenizer, features
 
     def tokens(self, text: str) -> Tensor:
-        """Tokens of a question, or an instruction, in the template; cut where it is too long."""
+        """Tokens of a question or an instruction in the template, cut to the longest length."""
         return torch.tensor(self._cut(self.settings.prompt(text)), dtype=torch.long)
 
     def _cut(self, text: str) -> list[int]:
@@ -112,7 +114,7 @@ class Reader:
         return self.tokenizer(text, add_special_tokens=False, truncation=True, max_length=most)["input_ids"]
 
     def importance(self, examples: Sequence[Example], shifts: np.random.Generator | None = None) -> Batch:
-        """With `shifts`, each video is turned in time by a number of slots that it draws."""
+        """A batch of labelled questions. With `shifts`, each video is rotated in time by a random number of slots."""
         frames, of = self._frames(examples)
         targets = torch.tensor([example.targets for example in examples], dtype=torch.float32)
         mask = torch.tensor([example.mask for example in examples])
@@ -124,6 +126,7 @@ class Reader:
         return Batch(frames, of, [self.tokens(example.text) for example in examples], targets, mask)
 
     def instruction(self, records: Sequence[Instruction]) -> Batch:
+        """A batch of instructions with their replies."""
         end = [self.tokenizer.eos_token_id] if self.tokenizer.eos_token_id is not None else []
         replies = [self._cut(record.response) + end for record in records]
         return Batch(
@@ -133,7 +136,7 @@ class Reader:
         )
 
     def _frames(self, records: Sequence[Example | Instruction]) -> tuple[Tensor, Tensor]:
-        """The frames of each video once, and which of the videos each record is about."""
+        """The frames of each video once, and the place of each record's video among them."""
         videos = {video: self.features[video] for video in dict.fromkeys(record.video_id for record in records)}
         for record in records:
             self._check(record, len(videos[record.video_id]))
@@ -145,7 +148,7 @@ class Reader:
         expected = len(set(record.frames)) if isinstance(record, Example) else min(embedded, self.settings.n)
         if embedded != expected:
             raise InputError(
-                "the frames of an example are not those that were embedded",
+                "the frames of an example are not the embedded ones",
                 field=f"question {record.question_id}",
                 value=f"{expected} frames, {embedded} embedded",
                 hint="label and embed with the same candidates and the same number of frames",
@@ -153,15 +156,35 @@ class Reader:
 
 
 def rounds(size: int, batch: int) -> int:
-    """Batches in a pass over so many records."""
+    """Batches in a pass over `size` records.
+
+    Examples
+    --------
+    >>> rounds(10, 4)
+    3
+    """
     return -(-size // batch)
 
 
 class Draws:
-    """Batches of records by number (from 0, over all passes): each a function of the arguments and its number alone.
+    """Batches of records by number (from 0, over all passes), each a function of the arguments and its number alone.
 
-    Each pass has an order of groups of its own, kept until a batch of another pass is asked for. Where its last batch
-    is short, it is filled from the beginning of that order.
+    Each pass has its own order of groups. If its last batch is short, records from the start of that order fill it.
+
+    Parameters
+    ----------
+    groups : sequence of int arrays
+        Places of records that stay together.
+    batch : int
+    seed : sequence of int
+
+    Examples
+    --------
+    >>> draws = Draws([np.array([number]) for number in range(3)], batch=2, seed=[0])
+    >>> sorted({int(record) for number in range(draws.rounds) for record in draws[number]})
+    [0, 1, 2]
+    >>> (draws[5] == Draws(draws.groups, 2, [0])[5]).all()
+    np.True_
     """
 
     def __init__(self, groups: Sequence[np.ndarray], batch: int, seed: Sequence[int]) -> None:
@@ -179,7 +202,7 @@ class Draws:
 
 
 class MicroBatches(torch.utils.data.Dataset[Batch]):
-    """All forward passes of one device in a stage, by number: steps one after the other, each in equal parts.
+    """All forward passes of one device in a stage, by number: step after step, each in equal parts.
 
     Parameters
     ----------
@@ -188,7 +211,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         By task.
     stage : Stage
     rank, world : int
-        Which device this is, of how many.
+        Number of this device, and of all devices.
     """
 
     def __init__(
@@ -199,7 +222,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         self.micro = min(stage.micro_batch, share)
         if rest or share % max(self.micro, 1):
             raise InputError(
-                f"cannot be divided among {world} devices in parts of {stage.micro_batch}",
+                f"does not divide among {world} devices in parts of {stage.micro_batch}",
                 field="stage: batch_size",
                 value=stage.batch_size,
                 expected=f"a multiple of {world} x {stage.micro_batch}",
@@ -216,7 +239,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
         return self.steps * self.parts
 
     def task(self, step: int) -> Task:
-        """Tasks take turns step by step."""
+        """The task of a step; tasks take turns."""
         return self.stage.tasks[step % len(self.stage.tasks)]
 
     def _seed(self, task: Task) -> tuple[int, int, int]:
@@ -234,7 +257,7 @@ class MicroBatches(torch.utils.data.Dataset[Batch]):
 
 
 def _groups(records: Sequence[Example | Instruction], by_video: bool) -> list[np.ndarray]:
-    """What is drawn together: the records of a video, or each alone."""
+    """Places of records that are drawn together: those of a video, or each alone."""
     groups: dict[str | int, list[int]] = {}
     for number, record in enumerate(records):
         groups.setdefault(record.video_id if by_video else number, []).append(number)

@@ -1,9 +1,9 @@
-"""The released form of a selector: one folder, the same on a disk and on the Hugging Face hub.
+"""The checkpoint of a selector: a folder, the same on disk and on the Hugging Face hub.
 
-`selector.safetensors` holds projector, score query and head (and the language model, where all of it was trained);
-`adapter_model.safetensors` and `adapter_config.json` the LoRA adapter, as peft writes it; `config.json` what the
-selector is; beside them are the tokenizer, what is known of the training, and a model card. The vision encoder and a
-frozen language model are named with their commits, not copied.
+`selector.safetensors` holds projector, score query and head (and the language model, if all of it was trained);
+`adapter_model.safetensors` and `adapter_config.json` the LoRA adapter, as peft writes it; `config.json` the
+configuration. Beside them are the tokenizer, the record of the training and a model card. The vision encoder and a
+frozen language model are not copied: the configuration names their commits.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ import torch
 from framesift.checkpoints.component import checkpoint_folder, model_digest, pretrained
 from framesift.core.errors import InputError
 from framesift.core.spec import spec_of
-from framesift.scoring.mllm_selector.card import model_card
+from framesift.scoring.mllm_selector.checkpoint_config import CONFIG, SelectorConfig, settings_of
+from framesift.scoring.mllm_selector.model_card import model_card
 from framesift.scoring.mllm_selector.network import SelectorNetwork
-from framesift.scoring.mllm_selector.release import CONFIG, Release, settings_of
 from framesift.scoring.mllm_selector.settings import Lora, SelectorSettings, TrainLlm
 from framesift.storage.files import atomic_write, read_json, write_json, write_text
 
 WEIGHTS, TRAINING, CURVES = "selector.safetensors", "training.json", "curves.csv"
-#: What stands before the names of the language model's weights, where they are saved.
+#: Prefix of the names of the language model's weights, if they are saved.
 TRUNK = "trunk."
 
 
 @dataclass
 class TrainedSelector:
-    """A selector in memory: the network with its tokenizer, what it is, and what is known of its training."""
+    """A selector in memory: settings, network, tokenizer, configuration, and the record of its training."""
 
     settings: SelectorSettings
     network: SelectorNetwork
     tokenizer: Any
-    release: Release
+    config: SelectorConfig
     stages: list[dict[str, Any]] = field(default_factory=list)
     curves: str = ""
 
@@ -55,7 +55,7 @@ def new_selector(settings: SelectorSettings, *, seed: int, dtype: torch.dtype, r
     dtype : torch dtype
         Of the language model.
     replies : bool
-        Whether it is to follow instructions, for which all blocks of the language model are needed.
+        Whether it follows instructions, which needs all blocks of the language model.
     """
     from transformers import AutoConfig
 
@@ -65,7 +65,7 @@ def new_selector(settings: SelectorSettings, *, seed: int, dtype: torch.dtype, r
     trunk, lm_head, blocks = _load_trunk(settings, dtype, replies)
     torch.manual_seed(seed)
     network = SelectorNetwork(settings, trunk, blocks, width, lm_head)
-    release = Release(
+    config = SelectorConfig(
         n=settings.n,
         pool=vision.pool,
         settings=spec_of(settings),
@@ -76,14 +76,14 @@ def new_selector(settings: SelectorSettings, *, seed: int, dtype: torch.dtype, r
         blocks=blocks,
         trained="none",
     )
-    return TrainedSelector(settings, network, _tokenizer(llm.model, llm.revision), release)
+    return TrainedSelector(settings, network, _tokenizer(llm.model, llm.revision), config)
 
 
 def add_adapters(selector: TrainedSelector, lora: Lora) -> None:
-    """Put LoRA adapters round the language model; one that has some already keeps them."""
+    """Add LoRA adapters to the language model, unless it has some."""
     from peft import LoraConfig, get_peft_model
 
-    if selector.release.trained == "lora":
+    if selector.config.trained == "lora":
         return
     config = LoraConfig(r=lora.r, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=list(lora.targets))
     selector.network.trunk = get_peft_model(selector.network.trunk, config)
@@ -93,16 +93,16 @@ def add_adapters(selector: TrainedSelector, lora: Lora) -> None:
 
 
 def save_pretrained(selector: TrainedSelector, folder: str | Path, *, trained: TrainLlm, dtype: torch.dtype) -> None:
-    """Write a selector as a folder, in one step; what was there is replaced.
+    """Write a selector as a folder, in one step, replacing the folder if it exists.
 
     Parameters
     ----------
     selector : TrainedSelector
     folder : path
     trained : str
-        What of the language model was trained, so that it must be saved.
+        The part of the language model that was trained, and is therefore saved.
     dtype : torch dtype
-        Of a language model that is saved whole.
+        Of the saved language model, with ``all``.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -130,20 +130,20 @@ def _write(selector: TrainedSelector, folder: Path, trained: TrainLlm, dtype: to
         adapter.base_model_name_or_path, adapter.revision = llm.model, llm.revision
         network.trunk.save_pretrained(folder, save_embedding_layers=False)
     elif trained == "all":
-        config = _ending_at(network.trunk.config, network.blocks)
-        kept = _empty_trunk(config).state_dict()
+        llm_config = _ending_at(network.trunk.config, network.blocks)
+        saved = _empty_trunk(llm_config).state_dict()
         state = network.trunk.state_dict()
-        weights |= {TRUNK + name: state[name].to(dtype) for name in kept}
-        form = {key: value for key, value in config.to_diff_dict().items() if key != "_name_or_path"}
-        update["llm_config"] = selector.release.llm_config or form
-    selector.release = selector.release.model_copy(update=update)
+        weights |= {TRUNK + name: state[name].to(dtype) for name in saved}
+        form = {key: value for key, value in llm_config.to_diff_dict().items() if key != "_name_or_path"}
+        update["llm_config"] = selector.config.llm_config or form
+    selector.config = selector.config.model_copy(update=update)
     with atomic_write(folder / WEIGHTS) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
     selector.tokenizer.save_pretrained(folder)
-    write_json(folder / CONFIG, selector.release.model_dump(mode="json"))
+    write_json(folder / CONFIG, selector.config.model_dump(mode="json"))
     write_json(folder / TRAINING, selector.stages)
     write_text(folder / CURVES, selector.curves)
-    write_text(folder / "README.md", model_card(selector.settings, selector.release.trained, selector.stages))
+    write_text(folder / "README.md", model_card(selector.settings, selector.config.trained, selector.stages))
 
 
 # Loading
@@ -165,21 +165,21 @@ def from_pretrained(
     dtype : torch dtype
         Of the language model; the rest is float32.
     replies : bool
-        Whether it is to follow instructions (see `new_selector`).
+        Whether it follows instructions (see `new_selector`).
     **expected
         See `settings_of`.
 
     Raises
     ------
     InputError
-        For a folder with something else, or that does not match what is expected.
+        If the folder is not a selector, or does not match what is expected.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(checkpoint_folder(model, revision))
-    release, settings = settings_of(folder, **expected)
-    if release.trained == "all" and replies:
+    config, settings = settings_of(folder, **expected)
+    if config.trained == "all" and replies:
         raise InputError(
             "was saved without the last blocks of its language model, so it cannot follow instructions",
             file=folder / CONFIG,
@@ -190,36 +190,36 @@ def from_pretrained(
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot be read ({error})", file=folder / WEIGHTS) from None
     of_trunk = {name.removeprefix(TRUNK): weights.pop(name) for name in list(weights) if name.startswith(TRUNK)}
-    if release.trained == "all":
-        trunk, lm_head = _saved_trunk(release, of_trunk, dtype), None
+    if config.trained == "all":
+        trunk, lm_head = _saved_trunk(config, of_trunk, dtype), None
     else:
         trunk, lm_head, _ = _load_trunk(settings, dtype, replies)
-    if release.trained == "lora":
+    if config.trained == "lora":
         from peft import PeftModel
 
         trunk = PeftModel.from_pretrained(trunk, folder, is_trainable=True)
-    network = SelectorNetwork(settings, trunk, release.blocks, release.vision_width, lm_head)
+    network = SelectorNetwork(settings, trunk, config.blocks, config.vision_width, lm_head)
     own = network.own_state()
     if wrong := sorted(own.keys() ^ weights.keys()) or [k for k in own if own[k].shape != weights[k].shape]:
         raise InputError("does not fit its configuration", file=folder / WEIGHTS, field=wrong[0])
     network.load_state_dict(weights, strict=False)
     curves = (folder / CURVES).read_text() if (folder / CURVES).is_file() else ""
     stages = read_json(folder / TRAINING) if (folder / TRAINING).is_file() else []
-    return TrainedSelector(settings, network.eval(), _tokenizer(str(folder), None), release, stages, curves)
+    return TrainedSelector(settings, network.eval(), _tokenizer(str(folder), None), config, stages, curves)
 
 
 # The language model
 
 
 def _tokenizer(model: str, revision: str | None) -> Any:
-    """The tokenizer as its tokenizer.json says; AutoTokenizer takes the usual one of a type of model instead."""
+    """The tokenizer of tokenizer.json; AutoTokenizer would use the default of the model type instead."""
     from transformers import PreTrainedTokenizerFast
 
     return pretrained(PreTrainedTokenizerFast, model, revision)
 
 
 def _load_trunk(settings: SelectorSettings, dtype: torch.dtype, replies: bool) -> tuple[Any, Any, int]:
-    """The language model without its head, the head (where replies are wanted), and the blocks up to the read-out."""
+    """The language model without its head, the head (with `replies`), and the number of blocks up to the read-out."""
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
     llm = settings.llm
@@ -238,18 +238,17 @@ def _load_trunk(settings: SelectorSettings, dtype: torch.dtype, replies: bool) -
         return pretrained(AutoModel, llm.model, llm.revision, config=config, dtype=dtype), None, blocks
 
 
-def _saved_trunk(release: Release, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
+def _saved_trunk(config: SelectorConfig, weights: dict[str, torch.Tensor], dtype: torch.dtype) -> Any:
     from transformers import AutoConfig
 
-    assert release.llm_config is not None
-    config = AutoConfig.for_model(**release.llm_config)
-    trunk = _empty_trunk(_ending_at(config, release.blocks))
+    assert config.llm_config is not None
+    trunk = _empty_trunk(_ending_at(AutoConfig.for_model(**config.llm_config), config.blocks))
     trunk.load_state_dict({name: tensor.to(dtype) for name, tensor in weights.items()}, assign=True)
     return trunk
 
 
 def _ending_at(config: Any, blocks: int) -> Any:
-    """The configuration of a language model that ends after so many blocks, whose last output comes without a norm."""
+    """The configuration of a language model that ends after `blocks` blocks, without a final norm."""
     config = type(config).from_dict(config.to_dict())
     config.num_hidden_layers = blocks
     if getattr(config, "layer_types", None):
@@ -266,7 +265,7 @@ def _empty_trunk(config: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warning that weights of blocks are not used: they are left out on purpose."""
+    """Silence the warning about unused weights of blocks: they are left out on purpose."""
     from transformers.utils import logging
 
     before = logging.get_verbosity()

@@ -33,16 +33,15 @@ class Example(_Record):
     text : str
         The question as the selector is asked (`framesift.scoring.scorers.asked`), without the template.
     frames : tuple of int, length n
-        What each slot shows, from `sampling.slots`: positions among the video's candidates, ascending. Frames of short
-        videos come several times.
+        The candidate in each slot, from `sampling.slots`, ascending. Frames of short videos repeat.
     targets : tuple of float, length n
         Importance of each, in [0, 1].
     mask : tuple of bool, length n
-        False where the target does not count: always in slots that repeat a frame.
+        False if the target does not count: always in slots that repeat a frame.
     times : tuple of float, length n or 0
-        Seconds of each; needed for evidence recall only.
+        Seconds of each frame; only evidence recall needs them.
     spans : tuple of (float, float)
-        Seconds in which the answer is seen; none where that is not known.
+        Seconds in which the answer is visible; empty if unknown.
     """
 
     text: str = Field(min_length=1)
@@ -58,11 +57,11 @@ class Example(_Record):
         for name in ("targets", "mask", "times"):
             length = len(getattr(self, name))
             if length != n and not (name == "times" and length == 0):
-                raise ValueError(f"field {name!r} has {length} values, and there are {n} frames")
-        shown = slots(self.frames[-1] + 1, n)
-        if list(self.frames) != shown.tolist():
-            raise ValueError(f"field 'frames': not the {n} frames that sampling.slots takes of the candidates")
-        if any(counted and not first for counted, first in zip(self.mask, first_shown(shown), strict=True)):
+                raise ValueError(f"field {name!r} has {length} values for {n} frames")
+        expected = slots(self.frames[-1] + 1, n)
+        if list(self.frames) != expected.tolist():
+            raise ValueError(f"field 'frames': not the {n} candidates that sampling.slots returns")
+        if any(counted and not first for counted, first in zip(self.mask, first_shown(expected), strict=True)):
             raise ValueError("field 'mask': a slot that repeats a frame counts")
         if not any(self.mask):
             raise ValueError("field 'mask': no slot counts")
@@ -85,7 +84,7 @@ Record = TypeVar("Record", bound=_Record)
 
 
 def write_examples(path: str | Path, examples: Iterable[Example], spec: object) -> None:
-    """Write examples as parquet, sorted by question id; the spec of what made them goes into its metadata."""
+    """Write examples as parquet, sorted by question id, with the spec that made them in its metadata."""
     import pyarrow as pa
 
     columns = [
@@ -108,19 +107,19 @@ def write_instructions(path: str | Path, instructions: Iterable[Instruction], sp
 
 
 def read_examples(paths: Sequence[str | Path], n: int) -> list[Example]:
-    """Examples of the parquet files, and of those in the folders, that are given; sorted by question id.
+    """Examples from parquet files, and from all parquet files in folders, sorted by question id.
 
     Raises
     ------
     InputError
-        For a file of another form, a record that breaks a rule of `Example` or has not `n` frames, and an id that comes
-        twice.
+        For another kind of file, a record that breaks a rule of `Example` or does not have `n` frames, and a repeated
+        id.
     """
     examples = _read(Example, paths)
     for example in examples:
         if len(example.frames) != n:
             raise InputError(
-                "has another number of frames than the selector sees",
+                "has a different number of frames than the selector",
                 field=f"question {example.question_id}",
                 value=len(example.frames),
                 expected=f"{n} frames",
@@ -129,12 +128,12 @@ def read_examples(paths: Sequence[str | Path], n: int) -> list[Example]:
 
 
 def read_instructions(paths: Sequence[str | Path]) -> list[Instruction]:
-    """Instructions of the parquet files, and of those in the folders, that are given; sorted by question id."""
+    """Instructions from parquet files, and from all parquet files in folders, sorted by question id."""
     return _read(Instruction, paths)
 
 
 def files_of(paths: Sequence[str | Path]) -> list[Path]:
-    """The parquet files that are given, or lie in folders that are."""
+    """The given parquet files, and the parquet files in given folders."""
     files = [
         file for path in map(Path, paths) for file in (sorted(path.glob("*.parquet")) if path.is_dir() else [path])
     ]
@@ -170,6 +169,6 @@ def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
             except ValidationError as error:
                 raise invalid(error, file, f"record {number}") from None
             if record.question_id in records:
-                raise InputError("comes twice", file=file, field="question_id", value=record.question_id)
+                raise InputError("occurs twice", file=file, field="question_id", value=record.question_id)
             records[record.question_id] = record
     return [records[name] for name in sorted(records)]

@@ -13,7 +13,7 @@ from framesift.checkpoints.component import Checkpoint, model_digest
 from framesift.core.spec import not_in_spec, spec_of
 from framesift.remote.chat_api import ChatApi
 from framesift.scoring.mllm_selector.label_prompts import Prompts
-from framesift.scoring.mllm_selector.settings import Part
+from framesift.scoring.mllm_selector.settings import FrozenSettings
 from framesift.scoring.scorers import Asked
 
 #: Arguments of a chat template that every prompt is made with.
@@ -72,7 +72,7 @@ class ServedModel(ChatApi):
         return self.spec() | {"weights": self.identity()}
 
 
-class ScorerStandIn(Part):
+class ScorerStandIn(FrozenSettings):
     """Scores of a configured scorer stand in for the verdicts of a VLM. It explains and describes nothing."""
 
     kind: Literal["scorer"] = "scorer"
@@ -85,7 +85,7 @@ class ScorerStandIn(Part):
     )
 
 
-class Peaks(Part):
+class Peaks(FrozenSettings):
     """The peaks of the spatial labels stand in for the frames that an LLM would name.
 
     A peak reaches down to half of its prominence on both sides.
@@ -101,7 +101,7 @@ SpatialModel = Annotated[LocalModel | ServedModel | ScorerStandIn, Field(discrim
 TemporalModel = Annotated[LocalModel | ServedModel | Peaks, Field(discriminator="kind")]
 
 
-class LabelSettings(Part):
+class LabelSettings(FrozenSettings):
     """Soft labels of frames: the average of a spatial and a temporal one (Hu et al., arXiv 2502.19680, section 3).
 
     Defaults are the paper's where it says something (one frame at a time, explanation before verdict, the average),

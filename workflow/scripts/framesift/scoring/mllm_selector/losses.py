@@ -1,4 +1,4 @@
-"""The two losses of the selector. Both are means over examples, so batches may be cut in equal parts."""
+"""The two losses of the selector. Both are means over examples, so batches can be split into equal parts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,18 @@ def importance_loss(logits: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
     logits, targets : float tensors, shape (batch, n)
         Targets are in [0, 1].
     mask : bool tensor, shape (batch, n)
-        Slots that count; at least one an example.
+        Slots that count, at least one in each example.
 
     Returns
     -------
     tensor
         Mean over the slots that count, then over examples.
+
+    Examples
+    --------
+    >>> logits, mask = torch.zeros(1, 2), torch.tensor([[True, False]])
+    >>> round(float(importance_loss(logits, torch.tensor([[1.0, 0.0]]), mask)), 4)
+    0.6931
     """
     losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return ((losses * mask).sum(1) / mask.sum(1)).mean()
@@ -32,9 +38,14 @@ def instruction_loss(logits: list[Tensor], tokens: list[Tensor]) -> Tensor:
     Parameters
     ----------
     logits : list of float tensors, shape (tokens, vocabulary)
-        What the language model expects at each token of the reply.
+        Prediction of the language model for each token of the reply.
     tokens : list of int tensors, shape (tokens,)
+
+    Examples
+    --------
+    >>> round(float(instruction_loss([torch.zeros(3, 4)], [torch.tensor([0, 1, 2])])), 4)  # log of 4 words
+    1.3863
     """
     return torch.stack(
-        [functional.cross_entropy(given.float(), wanted) for given, wanted in zip(logits, tokens, strict=True)]
+        [functional.cross_entropy(given.float(), expected) for given, expected in zip(logits, tokens, strict=True)]
     ).mean()

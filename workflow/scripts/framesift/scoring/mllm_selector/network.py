@@ -1,4 +1,4 @@
-"""The network: frames and question go through a language model, and one hidden state gives the scores of all frames."""
+"""The network: a language model reads frames and question, and one hidden state gives the scores of all frames."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class SelectorNetwork(nn.Module):
     """Projector, language model, score query and score head (arXiv 2502.19680).
 
     The sequence of a question is its frames (`pool` x `pool` projected features each), its text, and the learnable
-    score query; or text, frames, query. Attention is causal, so the query, which stands last, sees all. The hidden
-    state of one block at the query goes through an MLP to n logits, one a slot of the video. Sequences of a batch are
-    filled up behind the query, where causal attention does not look, so no example depends on its batch.
+    score query; or text, frames, query. Attention is causal, so the query at the end sees everything. An MLP turns the
+    hidden state of one block at the query into n logits, one for each slot of the video. Padding follows the query,
+    where causal attention does not reach, so no example depends on its batch.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class SelectorNetwork(nn.Module):
     vision_width : int
         Dimensions of the features of a patch.
     lm_head : module, optional
-        From the last hidden state to words, for the task of instruction following; then `trunk` is complete.
+        From the last hidden state to words, for instruction following; needs a complete `trunk`.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class SelectorNetwork(nn.Module):
         """The loss of a batch of either task."""
         if batch.replies:
             return instruction_loss(self.reply_logits(batch), batch.replies)
-        watched = self.watched(batch.frames) if len(batch.frames) < len(batch.texts) else batch.frames
-        logits = self.asked(watched, batch.texts, batch.of)
+        read = self.read_frames(batch.frames) if len(batch.frames) < len(batch.texts) else batch.frames
+        logits = self.logits_after(read, batch.texts, batch.of)
         return importance_loss(logits, batch.targets, batch.mask)
 
     def logits(self, frames: Tensor, texts: list[Tensor]) -> Tensor:
@@ -77,40 +77,40 @@ class SelectorNetwork(nn.Module):
 
     @property
     def can_share_frames(self) -> bool:
-        """Whether questions about one video can share its part of the sequence: it stands first, and sees no text."""
+        """Whether questions about one video can share its part of the sequence: it comes first and sees no text."""
         return self.settings.order == "frames_then_question" and not self.trunk.is_activation_checkpointing
 
-    def watched(self, frames: Tensor) -> Any:
-        """What `asked` goes on from: frames (videos, n, patches, vision width), or their keys and values."""
+    def read_frames(self, frames: Tensor) -> Any:
+        """Input of `logits_after`: keys and values of frames (videos, n, patches, vision width), or the frames."""
         if not self.can_share_frames:
             return frames
         visual = self._visual(frames).to(self.trunk.dtype)
         return self.trunk(inputs_embeds=visual, use_cache=True).past_key_values
 
-    def asked(self, watched: Any, texts: list[Tensor], of: Tensor) -> Tensor:
-        """As `logits`, for questions about videos of which several may share one.
+    def logits_after(self, read: Any, texts: list[Tensor], of: Tensor) -> Tensor:
+        """Like `logits`, for questions that may share videos.
 
         Parameters
         ----------
-        watched
-            From `watched`, which stays as it is; or the frames themselves.
+        read
+            From `read_frames`; it does not change. Or the frames themselves.
         texts : list of int tensors
         of : int tensor, shape (texts,)
             Which of the videos each text asks about.
         """
-        if isinstance(watched, Tensor):
-            return self.logits(watched[of], texts)
+        if isinstance(read, Tensor):
+            return self.logits(read[of], texts)
         from transformers import DynamicCache
 
         own = DynamicCache()
-        for number, layer in enumerate(watched.layers):
+        for number, layer in enumerate(read.layers):
             own.update(layer.keys[of], layer.values[of], number)
         return self._scores(
             *_filled([(self._embedded(text), self.query[None]) for text in texts], self.trunk.dtype), own
         )
 
     def _scores(self, sequences: Tensor, ends: Tensor, before: Any = None) -> Tensor:
-        """What the head says of the states at the ends of sequences."""
+        """Output of the head for the states at the ends of sequences."""
         output = self.trunk(
             inputs_embeds=sequences,
             past_key_values=before,
@@ -122,18 +122,18 @@ class SelectorNetwork(nn.Module):
             return self.head(read.float())
 
     def reply_logits(self, batch: Batch) -> list[Tensor]:
-        """What the language model expects at each token of the replies: shapes (tokens, vocabulary)."""
+        """Predictions of the language model for each token of the replies; shapes (tokens, vocabulary)."""
         assert self.lm_head is not None, "this trunk ends at the read-out"
         replies = [self._embedded(reply) for reply in batch.replies]
         sequences, ends = self._sequences(batch.frames[batch.of], batch.texts, replies)
         states = self.trunk(inputs_embeds=sequences, use_cache=False).last_hidden_state
         return [
-            self.lm_head(states[i, end - len(reply) : end])  # each token is expected where the one before it stands
+            self.lm_head(states[i, end - len(reply) : end])  # the state at each token predicts the next one
             for i, (end, reply) in enumerate(zip(ends.tolist(), batch.replies, strict=True))
         ]
 
     def _sequences(self, frames: Tensor, texts: list[Tensor], last: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Embedded sequences (batch, longest, width), and where each ends."""
+        """Embedded sequences (batch, longest, width), and the place of the last token of each."""
         first = self.settings.order == "frames_then_question"
         parts = [
             (a, b, c) if first else (b, a, c)
@@ -150,18 +150,23 @@ class SelectorNetwork(nn.Module):
     # What is trained
 
     def own_state(self) -> dict[str, Tensor]:
-        """Projector, query and head by name: what there is beside the language model."""
+        """Projector, query and head by name: everything beside the language model."""
         return {
             name: tensor for name, tensor in self.state_dict().items() if not name.startswith(("trunk.", "lm_head."))
         }
 
     def choose_trained(self, llm: str) -> dict[str, nn.Parameter]:
-        """Freeze all but projector, query and head, and what of the language model is named; those trained, by name.
+        """Freeze everything but projector, query, head and a part of the language model.
 
         Parameters
         ----------
         llm : str
-            ``none``, ``lora`` (its adapters) or ``all``.
+            The part of the language model to train: ``none``, ``lora`` (its adapters) or ``all``.
+
+        Returns
+        -------
+        dict
+            The trained parameters by name.
         """
         for name, parameter in self.named_parameters():
             of_llm = name.startswith(("trunk.", "lm_head."))
@@ -170,7 +175,7 @@ class SelectorNetwork(nn.Module):
 
 
 def _filled(parts: Sequence[tuple[Tensor, ...]], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Sequences (batch, longest, width) of the parts of each, filled up behind, and where each ends."""
+    """Sequences (batch, longest, width) from their parts, padded at the end, and the place of each last token."""
     whole = [torch.cat([part.to(dtype) for part in sequence]) for sequence in parts]
     ends = torch.tensor([len(sequence) - 1 for sequence in whole], device=whole[0].device)
     return nn.utils.rnn.pad_sequence(whole, batch_first=True), ends

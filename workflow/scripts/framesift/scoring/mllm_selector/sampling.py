@@ -1,4 +1,4 @@
-"""Which frames of a video the selector sees, and what their scores say of the other candidates."""
+"""The slots of the selector: which candidate frame each of them shows."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def slots(candidates: int, n: int) -> np.ndarray:
     """The candidate that each of the selector's n slots shows, uniform from the first candidate to the last.
 
-    A video with fewer candidates fills the slots too: a candidate is then shown in several neighbouring ones, so that
-    a slot means the same share of the video whatever its length.
+    A video with fewer candidates fills all slots too, by repeating candidates in neighbouring slots. A slot is
+    therefore always the same share of the video.
 
     Parameters
     ----------
@@ -25,6 +25,13 @@ def slots(candidates: int, n: int) -> np.ndarray:
     -------
     int array, shape (n,)
         Positions among the candidates, ascending.
+
+    Examples
+    --------
+    >>> slots(100, 4)
+    array([ 0, 33, 66, 99])
+    >>> slots(2, 4)
+    array([0, 0, 1, 1])
     """
     import numpy as np
 
@@ -32,7 +39,7 @@ def slots(candidates: int, n: int) -> np.ndarray:
 
 
 def first_shown(shown: np.ndarray) -> np.ndarray:
-    """Which slots show a frame for the first time; the others repeat it, and count neither in losses nor in scores.
+    """Which slots show a frame for the first time. The others repeat it, and count neither in losses nor in scores.
 
     Parameters
     ----------
@@ -42,6 +49,11 @@ def first_shown(shown: np.ndarray) -> np.ndarray:
     Returns
     -------
     bool array, shape (n,)
+
+    Examples
+    --------
+    >>> first_shown(slots(2, 4))
+    array([ True, False,  True, False])
     """
     import numpy as np
 

@@ -20,11 +20,11 @@ Task = Literal["instruction", "importance"]
 TrainLlm = Literal["none", "lora", "all"]
 
 
-class Part(BaseModel):
+class FrozenSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
-class LanguageModel(Part):
+class LanguageModel(FrozenSettings):
     """The checkpoint of a causal language model of transformers."""
 
     model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
@@ -38,7 +38,7 @@ class LanguageModel(Part):
         return check_source(info.data.get("model"), revision)
 
 
-class SelectorSettings(Part):
+class SelectorSettings(FrozenSettings):
     """The network: what it is made of, and how frames and question are put to it.
 
     Defaults are the paper's where it says something (128 frames, 9 tokens a frame, Qwen2.5-1.5B, the score query last,
@@ -94,7 +94,7 @@ class SelectorSettings(Part):
         return self.template.replace(PLACE, text)
 
 
-class Lora(Part):
+class Lora(FrozenSettings):
     """Low-rank adapters of the language model's linear layers (Hu et al., ICLR 2022)."""
 
     r: int = Field(default=64, ge=1, description="Rank.")
@@ -106,7 +106,7 @@ class Lora(Part):
     )
 
 
-class Stage(Part):
+class Stage(FrozenSettings):
     """One stage of training: what is trained, on which tasks, and how. By AdamW; the rate rises, then falls to 0."""
 
     stage: int
@@ -195,7 +195,7 @@ class SecondStage(Stage):
 AnyStage = Annotated[FirstStage | SecondStage, Field(discriminator="stage")]
 
 
-class TrainingSpec(Part):
+class TrainingSpec(FrozenSettings):
     """What one run of train_selector.py is given: a stage, and the network where it does not go on with one."""
 
     selector: SelectorSettings | None = Field(default=None, description="The network; none with --initial.")

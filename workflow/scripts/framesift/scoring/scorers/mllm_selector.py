@@ -66,7 +66,7 @@ class MllmSelector(Scorer):
         return self.feature_encoder().positions(candidates)
 
     def feature_encoder(self) -> Patches:
-        return _eyes(self)
+        return _vision_encoder(self)
 
     def expected(self) -> dict[str, Any]:
         """What a selector must match, as `from_pretrained` takes it."""
@@ -86,9 +86,9 @@ class MllmSelector(Scorer):
 
 
 @lru_cache
-def _eyes(scorer: MllmSelector) -> Patches:
-    """The vision encoder of a selector, as the release says."""
-    from framesift.scoring.mllm_selector.release import settings_of
+def _vision_encoder(scorer: MllmSelector) -> Patches:
+    """The vision encoder that a selector's checkpoint names."""
+    from framesift.scoring.mllm_selector.checkpoint_config import settings_of
 
     _, settings = settings_of(checkpoint_folder(scorer.model, scorer.revision), **scorer.expected())
     return settings.vision.model_copy(update={"dtype": scorer.dtype, "batch_size": scorer.batch_size})
@@ -129,11 +129,11 @@ class _LoadedSelector:
         made = self.selector
         n, reader = made.settings.n, Reader(made.settings, made.tokenizer, {})
         frames = in_slots(features.numpy(), n)[None].to(self.device)
-        shown = first_shown(slots(len(features), n))
-        network, first = made.network, torch.zeros(1, dtype=torch.long, device=self.device)
-        watched = network.watched(frames)
+        first = first_shown(slots(len(features), n))
+        network, video = made.network, torch.zeros(1, dtype=torch.long, device=self.device)
+        read = network.read_frames(frames)
         columns = []
         for text in texts:
             tokens = [reader.tokens(text).to(self.device)]
-            columns.append(network.asked(watched, tokens, first)[0].sigmoid().cpu().numpy()[shown])
+            columns.append(network.logits_after(read, tokens, video)[0].sigmoid().cpu().numpy()[first])
         return np.stack(columns, axis=1)

@@ -1,4 +1,4 @@
-"""The model card of a trained selector, from what is known of its training."""
+"""The model card of a trained selector, from the record of its training."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from framesift.scoring.mllm_selector.settings import SelectorSettings, TrainLlm
 
 FIGURES = {"loss": "loss", "ndcg": "NDCG", "recall": "recall at k", "evidence_recall": "evidence recall"}
 SAVED = {
-    "none": "The language model is used as it is published.",
+    "none": "The language model is used as published.",
     "lora": "The language model carries a LoRA adapter (`adapter_model.safetensors`).",
-    "all": "The language model was trained whole and is part of `selector.safetensors`.",
+    "all": "All of the language model was trained; `selector.safetensors` contains it.",
 }
 
 
@@ -21,9 +21,9 @@ def model_card(settings: SelectorSettings, trained: TrainLlm, stages: list[dict[
     ----------
     settings : SelectorSettings
     trained : str
-        What of the language model was trained.
+        The part of the language model that was trained.
     stages : list of dict
-        One a stage, as `training.train` records them.
+        One a stage, as `framesift.training.train_selector.train` records them.
     """
     base = [one.model for one in (settings.llm, settings.vision) if one.revision]
     parts = [
@@ -61,7 +61,7 @@ def model_card(settings: SelectorSettings, trained: TrainLlm, stages: list[dict[
                 ("language model", _named(settings.llm)),
                 ("order", settings.order.replace("_", " ")),
                 ("read-out", f"hidden state {settings.read_out} at the score query"),
-                ("template", f"`{settings.template!r}`, asked: {settings.text.replace('_', ' ')}"),
+                ("template", f"`{settings.template!r}`, with the {settings.text.replace('_', ' ')}"),
                 ("template hash", f"`{settings.template_hash}`"),
             ],
         ),
@@ -81,12 +81,12 @@ def _stage(stage: dict[str, Any]) -> list[str]:
     ]
     llm, given = stage["settings"]["train_llm"], stage["settings"].items()
     hidden = {"stage", *(() if llm == "lora" else ("lora",)), *(() if llm == "all" else ("saved_as",))}
-    shown = [(key, _text(value)) for key, value in given if key not in hidden and value is not None]
+    rows = [(key, _text(value)) for key, value in given if key not in hidden and value is not None]
     figures = [(FIGURES[key], f"{value:.4f}") for key, value in stage["validation"].items() if value is not None]
     lines = [
         *_table(("data", "file", "rows", "SHA-256, first digits"), data),
         "",
-        *_table(("setting", "value"), shown),
+        *_table(("setting", "value"), rows),
         "",
     ]
     if figures:

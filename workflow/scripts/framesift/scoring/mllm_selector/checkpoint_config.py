@@ -1,6 +1,6 @@
-"""What a released selector is: its configuration, and whether it matches what is expected of it.
+"""The configuration in a selector's checkpoint, and whether it matches what is expected.
 
-Nothing heavy is imported here, so that what is to be cached where can be told without loading a model.
+This module imports nothing heavy: a job finds its cache without loading a model.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from framesift.storage.files import read_json
 CONFIG = "config.json"
 
 
-class Release(BaseModel):
+class SelectorConfig(BaseModel):
     """The content of `config.json`.
 
     Attributes
     ----------
     n, pool : int
-        Frames, and rows of the grid of a frame; as in `settings`, for readers.
+        Frames, and rows of the grid of a frame; copied from `settings` for human readers.
     settings : dict
         `SelectorSettings`.
     template_hash : str
     encoder_weights, llm_weights : str
-        What identifies the weights that it was trained with: repository and commit, or a digest of a folder.
+        Identify the weights used in training: repository and commit, or a digest of a folder.
     vision_width, blocks : int
-        Dimensions of a patch, and blocks of the language model that are run.
+        Dimensions of a patch, and blocks of the language model that run.
     trained : str
-        What of the language model is saved here: ``none``, its adapters (``lora``), or ``all`` of it.
+        The part of the language model that is saved here: ``none``, its adapters (``lora``), or ``all`` of it.
     llm_config : dict or None
-        Its configuration, where it is saved here.
+        The configuration of the language model, if it is saved here.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,17 +53,17 @@ class Release(BaseModel):
     llm_config: dict[str, Any] | None = None
 
 
-def read_release(folder: str | Path) -> Release:
-    """What the selector in a folder is.
+def read_config(folder: str | Path) -> SelectorConfig:
+    """The configuration of the selector in a folder.
 
     Raises
     ------
     InputError
-        For a folder with something else.
+        If the folder is not a selector.
     """
     file = Path(folder) / CONFIG
     try:
-        return Release.model_validate(read_json(file))
+        return SelectorConfig.model_validate(read_json(file))
     except ValidationError as error:
         problem = first_problem(error)
         raise InputError(
@@ -81,8 +81,8 @@ def settings_of(
     llm: str | None = None,
     template: str | None = None,
     text: str | None = None,
-) -> tuple[Release, SelectorSettings]:
-    """What the selector in a folder is, checked against what is expected of it.
+) -> tuple[SelectorConfig, SelectorSettings]:
+    """Configuration and settings of the selector in a folder, checked against what is expected.
 
     Parameters
     ----------
@@ -90,20 +90,20 @@ def settings_of(
     n : int, optional
         Frames.
     encoder, llm : str, optional
-        Checkpoint of the vision encoder and of the language model: a repository, or the folder in which it lies here.
+        Checkpoint of the vision encoder and of the language model: a repository, or a local folder.
     template : str, optional
         Text around a question.
     text : str, optional
-        What of a question is shown.
+        Whether the prompt has the question alone or its options too.
 
     Raises
     ------
     InputError
-        Where one of them does not match, or the weights in a folder are not those that it was trained with.
+        If one of them does not match, or the weights in a folder are not those used in training.
     """
-    release = read_release(folder)
+    config = read_config(folder)
     file = Path(folder) / CONFIG
-    given = {key: dict(part) if isinstance(part, dict) else part for key, part in release.settings.items()}
+    given = {key: dict(part) if isinstance(part, dict) else part for key, part in config.settings.items()}
     for field_, name, expected in (("vision", "encoder", encoder), ("llm", "llm", llm)):
         if expected is None:
             continue
@@ -117,33 +117,33 @@ def settings_of(
         raise invalid(error, file, "settings") from None
     if n is not None and n != settings.n:
         raise _mismatch(file, "n", settings.n, n)
-    for name, wanted in (("template", template), ("text", text)):
-        if wanted is not None and wanted != getattr(settings, name):
-            raise _mismatch(file, name, getattr(settings, name), wanted)
-    if settings.template_hash != release.template_hash:
-        raise _mismatch(file, "template_hash", release.template_hash, settings.template_hash)
-    _check_weights(file, "encoder", settings.vision, release.encoder_weights)
-    if release.trained != "all":
-        _check_weights(file, "llm", settings.llm, release.llm_weights)
-    return release, settings
+    for name, expected_value in (("template", template), ("text", text)):
+        if expected_value is not None and expected_value != getattr(settings, name):
+            raise _mismatch(file, name, getattr(settings, name), expected_value)
+    if settings.template_hash != config.template_hash:
+        raise _mismatch(file, "template_hash", config.template_hash, settings.template_hash)
+    _check_weights(file, "encoder", settings.vision, config.encoder_weights)
+    if config.trained != "all":
+        _check_weights(file, "llm", settings.llm, config.llm_weights)
+    return config, settings
 
 
 def _mismatch(file: Path, field_: str, found: object, expected: object) -> InputError:
     return InputError(
         "does not match", file=file, field=field_, value=found, expected=repr(expected),
-        hint="a selector works with what it was trained with; train it anew for anything else",
+        hint="a selector works only with what it was trained with; train another one for anything else",
     )  # fmt: skip
 
 
 def _check_weights(file: Path, name: str, part: Any, trained_with: str) -> None:
     if is_folder(part.model) and not Path(part.model).is_dir():
         raise InputError(
-            "is not here",
+            "does not exist here",
             file=file,
             field=name,
             value=part.model,
             expected="a folder",
-            hint=f"say where it lies: {name}: FOLDER",
+            hint=f"name the folder: {name}: FOLDER",
         )
     if (found := model_digest(part.model, part.revision)) != trained_with:
         raise _mismatch(file, f"{name} (weights of {part.model})", trained_with, found)
