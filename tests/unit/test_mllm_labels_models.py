@@ -17,7 +17,7 @@ from framesift.remote import chat_api
 from framesift.scoring.mllm_selector import label_prompts as prompts
 from framesift.scoring.mllm_selector.label_prompts import Prompts
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ServedModel
-from framesift.training.labels.labeller import open_labeller
+from framesift.training.labels.open_labeller import open_labeller
 from framesift.training.labels.true_or_false import truth_probability
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -329,6 +329,6 @@ def test_what_identifies_a_model_is_not_where_it_lies_or_how_it_is_run(checkpoin
 
 def test_settings_that_cannot_be_are_refused():
     scorer = {"kind": "scorer", "scorer": "clip"}
-    with pytest.raises(ValueError, match="scores describe no frames"):
+    with pytest.raises(ValueError, match="scores give an LLM no captions"):
         LabelSettings(vlm=scorer)
     assert LabelSettings(vlm=scorer, weight=0).captions is False

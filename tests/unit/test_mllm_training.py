@@ -433,7 +433,7 @@ def test_what_does_not_fit_is_refused(trained, settings, files, tmp_path, checkp
     refused("videos have no features", stage_1(settings), Files(files.examples, (few.features,), files.instructions))
     with pytest.raises(ValidationError, match="adapters are trained on importance alone"):
         FirstStage(train_llm="lora")
-    with pytest.raises(ValidationError, match=r"has \{question\} in it, once"):
+    with pytest.raises(ValidationError, match=r"must contain \{question\} exactly once"):
         SelectorSettings.model_validate(spec_of(settings) | {"template": "no place"})
 
 

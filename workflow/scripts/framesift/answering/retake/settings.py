@@ -15,21 +15,22 @@ class Retake(BaseModel):
     budget_tokens: int | None = Field(
         default=32000,
         ge=1,
-        description="Tokens of the prompt, text and video, that a layer is to remember; longer prompts are compressed"
-        " to it. 32000 with Qwen2-VL and 40000 with LLaVA-Video as released; the paper's comparison has 16000.",
+        description="Tokens of the prompt, text and video, that a layer keeps; longer prompts are compressed"
+        " to this number. 32000 with Qwen2-VL and 40000 with LLaVA-Video as released; the paper's comparison has"
+        " 16000.",
     )
     ratio: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Share of the video's tokens to keep, whatever the length; a budget's place.",
+        description="Share of the video's tokens to keep, whatever the length; replaces the budget.",
     )
     ratio_length: Literal["raw", "after_dpselect"] = Field(
         default="raw",
-        description="The length that the budget is divided by: `raw`, as released, or that which DPSelect leaves.",
+        description="The length that divides the budget: `raw`, as released, or the length after DPSelect.",
     )
-    chunk_frames: int = Field(default=32, ge=1, description="Frames that are prefilled at a time.")
-    encoder_frames: int = Field(default=256, ge=1, description="Frames that the vision tower sees at a time.")
+    chunk_frames: int = Field(default=32, ge=1, description="Frames in one chunk of the prefill.")
+    encoder_frames: int = Field(default=256, ge=1, description="Frames that the vision tower encodes at a time.")
     dpselect: Literal["none", "mask", "drop"] = Field(
         default="mask",
         description="`mask`: tokens at peaks of change are pivots; `drop`: the others never reach the language model.",
@@ -38,31 +39,35 @@ class Retake(BaseModel):
         default=1.0,
         gt=0,
         le=1,
-        description="Share of the steps of time that `drop` leaves; 1 in every configuration released.",
+        description="Share of the time steps that `drop` keeps; 1 in every released configuration.",
     )
-    window: int = Field(default=3, ge=1, description="Steps among which a peak is the largest; odd.")
+    window: int = Field(default=3, ge=1, description="Steps among which a peak is the maximum; odd.")
     patch_sync: bool = Field(
-        default=False, description="One choice for all patches of a frame; without it each keeps its own, as released."
+        default=False,
+        description="All patches of a frame keep the same steps; otherwise each keeps its own, as released.",
     )
     pivot_fill: Literal["1.0", "inf"] = Field(
         default="1.0",
         description="Score of a pivot: `1.0`, the mean score, as released (most pivots are then dropped), or `inf`:"
-        " pivots are kept before all else, as the paper says.",
+        " pivots are kept before everything else, as the paper says.",
     )
     reforge: bool = Field(
-        default=True, description="Close up the time axis over dropped tokens; scores then leave positions out."
+        default=True, description="Close the time axis over dropped tokens; scores then ignore positions."
     )
     text_after: Literal["released", "paper"] = Field(
         default="released",
         description="Positions of the text after a reforged video: `released` moves its time alone; `paper` lets all"
-        " three axes go on after the largest id of the video.",
+        " three axes continue after the largest id of the video.",
     )
     scores: Literal["chunk", "prompt"] = Field(
         default="chunk",
-        description="Who attends: the `chunk` itself (ReTaKe), or the `prompt` put after each chunk (AdaReTaKe).",
+        description="The tokens that attend: the `chunk` itself (ReTaKe), or the `prompt` after each chunk"
+        " (AdaReTaKe).",
     )
     prompt_tokens: int = Field(
-        default=1024, ge=1, description="Most tokens of the prompt that attend; the last of them (AdaReTaKe: 152 once)."
+        default=1024,
+        ge=1,
+        description="Largest number of tokens of the prompt that attend, from its end (AdaReTaKe: 152 once).",
     )
     layer_budget: Literal["even", "adakv"] = Field(
         default="even",
@@ -73,7 +78,7 @@ class Retake(BaseModel):
     )
     reference_bug: bool = Field(
         default=False,
-        description="LLaVA: lay DPSelect's marks of unpooled patches over pooled tokens in order, as released.",
+        description="LLaVA: apply DPSelect's marks of unpooled patches to pooled tokens in order, as released.",
     )
 
     @field_validator("pivot_fill", mode="before")

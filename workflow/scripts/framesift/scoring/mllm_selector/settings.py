@@ -1,6 +1,6 @@
-"""What a selector is, and how a stage of its training goes: every choice that the paper leaves open is a field here.
+"""Settings of a selector and of a training stage: every choice that the paper leaves open is a field here.
 
-This module imports nothing heavier than pydantic, so that a workflow can read it while it is planning.
+This module imports nothing heavier than pydantic, so the workflow can read it while planning.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from framesift.core.spec import not_in_spec, spec_id
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.scorers import Asked
 
-#: Where the text of a question stands in a template.
+#: Placeholder of the question in a template.
 PLACE = "{question}"
 Task = Literal["instruction", "importance"]
 TrainLlm = Literal["none", "lora", "all"]
@@ -39,10 +39,10 @@ class LanguageModel(FrozenSettings):
 
 
 class SelectorSettings(FrozenSettings):
-    """The network: what it is made of, and how frames and question are put to it.
+    """The network: its parts, and how it reads frames and question.
 
-    Defaults are the paper's where it says something (128 frames, 9 tokens a frame, Qwen2.5-1.5B, the score query last,
-    the penultimate block), and otherwise the choices that docs/mllm_selector.md gives reasons for.
+    Defaults are the paper's if it names a value (128 frames, 9 tokens a frame, Qwen2.5-1.5B, the score query last, the
+    penultimate block); docs/mllm_selector.md gives reasons for the others.
     """
 
     vision: Patches = Field(description="The frozen vision encoder, with the number of frames and the pooled grid.")
@@ -51,31 +51,32 @@ class SelectorSettings(FrozenSettings):
         description="The language model that reads frames and question.",
     )
     order: Literal["frames_then_question", "question_then_frames"] = Field(
-        default="frames_then_question", description="What stands first; the score query stands last in any case."
+        default="frames_then_question", description="What comes first; the score query is always last."
     )
     read_out: int = Field(
         default=-2,
         le=-1,
-        description="Whose output at the score query is read, before any final norm: -2 the penultimate block, -1 the"
-        " last. Blocks after it are not run.",
+        description="The block whose output at the score query is read, before any final norm: -2 the penultimate,"
+        " -1 the"
+        " last. Blocks after it do not run.",
     )
     head_width: int | None = Field(
-        default=None, ge=1, description="Width of the score head's hidden layer; none for the language model's."
+        default=None, ge=1, description="Width of the score head's hidden layer; none for the language model's width."
     )
-    head_norm: bool = Field(default=False, description="Normalise (RMS) what is read before the score head.")
-    template: str = Field(default=PLACE, description=f"The text around a question, which stands at {PLACE}.")
+    head_norm: bool = Field(default=False, description="Normalise (RMS) the input of the score head.")
+    template: str = Field(default=PLACE, description=f"The text around a question, with {PLACE} in its place.")
     text: Asked = Field(
         default="question_and_options",
-        description="What of a question is shown: the question alone, or its options too.",
+        description="What the prompt contains: the question alone, or its options too.",
     )
-    max_tokens: int = Field(default=512, ge=1, description="Tokens after which a question is cut.")
+    max_tokens: int = Field(default=512, ge=1, description="Tokens after which a question is truncated.")
 
     @model_validator(mode="after")
     def _complete(self) -> SelectorSettings:
         if self.vision.frames is None:
-            raise ValueError("the selector sees a fixed number of frames: vision.frames is that number")
+            raise ValueError("set vision.frames: the selector sees a fixed number of frames")
         if self.template.count(PLACE) != 1:
-            raise ValueError(f"a template has {PLACE} in it, once")
+            raise ValueError(f"a template must contain {PLACE} exactly once")
         return self
 
     @property
@@ -86,11 +87,18 @@ class SelectorSettings(FrozenSettings):
 
     @property
     def template_hash(self) -> str:
-        """What identifies how a question is put: another one means other tokens than those it was trained on."""
+        """Identifies the form of a prompt: with another hash, the tokens differ from those of the training."""
         return spec_id({"template": self.template, "order": self.order, "text": self.text, "cut": self.max_tokens})
 
     def prompt(self, text: str) -> str:
-        """The text of a question in its template."""
+        """The text of a question in its template.
+
+        Examples
+        --------
+        >>> vision = {"kind": "patches", "model": ".", "frames": 8}
+        >>> SelectorSettings(vision=vision, template="Which frames? {question}").prompt("What is it?")
+        'Which frames? What is it?'
+        """
         return self.template.replace(PLACE, text)
 
 
@@ -102,20 +110,20 @@ class Lora(FrozenSettings):
     dropout: float = Field(default=0.05, ge=0, lt=1, description="Dropout before the adapters.")
     targets: tuple[str, ...] = Field(
         default=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
-        description="Names of the layers that get one.",
+        description="Names of the layers with an adapter.",
     )
 
 
 class Stage(FrozenSettings):
-    """One stage of training: what is trained, on which tasks, and how. By AdamW; the rate rises, then falls to 0."""
+    """One stage of training with AdamW: trained parts, tasks and schedule. The rate rises, then falls to 0."""
 
     stage: int
     tasks: tuple[Task, ...]
     train_llm: TrainLlm
     learning_rate: float = Field(gt=0)
     epochs: int = Field(ge=1)
-    lora: Lora = Field(default=Lora(), description="The adapters, where `train_llm` is `lora`.")
-    seed: int = Field(default=0, ge=0, description="Of initial weights, the order of the data, and dropout.")
+    lora: Lora = Field(default=Lora(), description="The adapters, if `train_llm` is `lora`.")
+    seed: int = Field(default=0, ge=0, description="Seed of initial weights, the order of the data, and dropout.")
     batch_size: int = Field(default=128, ge=1, description="Examples an optimizer step, over all devices.")
     micro_batch: int = Field(
         default=8,
@@ -125,35 +133,38 @@ class Stage(FrozenSettings):
     )
     by_video: bool = Field(
         default=False,
-        description="Draw videos, with all their examples, instead of single examples: frames that come first are then"
-        " run once for all examples of a video in a forward pass.",
+        description="Draw videos with all their examples instead of single examples. Frames that come first then"
+        " run once"
+        " for all examples of a video in a forward pass.",
     )
     shift: bool = Field(
         default=False,
-        description="Turn each video in time, as if it were a ring, by a random number of slots with its labels: few"
-        " videos are then not learnt by heart.",
+        description="Rotate each video with its labels in time, by a random number of slots, so that a network cannot"
+        " memorise the positions in few videos.",
     )
-    max_steps: int | None = Field(default=None, ge=1, description="Cap on optimizer steps; none for all epochs.")
+    max_steps: int | None = Field(default=None, ge=1, description="Limit of optimizer steps; none for all epochs.")
     warmup: float = Field(default=0.03, ge=0, lt=1, description="Share of the steps in which the rate rises.")
     weight_decay: float = Field(default=0.0, ge=0, description="Decay of AdamW.")
     clip: float = Field(default=1.0, gt=0, description="Largest norm of a gradient.")
     precision: Literal["float32", "bfloat16"] = Field(
-        default="bfloat16", description="Of computation, and of frozen weights; trained ones are float32."
+        default="bfloat16", description="Precision of computation and of frozen weights; trained weights are float32."
     )
     gradient_checkpointing: bool = Field(
         default=False,
-        description="Compute activations of blocks anew in the backward pass, for memory.",
+        description="Recompute activations of blocks in the backward pass, to save memory.",
         json_schema_extra=not_in_spec(),
     )
     validate_every: int | None = Field(
-        default=None, ge=1, description="Steps between validations; none for once an epoch. There is one at the end."
+        default=None,
+        ge=1,
+        description="Steps between validations; none for once an epoch. The last step always validates.",
     )
     recall_at: int = Field(default=8, ge=1, description="Budget k of recall@k and evidence recall in validation.")
     save_every: int = Field(
         default=200, ge=1, description="Steps between two checkpoints.", json_schema_extra=not_in_spec()
     )
     saved_as: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="Precision of the saved language model, where `train_llm` is `all`."
+        default="float32", description="Precision of the saved language model, if `train_llm` is `all`."
     )
 
     @model_validator(mode="after")
@@ -162,31 +173,32 @@ class Stage(FrozenSettings):
             raise ValueError("tasks: name each task once, and at least one")
         if "instruction" in self.tasks and self.train_llm == "lora":
             raise ValueError(
-                "adapters are trained on importance alone: instruction following runs blocks of the language model that"
-                " the selector is saved without"
+                "adapters are trained on importance alone: instruction following needs blocks of the language model"
+                " that"
+                " the saved selector does not have"
             )
         return self
 
 
 class FirstStage(Stage):
-    """Stage 1: projector, score query and head learn, on two tasks that take turns step by step."""
+    """Stage 1 trains projector, score query and head, on two tasks that alternate step by step."""
 
     stage: Literal[1] = 1
-    tasks: tuple[Task, ...] = Field(default=("instruction", "importance"), description="Tasks that take turns.")
+    tasks: tuple[Task, ...] = Field(default=("instruction", "importance"), description="Tasks, which alternate.")
     train_llm: TrainLlm = Field(
-        default="none", description="What of the language model is trained: `none`, `all`, or `lora` adapters."
+        default="none", description="Trained part of the language model: `none`, `all`, or `lora` adapters."
     )
     learning_rate: float = Field(default=1e-3, gt=0, description="Highest learning rate.")
     epochs: int = Field(default=1, ge=1, description="Passes over the examples of importance.")
 
 
 class SecondStage(Stage):
-    """Stage 2: adapters of the language model learn too, on importance alone. 1e-4 is the usual rate for adapters."""
+    """Stage 2 also trains adapters of the language model, on importance alone. Adapters usually train at 1e-4."""
 
     stage: Literal[2] = 2
-    tasks: tuple[Task, ...] = Field(default=("importance",), description="Tasks that take turns.")
+    tasks: tuple[Task, ...] = Field(default=("importance",), description="Tasks, which alternate.")
     train_llm: TrainLlm = Field(
-        default="lora", description="What of the language model is trained: `none`, `all`, or `lora` adapters."
+        default="lora", description="Trained part of the language model: `none`, `all`, or `lora` adapters."
     )
     learning_rate: float = Field(default=1e-5, gt=0, description="Highest learning rate.")
     epochs: int = Field(default=5, ge=1, description="Passes over the examples of importance.")
@@ -196,7 +208,7 @@ AnyStage = Annotated[FirstStage | SecondStage, Field(discriminator="stage")]
 
 
 class TrainingSpec(FrozenSettings):
-    """What one run of train_selector.py is given: a stage, and the network where it does not go on with one."""
+    """The spec of one run of train_selector.py: a stage, and the network if it does not continue from one."""
 
     selector: SelectorSettings | None = Field(default=None, description="The network; none with --initial.")
     stage: AnyStage

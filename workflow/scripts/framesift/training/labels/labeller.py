@@ -1,4 +1,4 @@
-"""Contract of a labelling model, which receives frames and texts, and the one that a configuration names."""
+"""Contract of a labelling model, which receives frames and texts."""
 
 from __future__ import annotations
 
