@@ -127,7 +127,7 @@ def test_damaged_labels_are_refused(world, tmp_path):
         ("targets", (0.5,) * 7, "'targets' has 7 values for 4 frames"),
         ("targets", (0.5, 1.2, 0, 0), "less than or equal to 1"),
         ("targets", (0.5, float("nan"), 0, 0), "finite|greater|less"),
-        ("frames", (0, 1, 2, 9), "not the 4 frames"),
+        ("frames", (0, 1, 2, 9), "not the 4 candidates"),
         ("frames", (0, 0, 1, 1), "a slot that repeats a frame counts"),
         ("mask", (False,) * 4, "no slot counts"),
         ("spans", ((3.0, 2.0),), "must not end before it starts"),
