@@ -19,7 +19,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 # trust what the machine trusts (a company's proxy, say), as pip does
 export UV_SYSTEM_CERTS := 1
 
-.PHONY: demo test test-all lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select bench-plan bench-retake \
+.PHONY: demo test test-all versions lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select \
+  bench-plan bench-retake \
   envs-check slurm-check gpu-check chaos fuzz clean help
 
 help:               ## what can be made
@@ -53,6 +54,9 @@ format: $(VENV)/test.done    ## ruff and snakefmt, writing
 	$(BIN)/ruff check --fix workflow tests tools
 	$(BIN)/ruff format workflow tests tools
 	$(BIN)/snakefmt Snakefile rules
+
+versions: $(VENV)/test.done  ## record the outputs that declared versions identify, after one was raised
+	PYTHONPATH=workflow/scripts:tests/support $(BIN)/python tests/contract/test_versions.py
 
 docs: $(VENV)/test.done      ## the configuration's schema and key table, from the models
 	$(BIN)/python workflow/scripts/document_config.py

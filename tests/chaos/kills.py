@@ -26,7 +26,7 @@ def kind_of(process: psutil.Process) -> str:
         return ""
     if "spawn_main" in command:
         return "worker"
-    if "python workflow/scripts/" in command and not command.startswith(("/bin/", "bash", "sh ")):
+    if "/workflow/scripts/" in command and not command.startswith(("/bin/", "bash", "sh ")):
         return "rule"
     return ""
 

@@ -113,7 +113,7 @@ def rules() -> list[Rule]:
     found = []
     for file in sorted((ROOT / "rules").glob("*.smk")):
         for name, body in re.findall(r"^(?:rule|checkpoint) (\w+):\n((?: .*\n|\n)*)", file.read_text(), re.MULTILINE):
-            program = re.search(r"(?:python|\{params\.launch:q\}) workflow/scripts/(\w+\.py)", body)
+            program = re.search(r'program=program\("(\w+\.py)"\)', body)
             conda = re.search(r"^    conda:\n +(.+)\n", body, re.MULTILINE)
             if program:
                 found.append(Rule(name, program[1], conda[1] if conda else None))
