@@ -17,6 +17,7 @@ from framesift.config.models import Config
 from framesift.config.steps import Answering, Selecting
 from framesift.core.errors import InputError
 from framesift.core.spec import plain, spec_id
+from framesift.core.versions import WEIGHTS
 from framesift.data.benchmarks import VideoFolder
 from framesift.data.download_records import downloaded_files, user_changes
 from framesift.demo.config import DemoWorld, video_ids
@@ -27,8 +28,6 @@ from framesift.selection.selectors.imported import Imported
 RESULTS = Path("results")
 #: The demo's own world, in `demo.world`; further ones are in `demo.worlds`.
 DEMO = "demo"
-#: What begins the parameter that tells weights apart.
-WEIGHTS = "weights:"
 #: Of more videos than this, Snakemake is given one digest in place of the files: it looks at each several times.
 MANY_VIDEOS = 2000
 

@@ -16,6 +16,9 @@ from typing import Any, Literal
 from framesift.core.code_digest import code_digest
 from framesift.core.components import Component
 
+#: What the parameter with the digest of weights in folders begins with, so that records of Snakemake show which it is.
+WEIGHTS = "weights:"
+
 Stage = Literal["decoding", "scoring", "labelling", "training", "answering"]
 
 #: The stages whose output takes a GPU, each with its version.

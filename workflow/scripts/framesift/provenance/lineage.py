@@ -22,10 +22,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from framesift.config.sources import WEIGHTS
 from framesift.core.code_digest import SCRIPTS, code_digest
 from framesift.core.components import FAMILIES, kinds, module_of
-from framesift.core.versions import STAGES
+from framesift.core.versions import STAGES, WEIGHTS
 
 METADATA = Path(".snakemake/metadata")
 #: Longest name of a file in which Snakemake keeps a record; longer ones continue in folders.
