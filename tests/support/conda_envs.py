@@ -25,20 +25,17 @@ LINE = "# what these need"
 
 #: Imports that stand in code which no program of the environment calls, or only with what it lacks.
 _FETCHED = "a checkpoint is fetched in data.yaml's environment; elsewhere it is only looked for"
-_NAMED = "the comparison with published numbers names checkpoints, and loads none"
 NEVER_CALLED = {
     "torch": {
         "data": "framesift.checkpoints.component also loads checkpoints; downloading one does not",
-        "tables": _NAMED,
     },
-    "transformers": {"data": "as torch", "tables": _NAMED},
+    "transformers": {"data": "as torch"},
     "safetensors": {
         "data": "framesift.selection.select_frames also reads embeddings; released selections have none",
     },
     "PIL": {"data": "framesift.scoring.scorers also sees pictures; released scores have none"},
-    "huggingface_hub": {"tables": _NAMED},
-    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
-    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED) | {"tables": _NAMED},
+    "httpx2": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED),
+    "rich": dict.fromkeys(("evaluate", "features", "lavis", "llava", "train"), _FETCHED),
     "av": {"select": "framesift.video.table also probes videos; selecting reads the table of them"},
     "torchcodec": dict.fromkeys(("features", "lavis"), "`decoder: torchcodec` is for those who installed it to match"),
     "flash_attn": dict.fromkeys(
