@@ -216,8 +216,8 @@ def test_files_of_another_form_than_aks(tmp_path, content, message):
         ([{"id": "q0"}], "has no 'frame_timestamps'"),
         ([{"id": "q9", "frame_timestamps": []}], "is not a question of the labels"),
         ([{"id": "q0", "frame_timestamps": [1]}] * 2, "occurs twice"),
-        ([{"id": "q0", "frame_timestamps": [-1]}], "no times"),
-        ([{"id": "q0", "frame_timestamps": ["1"]}], "no times"),
+        ([{"id": "q0", "frame_timestamps": [-1]}], "not timestamps"),
+        ([{"id": "q0", "frame_timestamps": ["1"]}], "not timestamps"),
     ],
 )
 def test_files_of_another_form_than_kfs_bench(tmp_path, content, message):
