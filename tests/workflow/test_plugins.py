@@ -48,7 +48,7 @@ def test_plugins_of_all_families_make_a_table(world):
         ("packed", method, scorer)
         for method, scorer in (("uniform", ""), ("spaced", "prompted"), ("packed", "packed"), ("mmr", "packed"))
     }
-    assert len({row["accuracy_percent"] for row in rows}) == 1  # all take the first option
+    assert len({row["accuracy"] for row in rows}) == 1  # all take the first option
 
 
 def test_the_text_names_plugins_and_cites_what_they_bring(world):
