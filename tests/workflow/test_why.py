@@ -90,7 +90,8 @@ def test_a_current_table_is_told_as_such(project):
 def test_answers_tell_their_settings_and_versions(project):
     text = why(project, one(project, "results/answers/tiny/*/topk-*/1-of-1.json"))
     assert "    answerer.model = resources/demo/vlm" in text
-    assert re.search(r"By the code [0-9a-f]{12} with lmms-eval \S+, torch \S+, transformers \S+\.", text)
+    versions = r"answering 1, decoding 1, llava_onevision_hf 1, videomme 1"
+    assert re.search(rf"By the declared versions {versions} with lmms-eval \S+, torch \S+, transformers \S+\.", text)
 
 
 def test_a_changed_setting_is_named_and_nothing_else(edited):

@@ -16,7 +16,7 @@ from framesift.checkpoints.fetch import manifest_path
 from framesift.config.models import Config
 from framesift.config.steps import Answering, Selecting
 from framesift.core.errors import InputError
-from framesift.core.spec import plain, spec_id
+from framesift.core.spec import canonical_json, plain, spec_id
 from framesift.core.versions import WEIGHTS
 from framesift.data.benchmarks import VideoFolder
 from framesift.data.download_records import downloaded_files, user_changes
@@ -151,19 +151,21 @@ class Sources:
         ]
 
     def weights(self, *components: Any) -> str:
-        """A digest of the weights in folders and files that the user has; a revision pins those of the hub.
+        """Digests of the weights in folders and files on this machine, by path; a revision pins those of the hub.
 
         A parameter, not an input: the dates of files change with every copy and every checkout, their content does not.
         """
-        digests = []
+        digests = {}
         for one in components:
             if not isinstance(one, Checkpoint | LanguageModel):
                 continue
             if is_folder(one.model) and not made_later(one):
-                digests.append(self._digest_of_folder(one.model))
+                digests[one.model] = self._digest_of_folder(one.model)
             if isinstance(one, Checkpoint):
-                digests += [weight_digest(Path(there(file, "model"))) for file in one.files()]
-        return f"{WEIGHTS}{spec_id(digests)}" if digests else ""
+                files = [Path(there(file, "model")) for file in one.files()]
+                # the end of a path, since where a checkout is decides nothing
+                digests |= {"/".join(file.parts[-3:]): weight_digest(file) for file in files}
+        return WEIGHTS + canonical_json(digests) if digests else ""
 
     def _digest_of_folder(self, model: str) -> str:
         if model not in self._digests:

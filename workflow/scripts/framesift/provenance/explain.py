@@ -161,7 +161,7 @@ def _how_made(item: FileOrigin, explanation: Explanation) -> list[str]:
     if item.code:
         lines.append(f"  By the code {item.code}" + _versions(item) + ".")
     elif item.made_with:
-        made_with = ", ".join(f"{name} {version}" for name, version in item.made_with.items())
+        made_with = ", ".join(f"{name} {version}" for name, version in sorted(item.made_with.items()))
         lines.append(f"  By the declared versions {made_with}" + _versions(item) + ".")
     return lines
 

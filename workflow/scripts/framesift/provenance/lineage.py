@@ -108,9 +108,10 @@ class FileOrigin:
         return {}
 
     @property
-    def weights(self) -> str | None:
-        """Digest of the weights in folders of the user; None if there are none."""
-        return next((one.removeprefix(WEIGHTS) for one in self.params if one.startswith(WEIGHTS)), None)
+    def weights(self) -> dict[str, str]:
+        """Digests of weights in folders and files on this machine, by their paths."""
+        found = (_mapping(one.removeprefix(WEIGHTS)) for one in self.params if one.startswith(WEIGHTS))
+        return next((one for one in found if one), {})
 
     def roots(self, digest: str | None) -> tuple[str, ...]:
         """The program and the components whose code has this digest today; none where it is another.

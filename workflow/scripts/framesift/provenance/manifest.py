@@ -201,8 +201,8 @@ class _Maker:
                     continue
                 entry = found.setdefault(role, {"kind": part.get("kind"), "model": self._text(part["model"])})
                 entry["revision"] = part.get("revision")
-                if item.weights and not part.get("revision"):
-                    entry["weights"] = item.weights
+                if part["model"] in item.weights:
+                    entry["weights"] = item.weights[part["model"]]
         return dict(sorted(found.items()))
 
     def _datasets(self, everything: Mapping[str, FileOrigin]) -> dict[str, Any]:

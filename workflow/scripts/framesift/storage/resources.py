@@ -25,7 +25,8 @@ def roots() -> list[Path]:
 
 
 def project_of(path: str | Path) -> Path:
-    """The project that a file or folder is in: the nearest folder with a Snakefile, from `path` upward.
+    """The project that a file or folder is in, from `path` upward: the nearest folder with a Snakefile, or one that the
+    workflow has worked in.
 
     Raises
     ------
@@ -34,9 +35,11 @@ def project_of(path: str | Path) -> Path:
     """
     place = Path(os.path.abspath(path))
     for folder in (place, *place.parents):
-        if (folder / "Snakefile").is_file():
+        if any((folder / mark).is_file() for mark in ("Snakefile", "results/framesift.json")):
             return folder
-    raise InputError("is not in a project", file=path, expected="a path in a folder with a Snakefile")
+    raise InputError(
+        "is not in a project", file=path, expected="a path in a folder with a Snakefile or results/framesift.json"
+    )
 
 
 def find(relative: str | Path) -> Path:
