@@ -26,6 +26,7 @@ from framesift.answering.lmms.task import Frames, frames_only
 from framesift.answering.protocols import Presentation
 from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
+from framesift.core.versions import STAGES
 from framesift.data.benchmarks.videomme import VideoMME
 from framesift.data.labels import convert
 from framesift.data.questions import Question
@@ -237,7 +238,7 @@ def test_only_the_changed_question_is_asked_again(network, job):
     assert network.frames[len(CHOSEN) :] == [[10, 20, 80]]
 
 
-@pytest.mark.parametrize("change", ["prompt", "weights", "code", "settings"])
+@pytest.mark.parametrize("change", ["prompt", "weights", "version", "library"])
 def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, change):
     job()
     model = "model"
@@ -247,8 +248,8 @@ def test_a_change_of_anything_else_asks_anew(world, network, job, monkeypatch, c
     elif change == "weights":
         model = "other"
         tiny_llava.write_checkpoint(world.folder / model, seed=1)
-    elif change == "code":
-        monkeypatch.setattr(answering, "code_digest", lambda *roots: "another")
+    elif change == "version":
+        monkeypatch.setitem(STAGES, "answering", STAGES["answering"] + 1)
     else:
         monkeypatch.setattr(answering, "version", lambda name: "another")
     job("changed", model=model, **asked)

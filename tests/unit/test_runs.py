@@ -56,7 +56,7 @@ def test_samples_without_an_id_are_found_by_their_text(tmp_path):
     ("samples", "message"),
     [
         ([sample(1, "A"), sample(1, "B")], "line 2: is answered twice"),
-        ([{**sample(1, "A"), "input": "Why?"}], "sample of 0 questions"),
+        ([{**sample(1, "A"), "input": "Why?"}], "matches 0 questions"),
         ([{**sample(1, "A"), "filtered_resps": ["A", "B"]}], "no single response"),
         ([{"question": "?"}], "not a sample of lmms-eval"),
     ],
@@ -68,7 +68,7 @@ def test_samples_that_cannot_be_placed(tmp_path, samples, message):
 
 def test_a_question_asked_of_two_videos_is_not_told_by_its_text(tmp_path):
     twice = [*QUESTIONS, QUESTIONS[1].model_copy(update={"question_id": "9", "video_id": "v9"})]
-    with pytest.raises(InputError, match="sample of 2 questions"):
+    with pytest.raises(InputError, match="matches 2 questions"):
         read_run(write(tmp_path / "s", [sample(1, "A")]), twice)
 
 
