@@ -281,7 +281,7 @@ def test_a_filter_of_a_server_leaves_a_frame_without_a_verdict(shown):
 def test_probabilities_in_another_form_are_an_error(shown, content):
     said = completion("True")
     said.body["choices"][0]["logprobs"] = {"content": content}
-    with ChatServer(lambda heard: said) as server, pytest.raises(InputError, match="something else than a chat"):
+    with ChatServer(lambda heard: said) as server, pytest.raises(InputError, match="did not send a chat completion"):
         served(server).verdicts([prompts.verdict(explanations(1)[0], "")], shown)
 
 
