@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import queue
 import signal
 import threading
@@ -235,7 +234,7 @@ def _outcome(work: Callable[[Any], Iterator[Any]], item: Any) -> Iterator[tuple[
     except Exception as error:
         error.add_note(f"in the process that decodes:\n{traceback.format_exc()}")
         try:
-            pickle.loads(pickle.dumps(error))
+            type(error)(*error.args)  # how it is made again at the other end of the queue
         except Exception:
             yield "error", RuntimeError(*error.__notes__)
         else:
