@@ -111,7 +111,7 @@ def test_the_index_says_what_is_wrong(project):
 def test_too_many_unusable_videos_stop_the_run_and_are_listed(project):
     assert "4 of 8 videos cannot be used (2 broken, 1 short, 1 missing)" in project.refusal
     assert "expected: at most 1 of them" in project.refusal
-    assert "or set max_excluded of the dataset" in project.refusal
+    assert "or raise max_excluded of the dataset" in project.refusal
     (path,) = (project.folder / "results" / "videos").glob("tiny-*-excluded.csv")
     with open(path) as file:
         listed = {row["video_id"]: row for row in csv.DictReader(file)}

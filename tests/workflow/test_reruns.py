@@ -207,7 +207,7 @@ EDITS = {
         NOTHING,
     ),
     "the code of the reader": (
-        set_code(f"{LIBRARY}/video/reader.py", "sparing = False", "sparing = bool(0)"),
+        set_code(f"{LIBRARY}/video/reader.py", "skipping = False", "skipping = bool(0)"),
         {"index_videos": 1, **AFTER_VIDEOS},
     ),
     "the code that evaluates": (
