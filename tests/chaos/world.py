@@ -99,7 +99,7 @@ class World:
 
     def forget(self, *names: str) -> None:
         """Remove results, the caches excepted: what is run next has to find everything there."""
-        for path in self.results.iterdir():
+        for path in filter(Path.is_dir, self.results.iterdir()):
             if path.name != "cache" and (not names or path.name in names):
                 shutil.rmtree(path)
 

@@ -65,7 +65,7 @@ REFUSED = {
     "subtitles with a NUL": (label("longvideobench", subtitle_path="a\0b"), "a file within the folder"),
     "subtitles of 300 letters": (label("longvideobench", subtitle_path="x" * 300), "a file within the folder"),
     "no number of seconds": (label("longvideobench", starting_timestamp_for_subtitles="soon"), "not a number of sec"),
-    "a list in the place of ids": (("released: kfs_bench", b'[{"id": [], "frame_timestamps": []}]'), "is not a question of the labels"),
+    "a list in the place of ids": (("released: kfs_bench", b'[{"id": [], "frame_timestamps": []}]'), "not a question"),
     "a frame of 400 digits": (("released: aks", json.dumps([[10**400], [], [], []]).encode()), "is not a frame index"),
     "a score of 400 digits": (
         ("outscores", (json.dumps([[10**400] * 4] * 4).encode(), json.dumps(LISTS).encode())), "is no finite|too large"

@@ -115,7 +115,7 @@ VALUES: dict[str, Any] = {
     "trained.*.labels": "other_labels",
     "trained.*.data": ["seen", "held"],
     "trained.*.validation": [],
-    "trained.*.initial": "data/given",
+    "trained.*.initial": "data/set",
     "trained.*.instructions": ["data/given"],
     "trained.*.stages": [{"stage": 1, "tasks": ["importance"]}],
     **{f"trained.*.stages[{stage}].lora.targets": ["q_proj"] for stage in (1, 2)},

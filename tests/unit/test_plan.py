@@ -440,7 +440,7 @@ def test_a_training_may_begin_with_a_trained_selector(raw, monkeypatch):
     assert one != other
     options = plans[0].training_options(training)
     assert options[options.index("--initial") + 1] == initial
-    assert initial in [one.model for one in plans[0].network_parts(training)]
+    assert initial in plans[0].network_parts(training)
     assert plans[0].sources.weights(*plans[0].network_parts(training)).startswith("weights:")
     assert "--initial" not in plans[1].training_options(without)
-    assert initial not in [one.model for one in plans[1].network_parts(without)]
+    assert initial not in plans[1].network_parts(without)

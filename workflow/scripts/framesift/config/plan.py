@@ -401,8 +401,7 @@ class Plan:
     def network_parts(self, training: Training) -> list[Any]:
         """What a training starts from: vision encoder, language model, and the initial selector, if there is one."""
         trained = training.trained
-        initial = [LanguageModel(model=trained.initial)] if trained.initial else []
-        return [trained.selector.vision, trained.selector.llm, *initial]
+        return [trained.selector.vision, trained.selector.llm, *([trained.initial] if trained.initial else [])]
 
     def network_checkpoints(self, training: Training) -> list[str]:
         """The manifests of both, where they come from the hub."""

@@ -144,11 +144,8 @@ class Sources:
     @staticmethod
     def trained_weights(*components: Any) -> list[str]:
         """The folders of those checkpoints that the workflow trains, which a rule waits for."""
-        return [
-            Path(one.model).as_posix()
-            for one in components
-            if isinstance(one, Checkpoint | LanguageModel) and made_later(one)
-        ]
+        models = [getattr(one, "model", one) for one in components if isinstance(one, str | Checkpoint | LanguageModel)]
+        return [Path(model).as_posix() for model in models if is_trained(model)]
 
     def weights(self, *components: Any) -> str:
         """Digests of the weights in folders and files on this machine, by path; a revision pins those of the hub.
@@ -157,6 +154,8 @@ class Sources:
         """
         digests = {}
         for one in components:
+            if isinstance(one, str) and not is_trained(one):  # the folder of a checkpoint
+                digests[one] = self._digest_of_folder(one)
             if not isinstance(one, Checkpoint | LanguageModel):
                 continue
             if is_folder(one.model) and not made_later(one):
@@ -198,7 +197,12 @@ class Sources:
 
 def made_later(component: Checkpoint | LanguageModel) -> bool:
     """Whether its checkpoint is one that the workflow trains."""
-    return Path(component.model).parent.parent == SELECTORS
+    return is_trained(component.model)
+
+
+def is_trained(model: str) -> bool:
+    """Whether a checkpoint is in a folder that the workflow makes."""
+    return Path(model).parent.parent == SELECTORS
 
 
 def there(file: str, field: str) -> str:
