@@ -15,7 +15,6 @@ sys.path.insert(0, str(HERE / "workflow" / "scripts"))
 from framesift.config.load import load_config
 from framesift.config.plan import Plan
 from framesift.config.tables import Tables
-from framesift.core.code_digest import SCRIPTS
 from framesift.core.errors import InputError
 from framesift.provenance.release import check_release, note_release
 
@@ -32,12 +31,7 @@ try:
     )
 except InputError as error:
     raise WorkflowError(f"the configuration cannot be used\n  {error}") from None
-sources, tables = plan.sources, Tables(plan)
-
-
-def program(name):
-    """The path of a program, as a parameter. It takes `threads`, so a moved checkout causes no reruns."""
-    return lambda wildcards, threads: str(SCRIPTS / name)
+sources, tables, program = plan.sources, Tables(plan), plan.program
 
 
 wildcard_constraints:

@@ -8,7 +8,7 @@ earlier setting finds the earlier result.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from framesift.checkpoints.component import Checkpoint
 from framesift.config.models import Config, Table
 from framesift.config.sources import Sources, made_later, there
 from framesift.config.steps import Answering, PlannedCell, Selecting, Training
-from framesift.core.code_digest import code_digest
+from framesift.core import code_digest
 from framesift.core.components import Component
 from framesift.core.errors import InputError, did_you_mean
 from framesift.core.spec import canonical_json, plain, spec_id
@@ -488,6 +488,11 @@ class Plan:
         return canonical_json(value)
 
     @staticmethod
+    def program(name: str) -> Callable[[Any, int], str]:
+        """The path of a program, as a parameter. It looks at `threads`, so a moved checkout causes no reruns."""
+        return lambda wildcards, threads: str(code_digest.SCRIPTS / name)
+
+    @staticmethod
     def made_with(*parts: Stage | Component) -> str:
         """The declared versions of the stages and components that make a costly result."""
         return canonical_json(versions_of(*parts))
@@ -496,5 +501,5 @@ class Plan:
         """The code digest of a program with the implementations it loads by name."""
         roots = (program, *(component.module for component in components))
         if roots not in self._codes:
-            self._codes[roots] = code_digest(*roots)
+            self._codes[roots] = code_digest.code_digest(*roots)
         return self._codes[roots]

@@ -144,7 +144,11 @@ class Sources:
     @staticmethod
     def trained_weights(*components: Any) -> list[str]:
         """The folders of those checkpoints that the workflow trains, which a rule waits for."""
-        models = [getattr(one, "model", one) for one in components if isinstance(one, str | Checkpoint | LanguageModel)]
+        models = [
+            one if isinstance(one, str) else one.model
+            for one in components
+            if isinstance(one, str | Checkpoint | LanguageModel)
+        ]
         return [Path(model).as_posix() for model in models if is_trained(model)]
 
     def weights(self, *components: Any) -> str:
