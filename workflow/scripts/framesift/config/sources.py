@@ -167,8 +167,14 @@ class Sources:
             if isinstance(one, Checkpoint):
                 files = [Path(there(file, "model")) for file in one.files()]
                 # the end of a path, since where a checkout is decides nothing
-                digests |= {"/".join(file.parts[-3:]): weight_digest(file) for file in files}
+                digests |= {"/".join(file.parts[-3:]): self._digest_of_file(file) for file in files}
         return WEIGHTS + canonical_json(digests) if digests else ""
+
+    def _digest_of_file(self, file: Path) -> str:
+        """Once a plan, as of a folder: every job asks for it."""
+        if str(file) not in self._digests:
+            self._digests[str(file)] = weight_digest(file)
+        return self._digests[str(file)]
 
     def _digest_of_folder(self, model: str) -> str:
         if model not in self._digests:
