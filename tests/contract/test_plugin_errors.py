@@ -27,15 +27,13 @@ def no_folders(monkeypatch):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A folder that packages are installed in; what is imported from it is forgotten afterwards."""
+    """A folder that packages are installed in; those of other folders, which other tests imported, are forgotten."""
     folder = tmp_path / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
-    before = set(sys.modules)
-    yield folder
-    for name in set(sys.modules) - before:
-        if name.startswith("outside"):
-            del sys.modules[name]
+    for name in [name for name in sys.modules if name.startswith("outside_")]:
+        del sys.modules[name]
+    return folder
 
 
 @pytest.fixture

@@ -346,7 +346,7 @@ def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) ->
         place = (*place, tag) if key != tag else place
         value, expected = _at(raw, place), error["ctx"].get("expected_tags")
         problem = "there is no such kind" if value is not None else "is required"
-    elif kind in ("union_tag_invalid", "union_tag_not_found") or (kind == "literal_error" and key == "kind"):
+    elif kind.startswith("union_tag") or (kind == "literal_error" and key == "kind" and place[0] in FAMILIES):
         family = str(place[0])
         place = (*place, "kind") if key != "kind" else place
         value = _at(raw, place)
@@ -396,7 +396,7 @@ def _model_of(annotation: Any, value: Any, place: Path_) -> type[BaseModel] | No
         return _model_of(typing.get_args(annotation)[0], value, place)
     if origin in (typing.Union, types.UnionType) and isinstance(value, Mapping) and place:
         kind = value.get("kind")
-        if kind in kinds(str(place[0])):
+        if place[0] in FAMILIES and kind in kinds(str(place[0])):
             return implementation(str(place[0]), kind)
     if origin in (typing.Union, types.UnionType):  # a section that may be absent
         models = [

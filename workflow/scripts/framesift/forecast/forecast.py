@@ -172,7 +172,8 @@ def _what(job: PlannedJob, plan: Plan) -> str:
 
 
 def _name(configured: Any, component: Any) -> str:
-    return next((name for name, one in configured.items() if one == component), component.kind)
+    # of two names for the same, the one of the user's own file, which comes after those of config/config.yaml
+    return next((name for name in reversed(configured) if configured[name] == component), component.kind)
 
 
 def _short(text: str) -> str:
