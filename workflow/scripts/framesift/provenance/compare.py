@@ -153,32 +153,42 @@ def compare(first: Path, second: Path, table: str | None = None) -> list[RunComp
 def compare_tables(first: RecordedRun, second: RecordedRun) -> RunComparison:
     """Compare two runs of one table, row by row: rows are the same by answerer, method, scorer, budget and control."""
     one, other = _rows(first), _rows(second)
-    judged = _judged(first), _judged(second)
-    rows = [_row(first, second, one[name], other[name], judged) for name in one if name in other]
-    title = first.table if first.table == second.table else f"{first.table} and {second.table}"
     return RunComparison(
-        title, rows, [name for name in one if name not in other], [name for name in other if name not in one]
+        first.table if first.table == second.table else f"{first.table} and {second.table}",
+        [_change(one[name], other[name]) for name in one if name in other],
+        [name for name in one if name not in other],
+        [name for name in other if name not in one],
     )
 
 
-def _rows(run: RecordedRun) -> dict[str, dict[str, Any]]:
-    return {row["name"]: {"id": name, **row} for name, row in run.manifest["rows"].items()}
+@dataclass(frozen=True)
+class _RecordedRow:
+    """One row of a run: what the manifest says of it, and its verdicts where they are at hand."""
+
+    run: RecordedRun
+    content: Mapping[str, Any]
+    judged: JudgedCell | None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.content[name]
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        return self.run.manifest
 
 
-def _row(
-    first: RecordedRun,
-    second: RecordedRun,
-    one: Mapping[str, Any],
-    other: Mapping[str, Any],
-    judged: tuple[Verdicts, Verdicts],
-) -> RowChange:
+def _rows(run: RecordedRun) -> dict[str, _RecordedRow]:
+    path = run.root / f"results/judged/{run.table}.json" if run.root else None
+    judged = read_judged(path) if path and path.is_file() else {}
+    return {row["name"]: _RecordedRow(run, row, judged.get(name)) for name, row in run.manifest["rows"].items()}
+
+
+def _change(one: _RecordedRow, other: _RecordedRow) -> RowChange:
     numbers = {name: (one["numbers"].get(name), other["numbers"].get(name)) for name in COMPARED}
-    questions = _questions(first, second, one, other, judged)
+    questions = _questions(one, other)
     changed = any(was != now for was, now in numbers.values())
-    changed |= questions is not None and bool(
-        questions.answers or questions.frames or questions.gained or questions.lost
-    )
-    causes = list(dict.fromkeys(_causes(first.manifest, second.manifest, one, other)))
+    changed |= questions is not None and questions != Changes(questions.asked)
+    causes = list(dict.fromkeys(_causes(one, other)))
     if changed and not causes:
         causes = ["nothing that is recorded differs: the results themselves vary (order of sums on a GPU, a server)"]
     return RowChange(one["name"], numbers, changed, questions, causes)
@@ -187,9 +197,7 @@ def _row(
 # Why
 
 
-def _causes(
-    first: Mapping[str, Any], second: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]
-) -> Iterable[str]:
+def _causes(one: _RecordedRow, other: _RecordedRow) -> Iterable[str]:
     said: set[str] = set()
     was, now = one["configuration"], other["configuration"]
     for rule in [*was, *(rule for rule in now if rule not in was)]:
@@ -197,13 +205,13 @@ def _causes(
             if item.key not in said:  # one setting often stands in the specs of several steps
                 said.add(item.key)
                 yield item.words()
-    for item in differences(_of_table(first), _of_table(second)):
+    for item in differences(_of_table(one.manifest), _of_table(other.manifest)):
         if item.key not in said:
             yield item.words()
-    yield from _files_from_outside(first, second, one, other)
+    yield from _files_from_outside(one, other)
     yield from _models(one, other)
-    yield from _code(first, second, one, other)
-    yield from _versions(first, second, one, other)
+    yield from _code(one, other)
+    yield from _versions(one, other)
 
 
 def _of_table(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,11 +219,9 @@ def _of_table(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return {name: manifest["configuration"].get(name) for name in ("protocol", "baseline", "evidence_tolerance")}
 
 
-def _files_from_outside(
-    first: Mapping[str, Any], second: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]
-) -> Iterable[str]:
+def _files_from_outside(one: _RecordedRow, other: _RecordedRow) -> Iterable[str]:
     """Content of files that no rule made: labels, evidence, published selections; and of the videos."""
-    was, now = _given(first, one), _given(second, other)
+    was, now = _given(one), _given(other)
     for path in sorted(was.keys() | now.keys()):
         if path not in now:
             yield f"the input file {path} is only in the first"
@@ -223,7 +229,7 @@ def _files_from_outside(
             yield f"the input file {path} is only in the second"
         elif was[path] != now[path]:
             yield f"the content of {path} differs"
-    videos = first["videos"], second["videos"]
+    videos = one.manifest["videos"], other.manifest["videos"]
     for what, names in (
         ("differs", [name for name in videos[0] if videos[1].get(name, videos[0][name]) != videos[0][name]]),
         ("is only in the first", [name for name in videos[0] if name not in videos[1]]),
@@ -233,11 +239,11 @@ def _files_from_outside(
             yield f"the video {names[0]}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''} {what}"
 
 
-def _given(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str | None]:
+def _given(row: _RecordedRow) -> dict[str, str | None]:
     """Digests of files from outside; a checkpoint is compared as a whole, and so are videos."""
     folders = tuple(f"{model['model']}/" for model in row["models"].values())
-    videos = set(manifest["videos"].values())
-    files = {path: manifest["files"].get(path, {}) for path in row["files"]}
+    videos = set(row.manifest["videos"].values())
+    files = {path: row.manifest["files"].get(path, {}) for path in row["files"]}
     return {
         path: entry.get("sha256")
         for path, entry in files.items()
@@ -245,22 +251,20 @@ def _given(manifest: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str
     }
 
 
-def _models(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterable[str]:
+def _models(one: _RecordedRow, other: _RecordedRow) -> Iterable[str]:
     for role in sorted(one["models"].keys() & other["models"].keys()):
         was, now = one["models"][role], other["models"][role]
         if was["model"] == now["model"] and was.get("weights") != now.get("weights"):
             yield f"the weights of the {role} {was['model']} differ"
 
 
-def _code(
-    first: Mapping[str, Any], second: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]
-) -> Iterable[str]:
-    was, now = _by_rule(first, one, "code"), _by_rule(second, other, "code")
+def _code(one: _RecordedRow, other: _RecordedRow) -> Iterable[str]:
+    was, now = _by_rule(one, "code"), _by_rule(other, "code")
     rules = [rule for rule in was if rule in now and was[rule] != now[rule]]
     # Another component has another file of code; that is said by the setting that chose it.
     rules = [rule for rule in rules if _kinds(one["configuration"], rule) == _kinds(other["configuration"], rule)]
     if rules:
-        names = _modules(first, second, {digest for rule in rules for digest in (was[rule], now[rule])})
+        names = _modules(one.manifest, other.manifest, {digest for rule in rules for digest in (was[rule], now[rule])})
         yield f"the code of {', '.join(rules)} differs" + (f": {', '.join(names)}" if names else "")
 
 
@@ -280,20 +284,18 @@ def _kinds(configuration: Mapping[str, Any], rule: str) -> list[Any]:
     return [(name, part.get("kind")) for name, part in sorted(spec.items()) if isinstance(part, dict)]
 
 
-def _by_rule(manifest: Mapping[str, Any], row: Mapping[str, Any], name: str) -> dict[str, Any]:
-    entries = (manifest["files"].get(path, {}) for path in row["files"])
+def _by_rule(row: _RecordedRow, name: str) -> dict[str, Any]:
+    entries = (row.manifest["files"].get(path, {}) for path in row["files"])
     return {entry["rule"]: entry.get(name) for entry in entries if entry.get("rule") and entry.get(name)}
 
 
-def _versions(
-    first: Mapping[str, Any], second: Mapping[str, Any], one: Mapping[str, Any], other: Mapping[str, Any]
-) -> Iterable[str]:
+def _versions(one: _RecordedRow, other: _RecordedRow) -> Iterable[str]:
     for name, what in (
         ("made_with", "declared version of"),
         ("versions", "package"),
         ("environment", "environment's pin of"),
     ):
-        was, now = _by_rule(first, one, name), _by_rule(second, other, name)
+        was, now = _by_rule(one, name), _by_rule(other, name)
         for rule in was.keys() & now.keys():
             if name == "made_with" and was[rule].keys() != now[rule].keys():
                 continue  # other components: the setting that chose them says so
@@ -302,30 +304,13 @@ def _versions(
 
 # Questions
 
-Verdicts = Mapping[str, JudgedCell]
 
-
-def _judged(run: RecordedRun) -> Verdicts:
-    path = run.root / f"results/judged/{run.table}.json" if run.root else None
-    return read_judged(path) if path and path.is_file() else {}
-
-
-def _questions(
-    first: RecordedRun,
-    second: RecordedRun,
-    one: Mapping[str, Any],
-    other: Mapping[str, Any],
-    judged: tuple[Verdicts, Verdicts],
-) -> Changes | None:
-    was, now = _answers(first, one), _answers(second, other)
+def _questions(one: _RecordedRow, other: _RecordedRow) -> Changes | None:
+    was, now = _answers(one), _answers(other)
     if was is None or now is None:
         return None
     both = [name for name in was if name in now]
-    right = [
-        {name: verdict.correct for name, verdict in cells[row["id"]].questions.items()} if row["id"] in cells else {}
-        for cells, row in zip(judged, (one, other), strict=True)
-    ]
-    verdicts = [(right[0].get(name), right[1].get(name)) for name in both]
+    verdicts = [(_is_right(one, name), _is_right(other, name)) for name in both]
     return Changes(
         asked=len(both),
         answers=sum(_said(was[name]) != _said(now[name]) for name in both),
@@ -335,20 +320,25 @@ def _questions(
     )
 
 
+def _is_right(row: _RecordedRow, question_id: str) -> bool | None:
+    verdict = row.judged.questions.get(question_id) if row.judged else None
+    return verdict.correct if verdict else None
+
+
 def _said(answer: Answer) -> tuple[str, str | None]:
     return answer.response, answer.error
 
 
-def _answers(run: RecordedRun, row: Mapping[str, Any]) -> dict[str, Answer] | None:
+def _answers(row: _RecordedRow) -> dict[str, Answer] | None:
     """The answers of a row, where the files are those that the manifest is about."""
-    if run.root is None:
+    if row.run.root is None:
         return None
     for path in row["answers"]:
-        file = run.root / path
-        noted = run.manifest["files"].get(path, {}).get("sha256_without_seconds")
+        file = row.run.root / path
+        noted = row.manifest["files"].get(path, {}).get("sha256_without_seconds")
         if not file.is_file() or digest_without_seconds(file) != noted:
             return None
-    return union_of_chunks([str(run.root / path) for path in row["answers"]])
+    return union_of_chunks([str(row.run.root / path) for path in row["answers"]])
 
 
 def print_comparison(found: RunComparison) -> None:

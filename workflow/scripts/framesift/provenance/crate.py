@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from framesift.core.errors import InputError
-from framesift.provenance.manifest import make_manifest, manifest_path, read_manifest
+from framesift.provenance.manifest import make_manifest, manifest_path, read_manifest, without_places
 from framesift.storage.files import atomic_write, write_json, write_text
 
 VERSION = "1.1"
@@ -235,19 +235,9 @@ def _without_places(path: Path) -> str:
         content = yaml.safe_load(text)
     except yaml.YAMLError:
         raise InputError("is not YAML", file=path) from None
-    told = _told(content)
+    told = without_places(content)
     same = told == content and "/home/" not in text and "/Users/" not in text
     return text if same else yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
-
-
-def _told(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _told(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_told(item) for item in value]
-    if isinstance(value, str) and value.startswith(("/", "~", "../")):
-        return f"elsewhere/{PurePosixPath(value).name}"
-    return value
 
 
 def _machine(machine: Mapping[str, Any]) -> str:

@@ -124,7 +124,7 @@ class _Maker:
             "format": FORMAT,
             "table": self.name,
             "tables": self._tables(),
-            "configuration": self._scrub(self.spec),
+            "configuration": without_places(self.spec),
             "rows": {
                 name: self._row(cell, lines[name], numbers.get(RowId.of(cell), {})) for name, cell in cells.items()
             },
@@ -160,7 +160,7 @@ class _Maker:
             "name": str(RowId.of(cell)),
             **RowId.of(cell)._asdict(),
             "numbers": dict(numbers),
-            "configuration": self._scrub(configuration),
+            "configuration": without_places(configuration),
             "models": self._models(line),
             "answers": [self._tell(path) for path in cell["answers"]],
             "selection": self._tell(cell["selection"]) if cell.get("selection") else None,
@@ -183,10 +183,10 @@ class _Maker:
         entry |= {
             "rule": item.rule,
             "inputs": sorted(self._tell(one) for one in inputs),
-            "spec": self._scrub({key: value for key, value in (item.spec or {}).items() if key not in CONSEQUENCES}),
+            "spec": without_places({key: value for key, value in (item.spec or {}).items() if key not in CONSEQUENCES}),
             "code": item.code,
             **({"made_with": item.made_with} if item.made_with else {}),
-            **self._scrub(facts),
+            **without_places(facts),
         }
         if item.in_environment:
             entry["environment"] = pins(item.environment)
@@ -199,7 +199,7 @@ class _Maker:
             for role, part in (item.spec or {}).items():
                 if not (isinstance(part, dict) and part.get("model")):
                     continue
-                entry = found.setdefault(role, {"kind": part.get("kind"), "model": self._text(part["model"])})
+                entry = found.setdefault(role, {"kind": part.get("kind"), "model": without_places(part["model"])})
                 entry["revision"] = part.get("revision")
                 if part["model"] in item.weights:
                     entry["weights"] = item.weights[part["model"]]
@@ -270,17 +270,21 @@ class _Maker:
     def _inside(self, path: str) -> bool:
         return (self.root / path).resolve().is_relative_to(self.root) and not PurePosixPath(path).is_absolute()
 
-    def _text(self, text: str) -> str:
-        """A setting; one that is a path outside of the project is told by its name."""
-        outside = text.startswith(("/", "~", "../")) and "\n" not in text
-        return f"elsewhere/{PurePosixPath(text).name}" if outside else text
 
-    def _scrub(self, value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: self._scrub(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._scrub(item) for item in value]
-        return self._text(value) if isinstance(value, str) else value
+def without_places(value: Any) -> Any:
+    """A setting in which paths that lead out of the project are replaced by names, so that it tells no place.
+
+    Examples
+    --------
+    >>> without_places({"model": "/somewhere/models/clip", "dtype": "float32"})
+    {'model': 'elsewhere/clip', 'dtype': 'float32'}
+    """
+    if isinstance(value, Mapping):
+        return {key: without_places(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_places(item) for item in value]
+    outside = isinstance(value, str) and value.startswith(("/", "~", "../")) and "\n" not in value
+    return f"elsewhere/{PurePosixPath(value).name}" if outside else value
 
 
 def modules(roots: Iterable[str]) -> dict[str, str]:

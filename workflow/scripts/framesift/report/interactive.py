@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,19 +48,14 @@ class Picture:
 
 def pictures(inputs: Inputs) -> list[Picture]:
     """Every figure that the table has numbers for."""
-    made = [
+    own_first = sorted(inputs.groupings, key=lambda grouping: grouping != inputs.spec.group_by)
+    return [
         *_accuracy_by_budget(inputs),
-        *(picture for grouping in _groupings(inputs) for picture in _gain_by_group(inputs, grouping)),
+        *(picture for grouping in own_first for picture in _gain_by_group(inputs, grouping)),
         *_accuracy_by_cost(inputs),
         *_training(inputs),
         *(picture for budget in inputs.named_selections() for picture in _overlap(inputs, budget)),
     ]
-    return made
-
-
-def _groupings(inputs: Inputs) -> list[str]:
-    """The grouping of the table first."""
-    return sorted(inputs.groupings, key=lambda grouping: grouping != inputs.spec.group_by)
 
 
 def _plain(figure: Any) -> dict[str, Any]:
@@ -68,24 +64,20 @@ def _plain(figure: Any) -> dict[str, Any]:
     return made
 
 
-def _figure(x: str, y: str, height: int, **layout: Any) -> Any:
+def _figure(x: str, y: str, height: int) -> Any:
     import plotly.graph_objects as go  # type: ignore[import-untyped]
 
-    figure = go.Figure(layout={"template": "none"})
-    figure.update_layout(
+    return go.Figure(layout={"template": "none"}).update_layout(
         height=height,
         margin={"l": 70, "r": 20, "t": 16, "b": 60},
         xaxis={"title": {"text": x}, "automargin": True},
         yaxis={"title": {"text": y}, "automargin": True},
         legend={"orientation": "h", "y": -0.22, "yanchor": "top"},
-        **layout,
     )
-    return figure
 
 
-def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
+def _accuracy_by_budget(inputs: Inputs) -> Iterator[Picture]:
     look = looks(inputs.names, inputs.baseline_name)
-    made = []
     for place, (answerer, points) in enumerate(figure_data.accuracy_by_budget(inputs).items()):
         panel = figure_data.series_of(points)
         figure = _figure("Frame budget (frames)", "Accuracy (%)", 400 + 11 * len(panel))
@@ -115,24 +107,21 @@ def _accuracy_by_budget(inputs: Inputs) -> list[Picture]:
             )
         ticks = sorted({budget for _, budget in points})
         figure.update_xaxes(type="log", tickvals=ticks, ticktext=[str(tick) for tick in ticks])
-        made.append(
-            Picture(
-                f"budget{place}",
-                f"Accuracy against frame budget, {answerer}",
-                "Lines are methods; bands are 95 % intervals of each accuracy, not of differences.",
-                _plain(figure),
-                ("method", "budget (frames)", "accuracy (%), 95 % interval"),
-                tuple((one.name, row["budget"], with_interval(row, "accuracy")) for one in panel for row in one.rows),
-            )
+        yield Picture(
+            f"budget{place}",
+            f"Accuracy against frame budget, {answerer}",
+            "Lines are methods; bands are 95 % intervals of each accuracy, not of differences.",
+            _plain(figure),
+            ("method", "budget (frames)", "accuracy (%), 95 % interval"),
+            tuple((one.name, row["budget"], with_interval(row, "accuracy")) for one in panel for row in one.rows),
         )
-    return made
 
 
-def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
+def _gain_by_group(inputs: Inputs, grouping: str) -> Iterator[Picture]:
     groups = figure_data.gains(inputs, grouping)
     lines = sum(len(gains) + 1 for gains in groups.values())
     if not groups or (lines > MOST_LINES and grouping != inputs.spec.group_by):
-        return []
+        return
     figure = _figure("Gain (points)", "", 110 + 19 * lines)
     ticks: dict[int, str] = {}
     for group, gains in groups.items():
@@ -164,25 +153,22 @@ def _gain_by_group(inputs: Inputs, grouping: str) -> list[Picture]:
         tickvals=list(ticks), ticktext=list(ticks.values()), zeroline=False, range=[-len(ticks) + 0.4, 0.6]
     )
     figure.update_xaxes(zeroline=True)
-    return [
-        Picture(
-            f"gain{list(inputs.groupings).index(grouping)}",
-            f"Gain over {inputs.spec.baseline} by {grouping}",
-            "Differences to the baseline on the questions both answered, with 95 % intervals over videos. A filled"
-            " circle is better, a filled square worse, an open diamond neither. Some of many groups differ by chance.",
-            _plain(figure),
-            (grouping, "method", "answers", "gain (points), 95 % interval", "verdict"),
-            tuple(
-                (group, gain.label, gain.row["n"], with_interval(gain.row, "difference", "+"), gain.verdict)
-                for group, gains in groups.items()
-                for gain in gains
-            ),
-        )
-    ]
+    yield Picture(
+        f"gain{list(inputs.groupings).index(grouping)}",
+        f"Gain over {inputs.spec.baseline} by {grouping}",
+        "Differences to the baseline on the questions both answered, with 95 % intervals over videos. A filled"
+        " circle is better, a filled square worse, an open diamond neither. Some of many groups differ by chance.",
+        _plain(figure),
+        (grouping, "method", "answers", "gain (points), 95 % interval", "verdict"),
+        tuple(
+            (group, gain.label, gain.row["n"], with_interval(gain.row, "difference", "+"), gain.verdict)
+            for group, gains in groups.items()
+            for gain in gains
+        ),
+    )
 
 
-def _training(inputs: Inputs) -> list[Picture]:
-    made = []
+def _training(inputs: Inputs) -> Iterator[Picture]:
     for place, (scorer, curve) in enumerate(inputs.training.items()):
         figure = _figure("Step", "Loss", 420)
         curves = curve.all_losses | curve.qualities
@@ -204,26 +190,22 @@ def _training(inputs: Inputs) -> list[Picture]:
         columns = {name: dict(points) for name, points in curves.items()}
         validated = {step for points in curve.validation.values() for step, _ in points}
         steps = sorted(validated or {step for points in columns.values() for step in points})
-        made.append(
-            Picture(
-                f"training{place}",
-                f"Training of {scorer}",
-                f"Losses are means of {SMOOTHED} steps; a dotted line begins a stage.",
-                _plain(figure),
-                ("step", *columns),
-                tuple(
-                    (str(step), *(f"{points[step]:.4f}" if step in points else "" for points in columns.values()))
-                    for step in steps
-                ),
-            )
+        yield Picture(
+            f"training{place}",
+            f"Training of {scorer}",
+            f"Losses are means of {SMOOTHED} steps; a dotted line begins a stage.",
+            _plain(figure),
+            ("step", *columns),
+            tuple(
+                (str(step), *(f"{points[step]:.4f}" if step in points else "" for points in columns.values()))
+                for step in steps
+            ),
         )
-    return made
 
 
-def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
+def _accuracy_by_cost(inputs: Inputs) -> Iterator[Picture]:
     panels, columns = figure_data.accuracy_by_cost(inputs)
     look = looks(inputs.names, inputs.baseline_name)
-    made = []
     for place, (answerer, points) in enumerate(panels.items()):
         figure = _figure("Seconds a question", "Accuracy (%)", 400 + 11 * len(points))
         for one in figure_data.series_of(points):
@@ -250,30 +232,27 @@ def _accuracy_by_cost(inputs: Inputs) -> list[Picture]:
             hoverinfo="skip",
         )
         figure.update_xaxes(rangemode="tozero")
-        made.append(
-            Picture(
-                f"cost{place}",
-                f"Accuracy against cost, {answerer}",
-                f"Seconds a question, added up from: {', '.join(columns)}. They depend on the machine of the run.",
-                _plain(figure),
-                ("method", "budget (frames)", "seconds a question", "accuracy (%), 95 % interval"),
-                tuple(
-                    (series(row), row["budget"], f"{seconds:.3f}", with_interval(row, "accuracy"))
-                    for row, seconds in points
-                ),
-            )
+        yield Picture(
+            f"cost{place}",
+            f"Accuracy against cost, {answerer}",
+            f"Seconds a question, added up from: {', '.join(columns)}. They depend on the machine of the run.",
+            _plain(figure),
+            ("method", "budget (frames)", "seconds a question", "accuracy (%), 95 % interval"),
+            tuple(
+                (series(row), row["budget"], f"{seconds:.3f}", with_interval(row, "accuracy"))
+                for row, seconds in points
+            ),
         )
-    return made
 
 
 def _distances(one: AccuracySeries, ends: list[float]) -> list[float]:
     return [abs(end - accuracy) for end, accuracy in zip(ends, one.accuracy, strict=True)]
 
 
-def _overlap(inputs: Inputs, budget: int) -> list[Picture]:
+def _overlap(inputs: Inputs, budget: int) -> Iterator[Picture]:
     found = figure_data.overlap(inputs, budget)
     if found is None:
-        return []
+        return
     names, values = found
     known = [[float(value) if np.isfinite(value) else None for value in line] for line in values]
     figure = _figure("", "", 180 + 34 * len(names))
@@ -290,19 +269,17 @@ def _overlap(inputs: Inputs, budget: int) -> list[Picture]:
     )
     figure.update_yaxes(autorange="reversed")
     figure.update_xaxes(tickangle=-35)
-    return [
-        Picture(
-            f"overlap{budget}",
-            f"Frames in common, {budget} frames",
-            "Of the frames that either of two methods chose, the share that both did; mean over questions.",
-            _plain(figure),
-            ("method", *names),
-            tuple(
-                (name, *("–" if value is None else percent(value) for value in line))
-                for name, line in zip(names, known, strict=True)
-            ),
-        )
-    ]
+    yield Picture(
+        f"overlap{budget}",
+        f"Frames in common, {budget} frames",
+        "Of the frames that either of two methods chose, the share that both did; mean over questions.",
+        _plain(figure),
+        ("method", *names),
+        tuple(
+            (name, *("–" if value is None else percent(value) for value in line))
+            for name, line in zip(names, known, strict=True)
+        ),
+    )
 
 
 def _line(look: SeriesStyle) -> dict[str, str]:
