@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from framesift.answering.answer_file import Answer
 from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswerer, LocalAnswerer, Reply
@@ -30,9 +32,6 @@ from framesift.core.versions import versions_of
 from framesift.program.in_parallel import in_parallel
 from framesift.storage.journal import Journal
 from framesift.video.prefetch import FrameRequest, decoded_ahead
-
-if TYPE_CHECKING:
-    import numpy as np
 
 log = logging.getLogger("framesift")
 

@@ -16,6 +16,10 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from framesift.core.components import CheckpointForm, Component
+from framesift.core.errors import InputError
+from framesift.storage.cached_values import cached_digest
+from framesift.storage.checksums import file_digest
+from framesift.storage.resources import find
 
 log = logging.getLogger("framesift")
 
@@ -80,9 +84,6 @@ def model_digest(model: str, revision: str | None) -> str:
 
 def weight_digest(file: Path) -> str:
     """SHA-256 of a file of weights. That of a large one is remembered between jobs, by path, size and date."""
-    from framesift.storage.cached_values import cached_digest
-    from framesift.storage.checksums import file_digest
-
     stat = file.stat()
     if stat.st_size >= LARGE and time.time() - stat.st_mtime > SETTLED:
         try:
@@ -130,9 +131,6 @@ def local_folder(model: str) -> Path:
     InputError
         If there is no such folder.
     """
-    from framesift.core.errors import InputError
-    from framesift.storage.resources import find
-
     if Path(model).is_dir():
         return Path(model)
     try:
@@ -150,7 +148,6 @@ def loading(component: Checkpoint, expected: str) -> Iterator[None]:
     from safetensors import SafetensorError
 
     from framesift.checkpoints.no_remote_code import no_code
-    from framesift.core.errors import InputError
 
     try:
         with no_code():
@@ -198,8 +195,6 @@ def pick_device(device: str) -> str:
         return "cuda"
     gpu_lease.give_back()
     if device == "cuda":
-        from framesift.core.errors import InputError
-
         raise InputError(
             "torch finds no GPU that it can use", field="--device", value=device, hint="nvidia-smi tells what is there"
         )
@@ -216,7 +211,6 @@ def pretrained(cls: Any, model: str, revision: str | None, **options: Any) -> An
     from safetensors import SafetensorError
 
     from framesift.checkpoints.no_remote_code import no_code
-    from framesift.core.errors import InputError
 
     folder = checkpoint_folder(model, revision)
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from framesift.core.spec import canonical_json, spec_id
 from framesift.core.versions import versions_of
@@ -12,9 +14,6 @@ from framesift.program.cli import log
 from framesift.scoring.encoders import Encoder
 from framesift.storage.tensors import read_tensors, write_tensors
 from framesift.video.table import Video
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class VideoCache:

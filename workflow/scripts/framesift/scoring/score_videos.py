@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from framesift.checkpoints.component import pick_device
 from framesift.core.components import build, kinds
@@ -29,9 +31,6 @@ from framesift.video.decoders import check_decoder
 from framesift.video.pictures import Pictures
 from framesift.video.stream import Task, decode_all
 from framesift.video.table import Video, read_videos
-
-if TYPE_CHECKING:
-    import numpy as np
 
 #: Seconds between two lines about progress.
 EVERY = 15.0
@@ -127,8 +126,6 @@ class LoadedEncoder:
 
     def finish(self, video: Video, texts: list[str], parts: list[np.ndarray]) -> None:
         """Keep what was seen of a video."""
-        import numpy as np
-
         seen = np.concatenate(parts)
         wanted = len(self.encoder.positions(len(video.frames)))
         if len(seen) != wanted:
@@ -317,8 +314,6 @@ class _Viewing:
     def __init__(
         self, model: LoadedEncoder, video: Video, task: Task, questions: Mapping[str, Sequence[Question]]
     ) -> None:
-        import numpy as np
-
         self.model, self.video = model, video
         self.texts = model.texts(questions[video.video_id])
         self.wanted = {video.frames[i] for i in model.encoder.positions(len(video.frames))}
@@ -388,15 +383,11 @@ def _key(text: str) -> str:
 
 def _by_text(texts: Sequence[str], scores: np.ndarray) -> dict[str, np.ndarray]:
     """Columns of a (candidates, texts) array by their key, each contiguous float32."""
-    import numpy as np
-
     return {_key(text): np.ascontiguousarray(scores[:, i], dtype=np.float32) for i, text in enumerate(texts)}
 
 
 def _of_all(candidates: int, positions: Sequence[int], scores: np.ndarray) -> np.ndarray:
     """Scores of all candidates from those of the seen ones, linear between neighbours; (positions, texts) in."""
-    import numpy as np
-
     if len(positions) == candidates:
         return scores
     return np.stack([np.interp(np.arange(candidates), positions, column) for column in scores.T], axis=1)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from framesift.core.spec import canonical_json
 from framesift.storage.checksums import digest_of
 from framesift.storage.files import atomic_write
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> None:
@@ -34,7 +32,6 @@ def write_tensors(path: str | Path, tensors: Mapping[str, np.ndarray], metadata:
     ...     read_tensors(f"{folder}/v1.safetensors")
     ({'scores': array([1., 1.])}, {'video': 'v1'})
     """
-    import numpy as np
     from safetensors.numpy import save
 
     # safetensors writes memory in its own order; unlike ascontiguousarray, this keeps a tensor without dimensions

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 #: Added before ids of time are rounded down: seconds are of single precision, and 7 x 0.1 s must not fall below 0.7.
 SLACK = 1e-3
@@ -45,8 +45,6 @@ def positions(is_video: Tensor, videos: Iterator[tuple[Sequence[int], float]], m
     ValueError
         Where the tokens are not those of the videos.
     """
-    import torch
-
     video = is_video.tolist()
     parts, at, start = [], 0, 0  # `start`: the id that the next part begins with
     while True in video[at:]:
@@ -64,8 +62,6 @@ def positions(is_video: Tensor, videos: Iterator[tuple[Sequence[int], float]], m
 
 
 def _text(start: int, length: int) -> Tensor:
-    import torch
-
     return torch.arange(start, start + length).expand(3, -1)
 
 
@@ -100,8 +96,6 @@ class _RopeIndex:
         **_: Any,
     ) -> tuple[Tensor, Tensor]:
         """Position ids, shape (3, batch, tokens), and by how much the next id exceeds the next index, (batch, 1)."""
-        import torch
-
         if image_grid_thw is not None or bool((mm_token_type_ids == 1).any()):
             raise ValueError("only text and videos can be placed, and there are images")
         grids = [] if video_grid_thw is None else video_grid_thw.tolist()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from framesift.answering.answerers import AnswerRequest, Given, LocalAnswerer, given
@@ -154,7 +155,6 @@ def _picture(patches: Any, index: int) -> Any:
 
 def _alike(one: Image, other: Image) -> bool:
     """Whether two pictures may become the same picture when they are made smaller."""
-    import numpy as np
     from PIL.Image import Resampling
 
     cells = [np.asarray(image.convert("RGB").resize((8, 8), Resampling.BOX), dtype=float) for image in (one, other)]

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from framesift.answering.answerers import Given, LoadedAnswerer
 from framesift.answering.answerers._long_video import LongVideo
-from framesift.answering.answerers._mrope import use_paper_positions
 from framesift.answering.answerers._network import Watched, in_own_precision
 from framesift.answering.answerers._qwen import (
     LARGEST,
@@ -57,6 +56,8 @@ class Qwen2_5_VL(LongVideo, QwenVL):
             )
             in_own_precision(model, self, device)
             if self.mrope == "paper":
+                from framesift.answering.answerers._mrope import use_paper_positions
+
                 use_paper_positions(model.model)
             model.watch(model.model, self.prepare(model.model))
         return model

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from framesift.answering.answerers import AnswerRequest, Given, LoadedAnswerer
 from framesift.answering.answerers._long_video import LongVideo, Meter
-from framesift.answering.answerers._mrope import use_paper_positions
 from framesift.answering.answerers._qwen import LARGEST, MROPE, SMALLEST, MRope, QwenVL, check_type, given_video
 from framesift.answering.answerers._transformers import TransformersModel
 from framesift.answering.lmms.task import Frames
@@ -47,6 +46,8 @@ class Qwen2VL(LongVideo, QwenVL):
             ).eval()
             processor = AutoProcessor.from_pretrained(folder)
             if self.mrope == "paper":
+                from framesift.answering.answerers._mrope import use_paper_positions
+
                 use_paper_positions(network)
             meter = self.prepare(network)
         size = {"shortest_edge": self.min_pixels, "longest_edge": self.max_pixels}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 def kept(ratio: float, tokens: int) -> int:
@@ -88,8 +87,6 @@ def layer_ratios(ratio: float, scores: Sequence[Tensor]) -> list[float]:
     >>> layer_ratios(0.5, [torch.tensor([0.5, 1.5]), torch.tensor([0.2, 1.8])])
     [0.5, 0.5]
     """
-    import torch
-
     together = torch.stack([layer.float().cpu() for layer in scores])
     best = together.flatten().topk(max(1, int(ratio * together.numel()))).indices
     counts = torch.bincount(best // together.shape[1], minlength=len(scores)).double() + 1

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ def distances(features: Tensor, before: Tensor | None = None) -> Tensor:
     >>> distances(features)[:, 0].tolist()
     [1.0, 0.0, 1.0]
     """
-    import torch
     from torch.nn.functional import cosine_similarity
 
     change = torch.ones(features.shape[:2], device=features.device)
@@ -83,8 +81,6 @@ def choose(change: Tensor, ratio: float, window: int, patch_sync: bool) -> KeptP
     >>> choose(change, ratio=0.5, window=3, patch_sync=False).steps[:, 0].tolist()
     [0, 2]
     """
-    import torch
-
     patches = change.shape[1]
     if patch_sync:
         change = change.mean(dim=1, keepdim=True)
@@ -97,8 +93,6 @@ def choose(change: Tensor, ratio: float, window: int, patch_sync: bool) -> KeptP
 
 def _peaks(change: Tensor, window: int) -> Tensor:
     """Which values (T, N) are the first maximum of the window around them in time, as booleans."""
-    import torch
-
     reach = window // 2
     edge = change.new_full((reach, change.shape[1]), -torch.inf)
     around = torch.cat([edge, change, edge]).unfold(0, window, 1)  # (T, N, window)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from framesift.answering.retake import budgets
 from framesift.answering.retake.dpselect import KeptPatches, choose
@@ -13,9 +16,6 @@ from framesift.answering.retake.networks import family_of, slices
 from framesift.answering.retake.pivotkv import PivotCache, Watch, registered, rotated, select, unrotated
 from framesift.answering.retake.settings import Retake
 from framesift.core.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,6 @@ class Compressed:
         InputError
             For several prompts or videos at a time, beam search, and other kinds of cache.
         """
-        import torch
-
         _check(input_ids, inputs)
         with torch.no_grad():
             prompt = self.prompt(input_ids, inputs)
@@ -123,8 +121,6 @@ class Compressed:
 
     def prompt(self, ids: Tensor, inputs: Mapping[str, Any]) -> Prompt:
         """Prepare the prompt of a call of `generate`: run the vision tower and DPSelect."""
-        import torch
-
         settings, family = self.settings, self.family
         length = ids.shape[1]
         video = family.video(inputs, settings.encoder_frames)
@@ -169,8 +165,6 @@ class Compressed:
 
     def _pivots(self, choice: KeptPatches, patches: Tensor | None, tail: int) -> Tensor:
         """Which of the video's tokens are pivots; none of the tail is."""
-        import torch
-
         tokens = choice.peaks.numel() + tail
         if self.settings.reference_bug and patches is not None:
             return self._chosen(patches).peaks.flatten()[:tokens]
@@ -205,8 +199,6 @@ class Compressed:
 
     def _compress(self, prompt: Prompt, cache: PivotCache, start: int, stop: int, ratio: float) -> None:
         """Read one chunk of the video, then keep a share of its tokens in each layer."""
-        import torch
-
         tokens = stop - start
         embeddings, positions = prompt.embeddings[:, start:stop], prompt.positions[..., start:stop]
         asking = slice(0, tokens)
@@ -262,8 +254,6 @@ class Compressed:
 
     def _turn(self, positions: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """cos and sin of positions, (1, tokens, dimensions), in at least 32 bits."""
-        import torch
-
         return self._text.rotary_emb(like.new_empty(0, dtype=torch.promote_types(like.dtype, torch.float32)), positions)
 
     def _moving(self, before: tuple[Tensor, Tensor], new: Tensor, like: Tensor) -> Callable[[Tensor], Tensor]:
@@ -305,8 +295,6 @@ def reforged(positions: Tensor, kept: int, tokens: int) -> Tensor:
 
 def cache_positions(positions: Tensor, cache: PivotCache) -> Tensor:
     """Positions minus what reforging closed up."""
-    import torch
-
     if positions.ndim == 2:
         return positions - cache.shift[0]
     return positions - torch.tensor(cache.shift, device=positions.device)[:, None, None]
@@ -316,8 +304,6 @@ def _shifted(
     _: Any, arguments: tuple[Any, ...], inputs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """Hook before the text model: place the tokens that follow a compressed video."""
-    import torch
-
     cache, positions = inputs.get("past_key_values"), inputs.get("position_ids")
     if not isinstance(cache, PivotCache) or not any(cache.shift):
         return None

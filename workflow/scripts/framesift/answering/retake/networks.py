@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from framesift.answering.retake.dpselect import distances
 from framesift.core.errors import InputError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass
@@ -80,8 +80,6 @@ class QwenNetwork(NetworkFamily):
     media = ("pixel_values_videos", "video_grid_thw", "second_per_grid_ts")
 
     def video(self, inputs: Mapping[str, Any], frames: int) -> VideoTokens:
-        import torch
-
         one_video(inputs, len(inputs["video_grid_thw"]))
         [[steps, rows, columns]] = inputs["video_grid_thw"].tolist()
         pixels, parts = inputs["pixel_values_videos"], []
@@ -117,8 +115,6 @@ class LlavaOnevisionNetwork(NetworkFamily):
     media = ("pixel_values_videos", "image_sizes_videos")
 
     def video(self, inputs: Mapping[str, Any], frames: int) -> VideoTokens:
-        import torch
-
         model, pixels = self.network.model, inputs["pixel_values_videos"]
         one_video(inputs, len(pixels))
         parts, changes, before = [], [], None
@@ -136,8 +132,6 @@ class LlavaOnevisionNetwork(NetworkFamily):
 
     def _patches(self, output: Any) -> Tensor:
         """Features of each patch before the projector; shape (frames, patches, C)."""
-        import torch
-
         config = self.network.config
         layers = config.vision_feature_layer
         used = [layers] if isinstance(layers, int) else layers
@@ -145,8 +139,6 @@ class LlavaOnevisionNetwork(NetworkFamily):
         return states[:, 1:] if config.vision_feature_select_strategy == "default" else states
 
     def positions(self, ids: Tensor, inputs: Mapping[str, Any], steps: int) -> Tensor:
-        import torch
-
         return torch.arange(ids.shape[1], device=ids.device)[None]
 
 

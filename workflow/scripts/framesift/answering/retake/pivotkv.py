@@ -7,16 +7,14 @@ transformers passes no mask and the function makes the one it needs, for any num
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
+from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 
 class PivotLayer(DynamicLayer):
@@ -60,8 +58,6 @@ class PivotLayer(DynamicLayer):
         rotate : callable, optional
             Moves the kept keys, (1, heads, kept, dimensions), to other positions.
         """
-        import torch
-
         old = self.kept - tokens
         keys, values = (kept[:, :, old:].index_select(2, keep) for kept in (self.keys, self.values))
         self.keys = torch.cat([self.keys[:, :, :old], rotate(keys) if rotate else keys], dim=2)
@@ -144,8 +140,6 @@ def attention_received(query: Tensor, key: Tensor, scaling: float) -> Tensor:
     >>> attention_received(torch.zeros(1, 2, 3, 4), torch.zeros(1, 1, 2, 4), scaling=0.5)  # nothing stands out
     tensor([1., 1.])
     """
-    import torch
-
     heads, askers = query.shape[1:3]
     shared = heads // key.shape[1]
     total = torch.zeros(key.shape[2], dtype=torch.float32, device=key.device)
@@ -166,8 +160,6 @@ def select(scores: Tensor, count: int, pivots: Tensor | None, fill: float) -> Te
     >>> select(torch.tensor([3.0, 0.1, 0.2, 2.0]), 2, pivots, fill=float("inf"))
     tensor([0, 2])
     """
-    import torch
-
     if pivots is not None:
         scores = scores.masked_fill(pivots, fill)
     return torch.sort(scores, descending=True, stable=True).indices[:count].sort().values
@@ -187,8 +179,6 @@ def unrotated(states: Tensor, cos: Tensor, sin: Tensor, scaling: float) -> Tenso
 
 
 def _half_turned(states: Tensor) -> Tensor:
-    import torch
-
     first, second = states.chunk(2, dim=-1)
     return torch.cat([-second, first], dim=-1)
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
+import numpy as np
 
 
 def slots(candidates: int, n: int) -> np.ndarray:
@@ -33,8 +30,6 @@ def slots(candidates: int, n: int) -> np.ndarray:
     >>> slots(2, 4)
     array([0, 0, 1, 1])
     """
-    import numpy as np
-
     return np.round(np.linspace(0, candidates - 1, n)).astype(np.int64)
 
 
@@ -55,6 +50,4 @@ def first_shown(shown: np.ndarray) -> np.ndarray:
     >>> first_shown(slots(2, 4))
     array([ True, False,  True, False])
     """
-    import numpy as np
-
     return np.diff(shown, prepend=-1) > 0

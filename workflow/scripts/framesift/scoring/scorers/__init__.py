@@ -7,17 +7,14 @@ that one pass: `features` does the work that depends on the frames alone, `score
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from framesift.core.components import Component
 from framesift.data.questions import Question
 from framesift.scoring.encoders import Encoder, cosines
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 #: What of a question a scorer is asked.
 Asked = Literal["question", "question_and_options"]

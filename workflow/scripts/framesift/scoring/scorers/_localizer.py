@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
+
+import torch
 
 from framesift.core.errors import InputError
 
@@ -53,10 +56,6 @@ def load_localizer(model: Any, path: str) -> None:
 
 
 def _read(path: str) -> dict[str, Any]:
-    import pickle
-
-    import torch
-
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from framesift.scoring.encoders._transformers import OfTransformers
 from framesift.scoring.scorers._captions import CLEANING, LENGTH, Captioned
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Blip2Itm(Captioned, OfTransformers):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from framesift.scoring.scorers._blip import Blip, encoder_token
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class BlipItm(Blip):

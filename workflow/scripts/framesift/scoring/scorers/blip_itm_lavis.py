@@ -5,17 +5,15 @@ from __future__ import annotations
 import pickle
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from framesift.checkpoints.component import is_folder
 from framesift.core.errors import InputError
 from framesift.scoring.scorers._captions import Captioned
 from framesift.video.pictures import Pictures
-
-if TYPE_CHECKING:
-    import numpy as np
 
 #: Width of an attention head in every BLIP of LAVIS, base or large, for pictures or text.
 HEAD_WIDTH = 64

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from framesift.checkpoints.component import checkpoint_folder, is_folder, loading, local_folder
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.scorers import Asked, Scorer
 from framesift.video.pictures import Pictures
-
-if TYPE_CHECKING:
-    import numpy as np
 
 #: Where selectors are that the workflow trains: by name, then by the digest of what they are trained by.
 SELECTORS = Path("results/selectors")
@@ -120,7 +118,6 @@ class _LoadedSelector:
 
     def scores(self, features: Any, texts: list[str]) -> np.ndarray:
         """Importance of the frames whose features are given; (frames, texts). A question at a time, as all scorers."""
-        import numpy as np
         import torch
 
         from framesift.scoring.mllm_selector.batches import Reader, in_slots

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from framesift.core.errors import InputError
@@ -11,11 +12,7 @@ from framesift.data.questions import Question
 from framesift.scoring.encoders._transformers import OfTransformers
 from framesift.scoring.scorers import Scorer
 from framesift.scoring.scorers._captions import cleaned
-from framesift.scoring.scorers._localizer import load_localizer
 from framesift.storage.checksums import file_digest
-
-if TYPE_CHECKING:
-    import numpy as np
 
 PREFIX = "Frame: "
 ASKED = ". Is this a good frame can answer the question?"
@@ -75,6 +72,8 @@ class Sevila(Scorer, OfTransformers):
     def load(self, device: str) -> Any:
         model, processor = super().load(device)
         if self.localizer:
+            from framesift.scoring.scorers._localizer import load_localizer
+
             load_localizer(model, self.localizer)
         return model, processor
 

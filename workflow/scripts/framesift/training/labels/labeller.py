@@ -5,15 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+
+import numpy as np
 
 from framesift.scoring.mllm_selector.label_prompts import LabelRequest
 
-if TYPE_CHECKING:
-    import numpy as np
-
 #: Frames by their index: uint8 RGB, shape (height, width, 3).
-FramesByIndex = Mapping[int, "np.ndarray"]
+FramesByIndex = Mapping[int, np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from framesift.core.spec import canonical_json, spec_id
 from framesift.core.versions import STAGES
@@ -15,9 +17,6 @@ from framesift.scoring.mllm_selector.label_prompts import LabelRequest
 from framesift.scoring.mllm_selector.label_settings import LocalModel, ServedModel
 from framesift.storage.journal import Journal
 from framesift.training.labels.labeller import Labeller, ModelReply
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class ReplyCache:

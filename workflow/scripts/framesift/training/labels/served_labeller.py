@@ -7,7 +7,9 @@ import io
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
 
 from framesift.core.errors import InputError
 from framesift.remote.chat_api import ChatClient, Completion
@@ -15,9 +17,6 @@ from framesift.scoring.mllm_selector.label_prompts import VERDICT_TURN, LabelReq
 from framesift.scoring.mllm_selector.label_settings import ServedModel
 from framesift.training.labels.labeller import FramesByIndex, Labeller, ModelReply
 from framesift.training.labels.true_or_false import FORMS, sum_over_forms
-
-if TYPE_CHECKING:
-    import numpy as np
 
 #: Likely tokens that a server lists: the maximum of OpenAI, and of vLLM by default.
 LISTED = 20
