@@ -25,7 +25,7 @@ from framesift.core.errors import InputError
 from framesift.core.spec import spec_id
 from framesift.core.versions import versions_of
 from framesift.data.benchmarks import reader_of
-from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
+from framesift.program.cli import add_compute_options, add_connection, add_inputs, log, parser, run
 from framesift.selection.select_frames import read_selection
 from framesift.storage.checksums import file_digest
 from framesift.video.table import read_videos
@@ -35,13 +35,7 @@ def main() -> None:
     options = parser(__doc__, spec="answerer, dataset, protocol and prompt")
     add_inputs(options, "labels", "videos")
     options.add_argument("--selection", required=True, metavar="FILE.json", help="from select-frames")
-    options.add_argument(
-        "--connection",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help="how to reach a server: address, concurrency, retries",
-    )
+    add_connection(options)
     options.add_argument("--subtitles", type=Path, metavar="DIR", help="folder of the subtitle files")
     options.add_argument("--chunk", type=int, default=1, help="number of the chunk, from 1")
     options.add_argument("--chunks", type=int, default=1, help="how many chunks there are")

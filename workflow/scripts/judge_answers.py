@@ -6,7 +6,6 @@ Example:
   framesift judge-answers --spec @spec.json --labels labels.json --cache cache/ --out judged.json
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,14 @@ from framesift.data.questions import Question, read_labels
 from framesift.judging.by_llm import Judge, OpenAnswer, judge
 from framesift.judging.by_task import judge_samples
 from framesift.judging.verdict_file import JudgedCell, write_judged
-from framesift.program.cli import add_inputs, log, parser, run
+from framesift.program.cli import add_connection, add_inputs, log, parser, run
 from framesift.storage.journal import Journal
 
 
 def main() -> None:
     options = parser(__doc__, spec="dataset, unparsed, judge, and the files of answers of each cell")
     add_inputs(options, "labels")
-    options.add_argument(
-        "--connection",
-        type=json.loads,
-        default={},
-        metavar="JSON",
-        help="how to reach a server: address, concurrency, retries",
-    )
+    add_connection(options)
     options.add_argument("--cache", required=True, metavar="DIR", help="stores each verdict of a language model")
     options.add_argument("--out", required=True, metavar="FILE.json")
     args = options.parse_args()

@@ -12,10 +12,8 @@ import json
 from itertools import groupby
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from framesift.checkpoints.component import device_name, pick_device
-from framesift.core.errors import InputError, invalid
+from framesift.core.errors import InputError, validated
 from framesift.core.spec import spec_id
 from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
@@ -106,10 +104,7 @@ def settings_of(spec: dict, connections: dict, batch_size: int | None) -> LabelS
             name: one | {"batch_size": batch_size} if one.get("kind", "transformers") == "transformers" else one
             for name, one in models.items()
         }
-    try:
-        return LabelSettings.model_validate(spec | models)
-    except ValidationError as error:
-        raise invalid(error, "--spec", "labels") from None
+    return validated(LabelSettings, spec | models, "--spec", "labels")
 
 
 if __name__ == "__main__":

@@ -11,10 +11,8 @@ Example:
 
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from framesift.checkpoints.component import local_folder
-from framesift.core.errors import invalid
+from framesift.core.errors import validated
 from framesift.program.cli import add_compute_options, parser, run
 from framesift.scoring.mllm_selector.settings import TrainingSpec
 
@@ -33,10 +31,7 @@ def main() -> None:
     options.add_argument("--readers", type=int, default=0, help="processes that read features ahead (default: none)")
     add_compute_options(options)
     args = options.parse_args()
-    try:
-        spec = TrainingSpec.model_validate(args.spec)
-    except ValidationError as error:
-        raise invalid(error, "--spec") from None
+    spec = validated(TrainingSpec, args.spec, "--spec")
     if args.micro_batch:
         stage = spec.stage.model_copy(update={"micro_batch": args.micro_batch})
         spec = spec.model_copy(update={"stage": stage})

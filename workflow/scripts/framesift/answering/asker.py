@@ -7,7 +7,6 @@ real model. The first such request loads the checkpoint.
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import logging
 import threading
@@ -27,7 +26,7 @@ from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswere
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import device_name
 from framesift.core.errors import InputError, VideoError
-from framesift.core.spec import canonical_json, spec_id
+from framesift.core.spec import spec_digest, spec_id
 from framesift.core.versions import versions_of
 from framesift.program.in_parallel import in_parallel
 from framesift.storage.journal import Journal
@@ -319,8 +318,7 @@ class _Question:
         """Identifies the answer, together with `identity_of` the answerer."""
         request, frames = self.request, self.frames
         blank = ["blank"] if frames.blank else []
-        identity = [request.prompt, request.generation, frames.digest, frames.frames, *blank]
-        return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+        return spec_digest([request.prompt, request.generation, frames.digest, frames.frames, *blank])
 
 
 def _checked_reply(model: LoadedAnswerer, request: LmmsRequest, frames: FrameRequest) -> Reply:

@@ -18,10 +18,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticUndefined
 
-from framesift.core.errors import InputError, did_you_mean, invalid
+from framesift.core.errors import InputError, did_you_mean, validated
 from framesift.core.plugins import Plugin, plugins, usable_kind
 from framesift.core.spec import not_in_spec, spec_of
 
@@ -223,8 +223,4 @@ def _name(cls: type) -> str:
 
 def build(family: str, spec: dict[str, Any]) -> Any:
     """Make the component that a spec describes; the kind decides the class, its fields are validated."""
-    cls = implementation(family, str(spec.get("kind")))
-    try:
-        return cls.model_validate(spec)
-    except ValidationError as error:
-        raise invalid(error, f"{family} {spec['kind']}") from None
+    return validated(implementation(family, str(spec.get("kind"))), spec, f"{family} {spec.get('kind')}")

@@ -6,10 +6,12 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import BaseModel, ValidationError
+
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class InputError(Exception):
@@ -146,6 +148,38 @@ def invalid(error: ValidationError, file: object, *within: str | int) -> InputEr
     return InputError(
         problem.message, file=file, field=dotted([*within, *error.errors()[0]["loc"]]), value=problem.value
     )
+
+
+def validated(cls: type[Model], value: Any, file: object, *within: str | int) -> Model:
+    """A value as a model of pydantic.
+
+    Parameters
+    ----------
+    cls : type
+        The model.
+    value : object
+    file, within
+        As for `invalid`.
+
+    Raises
+    ------
+    InputError
+        For the first thing that pydantic rejects.
+
+    Examples
+    --------
+    >>> from pydantic import BaseModel
+    >>> class Table(BaseModel):
+    ...     budgets: list[int]
+    >>> validated(Table, {"budgets": [8]}, "my.yaml", "tables", "demo")
+    Table(budgets=[8])
+    """
+    from pydantic import ValidationError
+
+    try:
+        return cls.model_validate(value)
+    except ValidationError as error:
+        raise invalid(error, file, *within) from None
 
 
 def dotted(place: Iterable[str | int]) -> str:

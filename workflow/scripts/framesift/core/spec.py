@@ -58,6 +58,23 @@ def canonical_json(value: Any) -> str:
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def spec_digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of a value, in hexadecimal; half a surrogate pair counts as a question mark.
+
+    Examples
+    --------
+    >>> spec_digest({"budget": 8, "kind": "aks"}) == spec_digest({"kind": "aks", "budget": 8.0})
+    True
+    """
+    return hashlib.sha256(canonical_json(value).encode("utf-8", "replace")).hexdigest()
+
+
 def spec_id(value: Any) -> str:
-    """Twelve hexadecimal digits that name a spec."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:ID_LENGTH]
+    """Twelve hexadecimal digits that name a spec.
+
+    Examples
+    --------
+    >>> spec_id({"kind": "aks"})
+    'e0cc516c51e8'
+    """
+    return spec_digest(value)[:ID_LENGTH]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import logging
 import re
@@ -14,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from framesift.core.spec import canonical_json
+from framesift.core.spec import spec_digest
 from framesift.program.in_parallel import in_parallel
 from framesift.remote.chat_api import ChatApi, ChatClient
 from framesift.storage.journal import Journal
@@ -171,8 +170,7 @@ def _messages(answer: OpenAnswer) -> list[dict[str, Any]]:
 
 
 def _key(by: Judge, answer: OpenAnswer) -> str:
-    identity = [by.spec(), PROMPT_VERSION, AGAIN, _messages(answer)]
-    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()
+    return spec_digest([by.spec(), PROMPT_VERSION, AGAIN, _messages(answer)])
 
 
 def _ask(client: ChatClient, by: Judge, answer: OpenAnswer) -> dict[str, Any]:

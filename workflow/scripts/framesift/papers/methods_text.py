@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from framesift.core.components import Component, Work, implementation, kinds
-from framesift.core.errors import invalid
+from framesift.core.errors import validated
 from framesift.tables.markdown_latex import LATEX
 
 #: The parts of a setup that hold components by name.
@@ -154,10 +154,7 @@ def methods_text(spec: Mapping[str, Any]) -> str:
     InputError
         For a spec that is not a setup, or names an unknown kind.
     """
-    try:
-        setup = Setup.model_validate(spec)
-    except ValidationError as error:
-        raise invalid(error, "setup") from None
+    setup = validated(Setup, spec, "setup")
     return " ".join(
         sentence
         for part in (_data, _methods, _models, _asking, _judging, _statistics, _tools)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import json
 import logging
 import os
 import sys
@@ -19,37 +20,23 @@ log = logging.getLogger("framesift")
 
 #: The extra of `pip install 'framesift[...]'` that brings an optional package, by the name it is imported by.
 EXTRAS = {
-    "accelerate": "train",
-    "av": "video",
-    "cv2": "demo",
-    "decord": "answer",
-    "httpx": "server",
-    "httpx2": "download",
-    "huggingface_hub": "download",
-    "jinja2": "report",
-    "lavis": "lavis",
-    "lmms_eval": "answer",
-    "loguru": "answer",
-    "markupsafe": "report",
-    "matplotlib": "report",
-    "nltk": "answer",
-    "omegaconf": "lavis",
-    "peft": "train",
-    "PIL": "video",
-    "plotly": "report",
-    "pyarrow": "files",
-    "rich": "tables",
-    "rocrate": "crate",
-    "safetensors": "files",
-    "scipy": "tables",
-    "snakemake": "workflow",
-    "statsmodels": "tables",
-    "tenacity": "server",
-    "tokenizers": "models",
-    "torch": "models",
-    "torchvision": "models",
-    "transformers": "models",
-    "yaml": "workflow",
+    package: extra
+    for extra, packages in {
+        "answer": "decord lmms_eval loguru nltk",
+        "crate": "rocrate",
+        "demo": "cv2",
+        "download": "httpx2 huggingface_hub",
+        "files": "pyarrow safetensors",
+        "lavis": "lavis omegaconf",
+        "models": "tokenizers torch torchvision transformers",
+        "report": "jinja2 markupsafe matplotlib plotly",
+        "server": "httpx tenacity",
+        "tables": "rich scipy statsmodels",
+        "train": "accelerate peft",
+        "video": "av PIL",
+        "workflow": "snakemake yaml",
+    }.items()
+    for package in packages.split()
 }
 #: Errors of a disk that a user can fix.
 _DISK = {
@@ -109,6 +96,12 @@ def _existing_file(text: str) -> Path:
     if not os.path.isfile(text):
         raise InputError("there is no such file", file=text, field="--configfile")
     return Path(text)
+
+
+def add_connection(made: argparse.ArgumentParser) -> None:
+    """--connection: what a program must know to reach a server, which decides no result."""
+    how = "how to reach a server: address, concurrency, retries"
+    made.add_argument("--connection", type=json.loads, default={}, metavar="JSON", help=how)
 
 
 def add_compute_options(made: argparse.ArgumentParser) -> None:

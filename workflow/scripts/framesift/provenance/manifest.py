@@ -16,7 +16,7 @@ from typing import Any
 
 from framesift.core.code_digest import SCRIPTS, import_closure, normalised
 from framesift.core.errors import InputError, did_you_mean
-from framesift.core.spec import canonical_json
+from framesift.core.spec import spec_digest
 from framesift.program.job_costs import benchmark_of, read_costs
 from framesift.provenance.differences import CONSEQUENCES
 from framesift.provenance.environment import machine, software
@@ -307,7 +307,7 @@ def digest_without_seconds(path: Path) -> str:
     questions = content.get("questions", {}) if isinstance(content, dict) else {}
     measured = ("seconds", "cost")
     same = {name: {key: answer[key] for key in answer if key not in measured} for name, answer in questions.items()}
-    return hashlib.sha256(canonical_json({**content, "questions": same}).encode()).hexdigest()
+    return spec_digest({**content, "questions": same})
 
 
 def pins(environment: str) -> dict[str, str]:

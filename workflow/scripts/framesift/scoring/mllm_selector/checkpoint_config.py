@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.checkpoints.component import is_folder, model_digest
-from framesift.core.errors import InputError, first_problem, invalid
+from framesift.core.errors import InputError, first_problem, validated
 from framesift.scoring.mllm_selector.settings import SelectorSettings, TrainLlm
 from framesift.storage.files import read_json
 
@@ -111,10 +111,7 @@ def settings_of(
             given[field_] |= {"model": expected, "revision": None}
         elif given[field_]["model"] != expected:
             raise _mismatch(file, name, given[field_]["model"], expected)
-    try:
-        settings = SelectorSettings.model_validate(given)
-    except ValidationError as error:
-        raise invalid(error, file, "settings") from None
+    settings = validated(SelectorSettings, given, file, "settings")
     if n is not None and n != settings.n:
         raise _mismatch(file, "n", settings.n, n)
     for name, expected_value in (("template", template), ("text", text)):

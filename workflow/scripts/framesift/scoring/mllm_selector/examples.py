@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from framesift.core.errors import InputError, invalid
+from framesift.core.errors import InputError, validated
 from framesift.core.spec import canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
@@ -164,10 +164,7 @@ def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
         except (OSError, pa.ArrowInvalid) as error:
             raise InputError(f"cannot be read as parquet ({str(error).splitlines()[0]})", file=file) from None
         for number, row in enumerate(rows, start=1):
-            try:
-                record = cls.model_validate(row)
-            except ValidationError as error:
-                raise invalid(error, file, f"record {number}") from None
+            record = validated(cls, row, file, f"record {number}")
             if record.question_id in records:
                 raise InputError("occurs twice", file=file, field="question_id", value=record.question_id)
             records[record.question_id] = record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from framesift.core.spec import canonical_json, spec_id
+from framesift.core.spec import spec_digest, spec_id
 from framesift.core.versions import STAGES
 from framesift.program.in_parallel import in_parallel
 from framesift.scoring.mllm_selector.label_prompts import LabelRequest
@@ -103,8 +102,7 @@ class ReplyCache:
 
     def _key(self, request: LabelRequest) -> str:
         frame = None if request.frame is None else [request.frame, self._max_side]
-        identity = [STAGES["labelling"], request.turns, request.reply_start, request.max_tokens, frame]
-        return hashlib.sha256(canonical_json(identity).encode("utf-8", "replace")).hexdigest()
+        return spec_digest([STAGES["labelling"], request.turns, request.reply_start, request.max_tokens, frame])
 
 
 def folder_of(cache: Path, model: LocalModel | ServedModel) -> Path:
