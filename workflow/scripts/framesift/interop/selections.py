@@ -115,9 +115,7 @@ def from_kfs_bench(path: str | Path, questions: Sequence[Question]) -> dict[str,
         if not isinstance(times, list) or not all(is_number(time) and time >= 0 for time in times):
             raise InputError("has values that are not timestamps", file=path, field=place, expected="seconds from 0")
         found[record["id"]] = times
-    return {
-        question_id: found[question_id] for question_id in (q.question_id for q in questions) if question_id in found
-    }
+    return {one.question_id: found[one.question_id] for one in questions if one.question_id in found}
 
 
 # Into ours
@@ -151,21 +149,18 @@ def selection_of_frames(
         If a frame is after the end of its video. Without a table, if the frames of most videos have no common stride,
         as with lists that belong to other labels.
     """
-    if videos is None:
-        rates = inferred_rates(frames, questions, evenly_filled)
-        if sum(rate is None for rate in rates.values()) > len(rates) / 2:
-            raise InputError(
-                "the frame rates of most videos cannot be inferred from their frames",
-                hint="is this the label file the selection was made from? If so, give the table of videos (--videos)",
-            )
+    if videos is not None:
         return {
-            question.question_id: _inferred(frames[question.question_id], question, rates[question.video_id], source)
-            for question in questions
+            one.question_id: _in_table(frames[one.question_id], one, _video_of(one, videos), source)
+            for one in questions
         }
-    return {
-        question.question_id: _in_table(frames[question.question_id], question, _video_of(question, videos), source)
-        for question in questions
-    }
+    rates = inferred_rates(frames, questions, evenly_filled)
+    if sum(rate is None for rate in rates.values()) > len(rates) / 2:
+        raise InputError(
+            "the frame rates of most videos cannot be inferred from their frames",
+            hint="is this the label file the selection was made from? If so, give the table of videos (--videos)",
+        )
+    return {one.question_id: _inferred(frames[one.question_id], one, rates[one.video_id], source) for one in questions}
 
 
 def selection_of_times(
@@ -185,22 +180,17 @@ def selection_of_times(
     """
     selection = {}
     for question in questions:
-        given = times.get(question.question_id)
-        if not given:
-            selection[question.question_id] = Selected(
-                video_id=question.video_id, error=f"{source}: no frames of this question"
-            )
+        video = _video_of(question, videos) if videos is not None else None
+        given = times.get(question.question_id, ())
+        if error := _unusable(given, video, source):
+            selection[question.question_id] = Selected(video_id=question.video_id, error=error)
             continue
         note, numbers, candidates = f"{source}; frame numbers unknown", [], 0
-        if videos is not None:
-            video = _video_of(question, videos)
-            if video.error is not None:
-                selection[question.question_id] = Selected(video_id=question.video_id, error=f"video: {video.error}")
-                continue
+        if video is not None:
             numbers = [round(time * video.fps) for time in given]
             _refuse_beyond(numbers, video, question)
-            note, candidates = f"{source}; frames nearest to the given times", len(video.frames)
-            note += _off_grid(numbers, video)
+            note = f"{source}; frames nearest to the given times{_off_grid(numbers, video)}"
+            candidates = len(video.frames)
         elif question.seconds is not None and max(given) > question.seconds + SLACK:
             raise InputError(
                 "has a timestamp after the end of its video",
@@ -279,14 +269,11 @@ def _is_even(frames: Sequence[int]) -> bool:
 
 
 def _inferred(frames: Sequence[int], question: Question, rate: tuple[float, str] | None, source: str) -> Selected:
-    if not frames:
-        return Selected(video_id=question.video_id, error=f"{source}: no frames of this question")
+    if error := _unusable(frames, None, source):
+        return Selected(video_id=question.video_id, error=error)
     if rate is None:
-        return Selected(
-            video_id=question.video_id,
-            error=f"{source}: the video's frame rate cannot be inferred",
-            frames=list(frames),
-        )
+        error = f"{source}: the video's frame rate cannot be inferred"
+        return Selected(video_id=question.video_id, error=error, frames=list(frames))
     return Selected(
         video_id=question.video_id,
         note=f"{source}; {rate[1]}{_disorder(frames)}",
@@ -296,10 +283,8 @@ def _inferred(frames: Sequence[int], question: Question, rate: tuple[float, str]
 
 
 def _in_table(frames: Sequence[int], question: Question, video: Video, source: str) -> Selected:
-    if video.error is not None:
-        return Selected(video_id=question.video_id, error=f"video: {video.error}")
-    if not frames:
-        return Selected(video_id=question.video_id, error=f"{source}: no frames of this question")
+    if error := _unusable(frames, video, source):
+        return Selected(video_id=question.video_id, error=error)
     _refuse_beyond(frames, video, question)
     true_times = dict(zip(video.frames, video.times, strict=True))
     return Selected(
@@ -309,6 +294,13 @@ def _in_table(frames: Sequence[int], question: Question, video: Video, source: s
         times=[true_times.get(frame, frame / video.fps) for frame in frames],
         candidates=len(video.frames),
     )
+
+
+def _unusable(given: Sequence[float], video: Video | None, source: str) -> str | None:
+    """Why nothing can be selected for a question."""
+    if video is not None and video.error is not None:
+        return f"video: {video.error}"
+    return None if given else f"{source}: no frames of this question"
 
 
 def _video_of(question: Question, videos: Mapping[str, Video]) -> Video:
@@ -337,9 +329,8 @@ def _off_grid(frames: Sequence[int], video: Video) -> str:
 
 def _disorder(values: Sequence[float]) -> str:
     repeated = len(values) - len(set(values))
-    return (f"; {repeated} frames given again" if repeated else "") + (
-        "; not in time order" if any(before > after for before, after in pairwise(values)) else ""
-    )
+    backwards = any(before > after for before, after in pairwise(values))
+    return (f"; {repeated} frames given again" if repeated else "") + ("; not in time order" if backwards else "")
 
 
 # Back

@@ -7,6 +7,7 @@ it are the same for all (`framesift.answering.asker`).
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -143,7 +144,7 @@ class LocalAnswerer(Answerer, Checkpoint):
         return model_digest(self.model, self.revision)
 
 
-def given(frames: Frames, pixels: Any, shown: int) -> Given:
+def given(frames: Frames, pixels: Any, shown: int | None = None) -> Given:
     """What a network gets, from the frames that were processed and the tensor that came of them.
 
     Parameters
@@ -152,13 +153,14 @@ def given(frames: Frames, pixels: Any, shown: int) -> Given:
     pixels : tensor
         All that the network sees of them.
     shown : int
-        How many pictures the tensor holds, from its shape.
+        How many pictures the tensor holds, from its shape; by default (..., channels, height, width).
 
     Raises
     ------
     RuntimeError
         Where the tensor does not hold as many pictures as there are frames.
     """
+    shown = math.prod(pixels.shape[:-3]) if shown is None else shown
     if shown != len(frames) or not len(frames):
         raise RuntimeError(f"{len(frames)} frames became a tensor of {shown} pictures, of shape {tuple(pixels.shape)}")
     return Given(list(frames.frames), list(frames.times), tensor_digest(pixels))

@@ -107,7 +107,7 @@ class WatchedLlava(Watched):
         images = inputs.get("images")
         if inputs.get("modalities") not in ("video", ["video"]) or not images or len(images) != 1:
             raise RuntimeError("the network was not given one video")
-        return given(frames, images[0], images[0].shape[0])  # (frames, channels, height, width)
+        return given(frames, images[0])
 
     @contextmanager
     def _noting(self) -> Iterator[None]:

@@ -57,7 +57,6 @@ def _model_class() -> Any:
             return super().answer(replace(asked, request=request))
 
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
-            pixels = inputs["pixel_values"]  # (requests, pictures, channels, height, width)
-            return given(frames, pixels, pixels.shape[0] * pixels.shape[1])
+            return given(frames, inputs["pixel_values"])
 
     return WatchedIdefics2

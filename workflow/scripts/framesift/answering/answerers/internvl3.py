@@ -61,7 +61,6 @@ def _model_class() -> Any:
             self.watch(self._model)
 
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
-            pixels = inputs["pixel_values"]  # (frames, channels, height, width)
-            return given(frames, pixels, pixels.shape[0])
+            return given(frames, inputs["pixel_values"])
 
     return WatchedInternVLHf

@@ -95,5 +95,4 @@ class _LlavaNextVideo(TransformersModel):
         return dict(inputs.to(self.network.device, self.network.dtype))
 
     def given(self, frames: Frames, inputs: Mapping[str, Any]) -> Given:
-        pixels = inputs["pixel_values_videos"]  # (videos, frames, channels, height, width)
-        return given(frames, pixels, pixels.shape[0] * pixels.shape[1])
+        return given(frames, inputs["pixel_values_videos"])

@@ -51,7 +51,6 @@ def _model_class() -> Any:
         def given(self, frames: Frames, inputs: dict[str, Any]) -> Given:
             if inputs.get("pixel_values") is not None:
                 raise RuntimeError("the network was given single pictures")
-            pixels = inputs["pixel_values_videos"]  # (videos, frames, ...)
-            return given(frames, pixels, pixels.shape[0] * pixels.shape[1])
+            return given(frames, inputs["pixel_values_videos"])
 
     return WatchedLlavaHf

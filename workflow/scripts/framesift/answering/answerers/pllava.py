@@ -127,8 +127,7 @@ class _Pllava(TransformersModel):
         }
 
     def given(self, frames: Frames, inputs: Mapping[str, Any]) -> Given:
-        pixels = inputs["pixel_values"]  # (frames, channels, height, width)
-        return given(frames, pixels, pixels.shape[0])
+        return given(frames, inputs["pixel_values"])
 
 
 def reduced(picture: Image.Image, side: int, longest: int = 640) -> Image.Image:

@@ -15,9 +15,8 @@ class Retake(BaseModel):
     budget_tokens: int | None = Field(
         default=32000,
         ge=1,
-        description="Tokens of the prompt, text and video, that a layer keeps; longer prompts are compressed"
-        " to this number. 32000 with Qwen2-VL and 40000 with LLaVA-Video as released; the paper's comparison has"
-        " 16000.",
+        description="Tokens of the prompt, text and video, that a layer keeps; longer prompts are compressed to this"
+        " number. 32000 with Qwen2-VL and 40000 with LLaVA-Video as released; the paper's comparison has 16000.",
     )
     ratio: float | None = Field(
         default=None,

@@ -12,16 +12,21 @@ from framesift.video.pictures import Pictures
 class OfTransformers(Encoder):
     """A model of transformers with its processor; `loaded` is the pair of them."""
 
-    #: Name of the model's class.
+    #: Names of the classes of the model and of its processor.
     architecture: ClassVar[str]
+    processing: ClassVar[str] = "AutoProcessor"
 
     def load(self, device: str) -> Any:
         import torch
         import transformers
 
-        cls = getattr(transformers, self.architecture)
-        model = pretrained(cls, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(transformers.AutoProcessor, self.model, self.revision)
+        model_class, processor_class = (getattr(transformers, name) for name in (self.architecture, self.processing))
+        model = pretrained(model_class, self.model, self.revision, dtype=getattr(torch, self.dtype))
+        return self.seeing(model).eval().to(device), pretrained(processor_class, self.model, self.revision)
+
+    def seeing(self, model: Any) -> Any:
+        """The part of the model that is used: all, unless it says otherwise."""
+        return model
 
     def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1].image_processor)
+        return Pictures.of(getattr(loaded[1], "image_processor", loaded[1]))

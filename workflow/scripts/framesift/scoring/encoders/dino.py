@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.checkpoints.component import pretrained
-from framesift.scoring.encoders import Encoder, unit_length
-from framesift.video.pictures import Pictures
+from framesift.scoring.encoders import unit_length
+from framesift.scoring.encoders._transformers import OfTransformers
 
 
-class Dino(Encoder):
+class Dino(OfTransformers):
     """Unit-length embedding by a DINOv2, or another vision transformer whose first token stands for the picture."""
 
     title = "DINOv2"
     cites = ("oquab2024dinov2",)
     version = 1
+    architecture: ClassVar[str] = "AutoModel"
+    processing: ClassVar[str] = "AutoImageProcessor"
 
     kind: Literal["dino"] = "dino"
     pooling: Literal["cls", "mean", "mean_all"] = Field(
@@ -24,16 +25,6 @@ class Dino(Encoder):
         description="What of the last layer is the embedding: `cls`, the class token; `mean`, the mean of the patches;"
         " `mean_all`, the mean of all tokens, as DIG takes it.",
     )
-
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoImageProcessor, AutoModel
-
-        model = pretrained(AutoModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        return model.eval().to(device), pretrained(AutoImageProcessor, self.model, self.revision)
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1])
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         model, _ = loaded

@@ -6,13 +6,11 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from framesift.checkpoints.component import pretrained
-from framesift.scoring.encoders import Encoder
+from framesift.scoring.encoders._transformers import OfTransformers
 from framesift.scoring.mllm_selector.sampling import slots
-from framesift.video.pictures import Pictures
 
 
-class Patches(Encoder):
+class Patches(OfTransformers):
     """Features of `pool` x `pool` parts of each frame by a vision transformer, kept as float16.
 
     The tokens of the patches, a square grid, are averaged adaptively: 24 x 24 of SigLIP-large at 384 pixels become
@@ -22,6 +20,8 @@ class Patches(Encoder):
     title = "patches of frames, as the M-LLM selector sees them"
     cites = ("hu2025mllm",)
     version = 1
+    architecture: ClassVar[str] = "AutoModel"
+    processing: ClassVar[str] = "AutoImageProcessor"
     vectors: ClassVar[bool] = False
 
     kind: Literal["patches"] = "patches"
@@ -43,17 +43,8 @@ class Patches(Encoder):
             return list(range(candidates))
         return slots(candidates, self.frames).tolist()
 
-    def load(self, device: str) -> Any:
-        import torch
-        from transformers import AutoImageProcessor, AutoModel
-
-        model = pretrained(AutoModel, self.model, self.revision, dtype=getattr(torch, self.dtype))
-        tower = getattr(model, "vision_model", model)  # of a model of pictures and texts, the half that sees
-        processor = pretrained(AutoImageProcessor, self.model, self.revision)
-        return tower.eval().to(device), processor
-
-    def pictures(self, loaded: Any) -> Pictures:
-        return Pictures.of(loaded[1])
+    def seeing(self, model: Any) -> Any:
+        return getattr(model, "vision_model", model)  # of a model of pictures and texts, the half that sees
 
     def features(self, loaded: Any, pixels: Any) -> Any:
         """Float16 on the CPU, shape (batch, pool * pool, width): rows of the grid one after the other."""

@@ -78,9 +78,8 @@ class ScorerStandIn(FrozenSettings):
     exponent: float = Field(
         default=1.0,
         gt=0,
-        description="Exponent of the scaled scores. Scores of a dual encoder are close together, verdicts are not;"
-        " a larger"
-        " exponent spreads the scores as far.",
+        description="Exponent of the scaled scores. Scores of a dual encoder are close together, verdicts are not; a"
+        " larger exponent spreads the scores as far.",
     )
 
 

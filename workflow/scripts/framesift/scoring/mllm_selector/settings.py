@@ -56,9 +56,8 @@ class SelectorSettings(FrozenSettings):
     read_out: int = Field(
         default=-2,
         le=-1,
-        description="The block whose output at the score query is read, before any final norm: -2 the penultimate,"
-        " -1 the"
-        " last. Blocks after it do not run.",
+        description="The block whose output at the score query is read, before any final norm: -2 the penultimate, -1"
+        " the last. Blocks after it do not run.",
     )
     head_width: int | None = Field(
         default=None, ge=1, description="Width of the score head's hidden layer; none for the language model's width."
@@ -133,9 +132,8 @@ class Stage(FrozenSettings):
     )
     by_video: bool = Field(
         default=False,
-        description="Draw videos with all their examples instead of single examples. Frames that come first then"
-        " run once"
-        " for all examples of a video in a forward pass.",
+        description="Draw videos with all their examples instead of single examples. Frames that come first then run"
+        " once for all examples of a video in a forward pass.",
     )
     shift: bool = Field(
         default=False,
