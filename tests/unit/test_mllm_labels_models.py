@@ -17,7 +17,7 @@ from framesift.remote import chat_api
 from framesift.scoring.mllm_selector import label_prompts as prompts
 from framesift.scoring.mllm_selector.label_prompts import Prompts
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ServedModel
-from framesift.training.labels.open_labeller import open_labeller
+from framesift.training.labels.labelling import open_labeller
 from framesift.training.labels.true_or_false import truth_probability
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -518,11 +518,3 @@ def test_questions_are_those_of_the_datasets():
     assert "500" in egoschema.__doc__
     groups = [n for (kind, group), n in QUESTIONS.items() if kind == "longvideobench" and group]
     assert sum(groups) == QUESTIONS["longvideobench", ""]
-
-
-def test_the_scorers_behind_released_scores_are_those_of_the_component():
-    """Importing the component would make the environment of tables need what scorers do."""
-    from framesift.papers.published import OUTSCORES
-    from framesift.scoring.scorers.aks_outscores import SCORERS
-
-    assert OUTSCORES == SCORERS

@@ -75,6 +75,12 @@ class Rate:
     def on_gpu(self) -> bool:
         return any(map(is_gpu, self.devices))
 
+    def took(self, seconds: float, cpu: float, jobs: int = 1) -> None:
+        self.seconds, self.cpu, self.jobs = self.seconds + seconds, self.cpu + cpu, self.jobs + jobs
+
+    def wrote(self, size: int, units: int, files: int = 1) -> None:
+        self.size, self.sized, self.files = self.size + size, self.sized + units, self.files + files
+
 
 class Rates:
     """The measurements of a project.
@@ -135,8 +141,7 @@ class Rates:
             whose = canonical_json(says_of_itself(files[0]).get("scorer", "")) if files else ""
             for file in files:
                 stat, count = file.stat(), frames[file.stem]
-                rate = rates.setdefault(whose, Rate())
-                rate.size, rate.sized, rate.files = rate.size + stat.st_size, rate.sized + count, rate.files + 1
+                rates.setdefault(whose, Rate()).wrote(stat.st_size, count)
                 cached.append((stat.st_mtime, whose, count))
         for start, end, seconds, cpu, jobs, devices in _merged(spans):
             mine: dict[str, int] = defaultdict(int)
@@ -145,8 +150,8 @@ class Rates:
                     mine[whose] += count
             for whose, count in mine.items():
                 rate, share = rates[whose], count / sum(mine.values())
-                rate.seconds, rate.cpu = rate.seconds + seconds * share, rate.cpu + cpu * share
-                rate.units, rate.jobs, rate.devices = rate.units + count, rate.jobs + jobs, rate.devices | devices
+                rate.took(seconds * share, cpu * share, jobs)
+                rate.units, rate.devices = rate.units + count, rate.devices | devices
         return rates
 
     def _spans(self) -> Iterator[tuple[float, float, float, float, int, set[str]]]:
@@ -184,11 +189,10 @@ class Rates:
             frames = sum(len(one["frames_given"]) for one in answers)
             model[whose] += sum(one["seconds"] for one in answers)
             rate.devices |= {one.get("device", "") for one in answers}
-            rate.size, rate.sized, rate.files = rate.size + file.stat().st_size, rate.sized + frames, rate.files + 1
-            benchmark = self.root / benchmark_of(file.relative_to(self.root))
+            rate.wrote(file.stat().st_size, frames)
             rate.units += frames
-            if times := _times(benchmark):
-                rate.seconds, rate.cpu, rate.jobs = rate.seconds + times[0], rate.cpu + times[1], rate.jobs + 1
+            if times := _times(self.root / benchmark_of(file.relative_to(self.root))):
+                rate.took(*times)
         for whose, rate in rates.items():
             if 0 < rate.seconds < model[whose]:  # jobs that ran again and found their answers in the cache
                 rate.cpu, rate.seconds = rate.cpu * model[whose] / rate.seconds, model[whose]
@@ -209,13 +213,12 @@ class Rates:
             times = _times(file)
             if not units or times is None:
                 continue
-            rate.seconds, rate.cpu = rate.seconds + times[0], rate.cpu + times[1]
-            rate.units, rate.jobs = rate.units + units, rate.jobs + 1
+            rate.took(*times)
+            rate.units += units
             # the output of a job has the name of its benchmark
             place = self.root / "results" / folder / Path(*parts)
             written = [one for one in place.parent.glob(f"{place.name}*") if one.is_file()]
-            rate.size += sum(one.stat().st_size for one in written)
-            rate.sized, rate.files = rate.sized + (units if written else 0), rate.files + len(written)
+            rate.wrote(sum(one.stat().st_size for one in written), units if written else 0, len(written))
         return rate
 
     def _units(self, parts: tuple[str, ...], unit: str) -> int | None:

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from framesift.core.components import kinds
 from framesift.core.errors import InputError, did_you_mean, first_problem
 from framesift.papers.references import REFERENCES, read_bibliography
+from framesift.scoring.scorers.aks_outscores import SCORERS
 
 FOLDER = Path(__file__).parent / "published_numbers"
 
@@ -48,8 +49,6 @@ QUESTIONS = {
 }
 #: Kinds that are other code for the same model.
 SAME_MODEL = {"llava_onevision_hf": "llava_onevision", "blip_itm_lavis": "blip_itm"}
-#: The scorer that made each of the released scores of AKS, as in scorers/aks_outscores.py.
-OUTSCORES = {"blip": "blip_itm", "clip": "clip", "sevila": "sevila"}
 #: The checkpoints behind the scores that AKS released.
 OUTSCORES_MODEL = {"blip": "blip-itm-large-coco", "clip": "clip-vit-base-patch32", "sevila": "blip2-flan-t5-xl"}
 #: Parts of the name of a checkpoint that papers leave out.
@@ -149,9 +148,8 @@ def read_published(
             row = _checked(record, file, line, papers)
             key, here = tuple(getattr(row, name) for name in _PLACE), f"{file}, line {line}"
             if key in seen:
-                raise InputError(
-                    "is given twice", file=file, field=f"line {line}", value=row.value, hint=f"first in {seen[key]}"
-                )
+                hint = f"first in {seen[key]}"
+                raise InputError("is given twice", file=file, field=f"line {line}", value=row.value, hint=hint)
             seen[key] = here
             found.append(row)
     return found
@@ -165,23 +163,16 @@ def _records(file: Path) -> Iterable[tuple[int, dict[str, str]]]:
             header = next(reader, [])
             if unknown := [name for name in header if name not in COLUMNS]:
                 hint = did_you_mean(unknown[0], COLUMNS)
-                raise InputError(
-                    "published numbers have no such column", file=file, field="line 1", value=unknown[0], hint=hint
-                )
+                problem = "published numbers have no such column"
+                raise InputError(problem, file=file, field="line 1", value=unknown[0], hint=hint)
             if missing := [name for name in COLUMNS if header.count(name) != 1]:
-                raise InputError(
-                    f"column {missing[0]!r} must be there once", file=file, field="line 1", expected=", ".join(COLUMNS)
-                )
+                problem = f"column {missing[0]!r} must be there once"
+                raise InputError(problem, file=file, field="line 1", expected=", ".join(COLUMNS))
             line = reader.line_num + 1
             for fields in reader:
                 if fields and len(fields) != len(header):
-                    raise InputError(
-                        "has another number of fields than the first line",
-                        file=file,
-                        field=f"line {line}",
-                        value=len(fields),
-                        expected=str(len(header)),
-                    )
+                    problem, expected = "has another number of fields than the first line", str(len(header))
+                    raise InputError(problem, file=file, field=f"line {line}", value=len(fields), expected=expected)
                 if fields:
                     yield line, dict(zip(header, (field.strip() for field in fields), strict=True))
                 line = reader.line_num + 1
@@ -342,7 +333,7 @@ def _scored_by(scorer: Mapping[str, Any] | None) -> tuple[str, str]:
     if scorer is None:
         return "", ""
     if scorer["kind"] == "aks_outscores":
-        return OUTSCORES[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
+        return SCORERS[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
     return str(scorer["kind"]), "" if scorer["kind"] == "blip_itm_lavis" else str(scorer.get("model", ""))
 
 
@@ -448,9 +439,8 @@ def match(row_of_ours: Ours, published: Iterable[Published], limit: int = 5) -> 
         within = None
         if row_of_ours.low is not None and row_of_ours.high is not None:
             within = 100 * row_of_ours.low <= theirs.value <= 100 * row_of_ours.high
-        comparison = PublishedComparison(
-            theirs, round(percent - theirs.value, 6), within, reasons, _remarks(row_of_ours, theirs)
-        )
+        difference = round(percent - theirs.value, 6)
+        comparison = PublishedComparison(theirs, difference, within, reasons, _remarks(row_of_ours, theirs))
         found.append(((weight, _frames_apart(row_of_ours, theirs), SURE.index(theirs.sure)), comparison))
     return [comparison for _, comparison in sorted(found, key=lambda item: item[0])][:limit]
 
@@ -579,16 +569,15 @@ def comparison_rows(
     limit : int
         The most per row.
     """
-    names = ("answerer", "method", "scorer", "budget")
     return [
         {
-            **{name: row.get(name) for name in names},
+            **{name: row.get(name) for name in ("answerer", "method", "scorer", "budget")},
             "group": mine.group,
             "metric": mine.metric,
             "ours": 100 * mine.accuracy,
             "ours_low": None if mine.low is None else 100 * mine.low,
             "ours_high": None if mine.high is None else 100 * mine.high,
-            **{name if name not in names else f"their_{name}": value for name, value in comparison.row().items()},
+            **comparison.row(),
         }
         for row, mine in rows
         if mine is not None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,8 +46,8 @@ _SETTINGS: Any = {
 }
 
 
-def figures(inputs: Inputs) -> Iterator[tuple[str, Figure]]:
-    """Every figure that the table has numbers for, by the name of its file."""
+def figures(inputs: Inputs, questions: Sequence[str] = ()) -> Iterator[tuple[str, Figure]]:
+    """Every figure that the table has numbers for, by the name of its file, and the score curves of `questions`."""
     made: list[tuple[str, Figure | None]] = [
         ("accuracy_by_budget", accuracy_by_budget(inputs)),
         *((f"gain_by_{grouping}", gain_by_group(inputs, grouping)) for grouping in inputs.groupings),
@@ -55,6 +55,7 @@ def figures(inputs: Inputs) -> Iterator[tuple[str, Figure]]:
         ("accuracy_by_cost", accuracy_by_cost(inputs)),
         ("training", training(inputs)),
         *((f"score_curve_{what}", score_curve(inputs, question)) for what, question in examples(inputs).items()),
+        *((f"score_curve_{question}", score_curve(inputs, question)) for question in questions),
     ]
     for name, figure in made:
         if figure is not None:
@@ -73,8 +74,7 @@ def write_figures(inputs: Inputs, folder: Path, questions: Sequence[str] = ()) -
         Ids of further questions to draw score curves of.
     """
     files = []
-    wanted = [(f"score_curve_{question}", score_curve(inputs, question)) for question in questions]
-    for name, figure in [*figures(inputs), *((_safe(name), figure) for name, figure in wanted if figure)]:
+    for name, figure in figures(inputs, questions):
         title = figure.get_suptitle()
         for suffix, metadata in (
             (".svg", {"Date": None, "Title": title}),
@@ -116,29 +116,47 @@ def _looks(inputs: Inputs) -> dict[str, SeriesStyle]:
 
 def accuracy_by_budget(inputs: Inputs) -> Figure | None:
     """One panel per answerer: accuracy with its 95 % band against the budget; None with one budget."""
-    panels = figure_data.accuracy_by_budget(inputs)
+
+    def draw(axis: Axes, points: figure_data.Points, look: dict[str, SeriesStyle]) -> None:
+        for one in figure_data.series_of(points):
+            style = look[one.name]
+            axis.plot(
+                one.x, one.accuracy, color=style.colour, marker=style.marker, linestyle=style.line, label=one.name,
+                zorder=3,
+            )  # fmt: skip
+            axis.fill_between(one.x, one.low, one.high, color=style.colour, alpha=0.12, linewidth=0)
+        axis.set_xscale("log", base=2)
+        ticks = sorted({budget for _, budget in points})
+        axis.set_xticks(ticks, [str(tick) for tick in ticks])
+        axis.minorticks_off()
+
+    labels = ("Frame budget (frames)", "Accuracy (%), band: 95 % interval")
+    return _by_answerer(inputs, figure_data.accuracy_by_budget(inputs), "Accuracy against frame budget", labels, draw)
+
+
+def _by_answerer(
+    inputs: Inputs,
+    panels: Mapping[str, figure_data.Points],
+    title: str,
+    labels: tuple[str, str],
+    draw: Callable[[Axes, figure_data.Points, dict[str, SeriesStyle]], None],
+    margin: float = 1.5,
+    note: str = "",
+) -> Figure | None:
+    """One panel per answerer, with the legend beside them; None without panels."""
     if not panels:
         return None
     with _settings():
         look = _looks(inputs)
-        size = (1.5 + 4.6 * len(panels), _height(inputs))
-        figure, axes = _new(1, len(panels), size, "Accuracy against frame budget", sharey=True)
+        figure, axes = _new(1, len(panels), (margin + 4.6 * len(panels), _height(inputs)), title, sharey=True)
         for axis, (answerer, points) in zip(axes[0], panels.items(), strict=True):
-            for one in figure_data.series_of(points):
-                style = look[one.name]
-                axis.plot(
-                    one.x, one.accuracy, color=style.colour, marker=style.marker, linestyle=style.line, label=one.name,
-                    zorder=3,
-                )  # fmt: skip
-                axis.fill_between(one.x, one.low, one.high, color=style.colour, alpha=0.12, linewidth=0)
-            axis.set_xscale("log", base=2)
-            ticks = sorted({budget for _, budget in points})
-            axis.set_xticks(ticks, [str(tick) for tick in ticks])
-            axis.minorticks_off()
+            draw(axis, points, look)
             axis.set_title(answerer)
-            axis.set_xlabel("Frame budget (frames)")
-        axes[0][0].set_ylabel("Accuracy (%), band: 95 % interval")
+            axis.set_xlabel(labels[0])
+        axes[0][0].set_ylabel(labels[1])
         figure.legend(*_legend(axes[0]), loc="outside right upper")
+        if note:
+            figure.supxlabel(note, fontsize=7, color="#555555")
         return figure
 
 
@@ -229,27 +247,19 @@ def overlap(inputs: Inputs, budget: int) -> Figure | None:
 def accuracy_by_cost(inputs: Inputs) -> Figure | None:
     """One panel per answerer: accuracy against seconds per question, with the Pareto front; None without timings."""
     panels, columns = figure_data.accuracy_by_cost(inputs)
-    if not panels:
-        return None
     several = len({row["budget"] for points in panels.values() for row, _ in points}) > 1
-    with _settings():
-        look = _looks(inputs)
-        size = (1.8 + 4.6 * len(panels), _height(inputs))
-        figure, axes = _new(1, len(panels), size, "Accuracy against cost", sharey=True)
-        for axis, (answerer, points) in zip(axes[0], panels.items(), strict=True):
-            for one in figure_data.series_of(points):
-                _draw_costs(axis, one, look[one.name], several)
-            axis.step(
-                *figure_data.front_line(points), where="post", color="black", linewidth=0.9, linestyle=(0, (1, 2)),
-                label="Pareto front", zorder=1,
-            )  # fmt: skip
-            axis.set_title(answerer)
-            axis.set_xlabel("Seconds a question")
-            axis.set_xlim(left=0)
-        axes[0][0].set_ylabel("Accuracy (%), bar: 95 % interval")
-        figure.legend(*_legend(axes[0]), loc="outside right upper")
-        figure.supxlabel(f"added up: {', '.join(columns)}", fontsize=7, color="#555555")
-        return figure
+
+    def draw(axis: Axes, points: figure_data.Points, look: dict[str, SeriesStyle]) -> None:
+        for one in figure_data.series_of(points):
+            _draw_costs(axis, one, look[one.name], several)
+        axis.step(
+            *figure_data.front_line(points), where="post", color="black", linewidth=0.9, linestyle=(0, (1, 2)),
+            label="Pareto front", zorder=1,
+        )  # fmt: skip
+        axis.set_xlim(left=0)
+
+    labels, note = ("Seconds a question", "Accuracy (%), bar: 95 % interval"), f"added up: {', '.join(columns)}"
+    return _by_answerer(inputs, panels, "Accuracy against cost", labels, draw, 1.8, note)
 
 
 def _draw_costs(axis: Axes, one: figure_data.AccuracySeries, look: SeriesStyle, with_budget: bool) -> None:

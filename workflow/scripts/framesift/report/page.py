@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -241,16 +241,34 @@ def table_view(rows: list[Row], baseline: str | None) -> dict[str, Any]:
     if judged and "verdict" not in columns:
         columns.append("verdict")
     first = [name for name in _FIRST if name in columns and (name == "verdict" or _is_informative(rows, name))]
-    heads = [
-        {"key": name, "label": _FIRST[name], "extra": False, "number": name not in _TEXT_COLUMNS} for name in first
-    ]
     rest = [name for name in columns if name not in first or name in _WITH_INTERVAL or name in _PERCENT]
-    heads += [
-        {"key": name, "label": name, "extra": True, "number": name not in _TEXT_COLUMNS}
-        for name in rest
-        if name != "verdict"
-    ]
-    return {"heads": heads, "rows": [_fields(row, heads, baseline) for row in rows]}
+    heads = [_head(name, _FIRST[name], False, name not in _TEXT_COLUMNS) for name in first]
+    heads += [_head(name, name, True, name not in _TEXT_COLUMNS) for name in rest if name != "verdict"]
+
+    def text(row: Row, head: dict[str, Any]) -> str:
+        raw = row.get(head["key"], "")
+        return raw if head["extra"] else _cell_text(row, head["key"], raw, baseline)
+
+    return _view(heads, [row | {"verdict": verdict(row)} for row in rows], text)
+
+
+def _head(name: str, label: str, extra: bool, number: bool) -> dict[str, Any]:
+    return {"key": name, "label": label, "extra": extra, "number": number}
+
+
+def _view(
+    heads: list[dict[str, Any]], rows: Sequence[Row], text: Callable[[Row, dict[str, Any]], str]
+) -> dict[str, Any]:
+    return {
+        "heads": heads,
+        "rows": [
+            {
+                "fields": [{"text": text(row, head), "sort": row.get(head["key"], "")} | head for head in heads],
+                "verdict": row.get("verdict", "").replace(" ", "-"),
+            }
+            for row in rows
+        ],
+    }
 
 
 _PUBLISHED = {
@@ -273,39 +291,14 @@ _NUMBERS = {"budget", "ours", "ours_low", "ours_high", "theirs", "difference"}
 def published_view(rows: Sequence[Row]) -> dict[str, Any]:
     """The comparison with published numbers for the page, in the order of its file."""
     names = [*_PUBLISHED, *(name for name in rows[0] if name not in _PUBLISHED)]
-    heads: list[dict[str, Any]] = [
-        {"key": name, "label": _PUBLISHED.get(name, name), "extra": name not in _PUBLISHED, "number": name in _NUMBERS}
-        for name in names
-    ]
+    heads = [_head(name, _PUBLISHED.get(name, name), name not in _PUBLISHED, name in _NUMBERS) for name in names]
     labels = {"True": "yes", "False": "no"}
-    return {
-        "heads": heads,
-        "rows": [
-            {
-                "fields": [
-                    {"text": labels.get(row[head["key"]], row[head["key"]]), "sort": row[head["key"]]} | head
-                    for head in heads
-                ],
-                "verdict": "",
-            }
-            for row in rows
-        ],
-    }
+    return _view(heads, rows, lambda row, head: labels.get(row[head["key"]], row[head["key"]]))
 
 
 def _is_informative(rows: list[Row], name: str) -> bool:
     """Whether any row has a value; for the counts of `_COUNTS`, one that is not zero."""
     return any(row[name] and (row[name] != "0" or name not in _COUNTS) for row in rows)
-
-
-def _fields(row: Row, heads: list[dict[str, Any]], baseline: str | None) -> dict[str, Any]:
-    outcome = verdict(row)
-    fields = []
-    for head in heads:
-        name = head["key"]
-        raw = outcome if name == "verdict" else row.get(name, "")
-        fields.append({"text": raw if head["extra"] else _cell_text(row, name, raw, baseline), "sort": raw} | head)
-    return {"fields": fields, "verdict": outcome.replace(" ", "-")}
 
 
 def _cell_text(row: Row, name: str, raw: str, baseline: str | None) -> str:

@@ -22,7 +22,7 @@ from framesift.scoring.scorers import asked
 from framesift.training.labels import combine
 from framesift.training.labels.caption_reader import FrameChoice, read_captions
 from framesift.training.labels.frame_questions import FrameQuestions, Questions
-from framesift.training.labels.open_labeller import open_labeller
+from framesift.training.labels.labeller import Labeller
 from framesift.training.labels.reply_cache import ReplyCache
 from framesift.video.table import Video
 
@@ -223,6 +223,26 @@ class Labelling:
 
     def _reply_cache(self, model: Any, video: Video) -> ReplyCache:
         return ReplyCache(self.cache, model, video.digest, self.settings.max_side, self.writer)
+
+
+def open_labeller(model: LocalModel | ServedModel, device: str, *, sees_frames: bool) -> Labeller:
+    """The labeller that is configured. It loads its model with the first request.
+
+    Parameters
+    ----------
+    model : LocalModel or ServedModel
+    device : str
+        ``cpu`` or ``cuda``.
+    sees_frames : bool
+        Whether requests come with frames.
+    """
+    if isinstance(model, ServedModel):
+        from framesift.training.labels.served_labeller import ServedLabeller
+
+        return ServedLabeller(model)
+    from framesift.training.labels.local_labeller import LocalLabeller
+
+    return LocalLabeller(model, device, sees_frames=sees_frames)
 
 
 def summary(settings: LabelSettings, labels: Sequence[Labels]) -> dict[str, Any]:

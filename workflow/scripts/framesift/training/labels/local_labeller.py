@@ -18,7 +18,7 @@ from framesift.training.labels.true_or_false import sum_over_forms, token_forms
 
 
 class LocalLabeller(Labeller):
-    """A chat model of transformers; see `framesift.training.labels.open_labeller.open_labeller`."""
+    """A chat model of transformers; see `framesift.training.labels.labelling.open_labeller`."""
 
     def __init__(self, model: LocalModel, device: str, *, sees_frames: bool) -> None:
         self.model, self.device, self.sees_frames = model, device, sees_frames

@@ -24,7 +24,7 @@ QUALITY = 95
 
 
 class ServedLabeller(Labeller):
-    """A model behind a server; see `framesift.training.labels.open_labeller`."""
+    """A model behind a server; see `framesift.training.labels.labelling.open_labeller`."""
 
     def __init__(self, model: ServedModel) -> None:
         self.model = model
