@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_checked, write_checked
+from framesift.storage.checksums import read_models, write_models
 
 #: Fields of an answer that a record of the journal has under another name.
 _IN_JOURNAL = {"frames_given": "frames", "times_given": "times"}
@@ -92,17 +92,12 @@ class Answer(BaseModel):
 
 def write_answers(path: str | Path, answers: Mapping[str, Answer], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
-    questions = {question_id: answer.model_dump() for question_id, answer in answers.items()}
-    write_checked(path, {"made_by": dict(made_by), "questions": questions})
+    write_models(path, "questions", answers, made_by)
 
 
 def read_answers(path: str | Path) -> dict[str, Answer]:
     """Answers by question id, from a file of `write_answers`."""
-    content = read_checked(path)
-    try:
-        return {question_id: Answer(**answer) for question_id, answer in content["questions"].items()}
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"is not a file of answers ({type(error).__name__})", file=path) from None
+    return read_models(path, "questions", Answer, "not a file of answers")
 
 
 def union_of_chunks(paths: Sequence[str]) -> dict[str, Answer]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +27,10 @@ from framesift.checkpoints.component import device_name
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import spec_digest, spec_id
 from framesift.core.versions import versions_of
+from framesift.program.cli import log
 from framesift.program.in_parallel import in_parallel
 from framesift.storage.journal import Journal
 from framesift.video.prefetch import FrameRequest, decoded_ahead
-
-log = logging.getLogger("framesift")
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import time
@@ -17,11 +16,10 @@ from pydantic import Field, field_validator
 
 from framesift.core.components import CheckpointForm, Component
 from framesift.core.errors import InputError
+from framesift.program.cli import log
 from framesift.storage.cached_values import cached_digest
 from framesift.storage.checksums import file_digest
 from framesift.storage.resources import find
-
-log = logging.getLogger("framesift")
 
 #: Digests of files of so many bytes are remembered; those of smaller ones are made as fast as looked up.
 LARGE = 64 << 20

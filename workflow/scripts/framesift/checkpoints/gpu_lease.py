@@ -6,7 +6,6 @@ that happens. Numbers of GPUs are those of ``nvidia-smi``. Schedulers that give 
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import re
@@ -18,8 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from framesift.core.errors import InputError
-
-log = logging.getLogger("framesift")
+from framesift.program.cli import log
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 #: Names another folder for the locks, for containers whose /tmp is their own.

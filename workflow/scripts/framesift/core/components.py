@@ -18,12 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic_core import PydanticUndefined
 
 from framesift.core.errors import InputError, did_you_mean, validated
 from framesift.core.plugins import Plugin, plugins, usable_kind
-from framesift.core.spec import not_in_spec, spec_of
+from framesift.core.spec import Frozen, not_in_spec, spec_of
 
 log = logging.getLogger("framesift")
 
@@ -58,10 +58,8 @@ class Work(NamedTuple):
     cites: tuple[str, ...] = ()
 
 
-class Component(BaseModel):
+class Component(Frozen):
     """One configured implementation. Its fields are its parameters; it is immutable and cheap to make."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     #: What texts call it, such as "AKS". Each class has its own; that of a base class does not count.
     title: ClassVar[str] = ""

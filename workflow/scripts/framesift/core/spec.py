@@ -12,9 +12,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 ID_LENGTH = 12
+
+
+class Frozen(BaseModel):
+    """Settings, or a record: immutable, and without fields that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
 
 def not_in_spec(**extra: Any) -> dict[str, Any]:

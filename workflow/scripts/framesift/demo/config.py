@@ -5,16 +5,16 @@ This module imports nothing heavier than pydantic, so that a workflow can read i
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from framesift.core.spec import Frozen
 
 DURATION_CLASSES = ("short", "medium", "long")
 DIGIT_COUNT = 10
 
 
-class DemoWorld(BaseModel):
+class DemoWorld(Frozen):
     """The videos and questions of a world. Equal worlds give equal videos and questions."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     prefix: str = Field(
         "demo", pattern="^[a-z]+$", description="How the ids of its videos begin; worlds used together differ in it."

@@ -12,17 +12,8 @@ from framesift.demo.world import COLOUR_NAMES, DIGITS, SHAPES, Event, VideoPlan,
 from framesift.storage.files import atomic_write, write_json
 
 COLUMNS = (
-    "video_id",
-    "duration",
-    "domain",
-    "sub_category",
-    "url",
-    "videoID",
-    "question_id",
-    "task_type",
-    "question",
-    "options",
-    "answer",
+    *("video_id", "duration", "domain", "sub_category", "url", "videoID"),
+    *("question_id", "task_type", "question", "options", "answer"),
 )
 ONE_MOMENT_KINDS = ("digit", "colour", "digit", "shape")  # digit questions are about the events that may have a decoy
 TASK_TYPES = {

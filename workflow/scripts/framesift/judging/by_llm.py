@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import logging
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -14,11 +13,10 @@ from typing import Any
 from pydantic import Field
 
 from framesift.core.spec import spec_digest
+from framesift.program.cli import log
 from framesift.program.in_parallel import in_parallel
 from framesift.remote.chat_api import ChatApi, ChatClient
 from framesift.storage.journal import Journal
-
-log = logging.getLogger("framesift")
 
 #: Raise it with every change of the texts below or of how replies are read; part of every record's key.
 PROMPT_VERSION = 1

@@ -11,7 +11,6 @@ tags of its command line. The same happens here.
 from __future__ import annotations
 
 import inspect
-import logging
 import random
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,8 +25,7 @@ from framesift.data.benchmarks import Dataset, LmmsTask
 from framesift.data.questions import Question
 from framesift.judging.option_parser import parse_letter
 from framesift.judging.verdict_file import Verdict
-
-log = logging.getLogger("framesift")
+from framesift.program.cli import log
 
 #: The default of lmms-eval's --reasoning_tags.
 REASONING_TAGS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from framesift.core.errors import InputError
-from framesift.storage.checksums import read_checked, write_checked
+from framesift.core.spec import Frozen
+from framesift.storage.checksums import read_models, write_models
 
 
-class Verdict(BaseModel):
+class Verdict(Frozen):
     """The verdict on one answer.
 
     Attributes
@@ -29,8 +27,6 @@ class Verdict(BaseModel):
         Why the two differ, or why there is no verdict.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     answer: str | None
     parsed: str | None = None
     correct: bool | None = None
@@ -38,7 +34,7 @@ class Verdict(BaseModel):
     note: str | None = None
 
 
-class JudgedCell(BaseModel):
+class JudgedCell(Frozen):
     """The verdicts on one row of a table, by question id, and the number of lmms-eval's task for all of them.
 
     Attributes
@@ -49,8 +45,6 @@ class JudgedCell(BaseModel):
         In the task's own unit (VideoMME percents, MLVU the mean over kinds of questions, ...).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     metric: str = ""
     value: float | None = None
     questions: dict[str, Verdict]
@@ -58,14 +52,9 @@ class JudgedCell(BaseModel):
 
 def write_judged(path: str | Path, cells: Mapping[str, JudgedCell], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "cells": {id: ...}}``."""
-    content = {name: cell.model_dump() for name, cell in cells.items()}
-    write_checked(path, {"made_by": dict(made_by), "cells": content})
+    write_models(path, "cells", cells, made_by)
 
 
 def read_judged(path: str | Path) -> dict[str, JudgedCell]:
     """The cells by id, from a file of `write_judged`."""
-    content = read_checked(path)
-    try:
-        return {name: JudgedCell.model_validate(cell) for name, cell in content["cells"].items()}
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"is not a file of verdicts ({type(error).__name__})", file=path) from None
+    return read_models(path, "cells", JudgedCell, "not a file of verdicts")

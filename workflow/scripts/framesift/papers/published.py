@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from framesift.core.components import kinds
 from framesift.core.errors import InputError, did_you_mean, first_problem
+from framesift.core.spec import Frozen
 from framesift.papers.references import REFERENCES, read_bibliography
 from framesift.scoring.scorers.aks_outscores import SCORERS
 
@@ -55,10 +56,8 @@ OUTSCORES_MODEL = {"blip": "blip-itm-large-coco", "clip": "clip-vit-base-patch32
 _LEFT_OUT = {"instruct", "hf", "qwen2", "ov", "onevision"}
 
 
-class Published(BaseModel):
+class Published(Frozen):
     """One published number. An empty text means that something is unknown or does not apply."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     paper: str = Field(min_length=1, description="Key, in the references, of who reports the number.")
     place: str = Field(min_length=1, description="Table, figure, issue or file, and page where known.")
@@ -219,7 +218,7 @@ def _at(line: int, column: str) -> str:
     return f"line {line}, column {column!r}"
 
 
-class Ours(BaseModel):
+class Ours(Frozen):
     """One row of a table of ours, with everything that a comparison needs; `ours` makes one.
 
     Attributes
@@ -241,8 +240,6 @@ class Ours(BaseModel):
     metric : str
         ``m_avg`` for a mean over the tasks of MLVU, else ``accuracy_percent``.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     dataset: str
     group: str = ""

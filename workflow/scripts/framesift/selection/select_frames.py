@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from framesift.core.errors import InputError
 from framesift.data.questions import Question
 from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import QuestionScores
 from framesift.selection.selectors import Candidates, ScoreError, Selector, choose, question_rng
-from framesift.storage.checksums import read_checked, write_checked
+from framesift.storage.checksums import read_models, write_models
 from framesift.video.table import Video
 
 
@@ -119,14 +119,9 @@ def _select_one(
 
 def write_selection(path: str | Path, selection: Mapping[str, Selected], made_by: Mapping[str, Any]) -> None:
     """Write ``{"made_by": ..., "questions": {question_id: ...}}``."""
-    questions = {question_id: choice.model_dump() for question_id, choice in selection.items()}
-    write_checked(path, {"made_by": dict(made_by), "questions": questions})
+    write_models(path, "questions", selection, made_by)
 
 
 def read_selection(path: str | Path) -> dict[str, Selected]:
     """Selections by question id, from a file of `write_selection`."""
-    content = read_checked(path)
-    try:
-        return {question_id: Selected(**choice) for question_id, choice in content["questions"].items()}
-    except (KeyError, TypeError, AttributeError, ValidationError) as error:
-        raise InputError(f"is no selection file ({type(error).__name__})", file=path) from None
+    return read_models(path, "questions", Selected, "no selection file")

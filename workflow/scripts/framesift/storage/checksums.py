@@ -16,13 +16,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from framesift.core.errors import InputError
 from framesift.storage.files import atomic_write, json_text, read_json, write_text
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class DamagedError(InputError):
@@ -148,3 +152,32 @@ def read_checked(path: str | Path) -> Any:
     """
     verify_checksum(path)
     return read_json(path)
+
+
+def write_models(path: str | Path, key: str, models: Mapping[str, BaseModel], made_by: Mapping[str, Any]) -> None:
+    """Write ``{"made_by": ..., key: {id: model}}`` as JSON, with a sidecar file."""
+    write_checked(path, {"made_by": dict(made_by), key: {name: model.model_dump() for name, model in models.items()}})
+
+
+def read_models(path: str | Path, key: str, cls: type[Model], what: str) -> dict[str, Model]:
+    """The models by id, from a file of `write_models`.
+
+    Parameters
+    ----------
+    path : path
+    key : str
+    cls : type
+        The model.
+    what : str
+        What an error says of another file: ``not a file of answers``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or not of this kind.
+    """
+    content = read_checked(path)
+    try:
+        return {name: cls(**fields) for name, fields in content[key].items()}
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise InputError(f"is {what} ({type(error).__name__})", file=path) from None

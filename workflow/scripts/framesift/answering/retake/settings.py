@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from framesift.core.spec import Frozen
 
 
-class Retake(BaseModel):
+class Retake(Frozen):
     """How to compress a video before a network reads it. Defaults are those of the released configurations."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     budget_tokens: int | None = Field(
         default=32000,

@@ -8,17 +8,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from framesift.checkpoints.component import is_folder, model_digest
 from framesift.core.errors import InputError, first_problem, validated
+from framesift.core.spec import Frozen
 from framesift.scoring.mllm_selector.settings import SelectorSettings, TrainLlm
 from framesift.storage.files import read_json
 
 CONFIG = "config.json"
 
 
-class SelectorConfig(BaseModel):
+class SelectorConfig(Frozen):
     """The content of `config.json`.
 
     Attributes
@@ -37,8 +38,6 @@ class SelectorConfig(BaseModel):
     llm_config : dict or None
         The configuration of the language model, if it is saved here.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: Literal["framesift mllm_selector 1"] = "framesift mllm_selector 1"
     n: int

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from framesift.core.errors import InputError, validated
-from framesift.core.spec import canonical_json
+from framesift.core.spec import Frozen, canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
 from framesift.storage.checksums import atomic_write_checked, verify_checksum
@@ -17,9 +17,7 @@ from framesift.storage.checksums import atomic_write_checked, verify_checksum
 Label = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
+class _Record(Frozen):
     question_id: str = Field(min_length=1)
     video_id: str = Field(min_length=1)
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
+from framesift.core.spec import Frozen
 from framesift.data.questions import Question
 from framesift.scoring.scorers import Asked
 
@@ -33,10 +34,8 @@ def _with(*places: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
-class Prompts(BaseModel):
+class Prompts(Frozen):
     """Templates of the prompts, with placeholders in braces."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     spatial: Annotated[str, _with("{question}")] = Field(
         default=(

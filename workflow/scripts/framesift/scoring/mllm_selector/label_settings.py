@@ -10,10 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from framesift.checkpoints.component import Checkpoint, model_digest
-from framesift.core.spec import not_in_spec, spec_of
+from framesift.core.spec import Frozen, not_in_spec, spec_of
 from framesift.remote.chat_api import ChatApi
 from framesift.scoring.mllm_selector.label_prompts import Prompts
-from framesift.scoring.mllm_selector.settings import FrozenSettings
 from framesift.scoring.scorers import Asked
 
 #: Arguments of a chat template that Framesift sets for every prompt.
@@ -70,7 +69,7 @@ class ServedModel(ChatApi):
         return self.spec() | {"weights": self.identity()}
 
 
-class ScorerStandIn(FrozenSettings):
+class ScorerStandIn(Frozen):
     """Scores of a configured scorer stand in for the verdicts of a VLM, without explanations or captions."""
 
     kind: Literal["scorer"] = "scorer"
@@ -83,7 +82,7 @@ class ScorerStandIn(FrozenSettings):
     )
 
 
-class Peaks(FrozenSettings):
+class Peaks(Frozen):
     """The peaks of the spatial labels stand in for the frames that an LLM would choose.
 
     A peak reaches down to half of its prominence on both sides.
@@ -99,7 +98,7 @@ SpatialModel = Annotated[LocalModel | ServedModel | ScorerStandIn, Field(discrim
 TemporalModel = Annotated[LocalModel | ServedModel | Peaks, Field(discriminator="kind")]
 
 
-class LabelSettings(FrozenSettings):
+class LabelSettings(Frozen):
     """Soft labels of frames: the average of a spatial and a temporal one (Hu et al., arXiv 2502.19680, section 3).
 
     Defaults are the paper's if it names a value (one frame at a time, explanation before verdict, the average);

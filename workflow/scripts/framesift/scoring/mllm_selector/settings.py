@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from framesift.checkpoints.component import check_source
-from framesift.core.spec import not_in_spec, spec_id
+from framesift.core.spec import Frozen, not_in_spec, spec_id
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.scorers import Asked
 
@@ -20,11 +20,7 @@ Task = Literal["instruction", "importance"]
 TrainLlm = Literal["none", "lora", "all"]
 
 
-class FrozenSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class LanguageModel(FrozenSettings):
+class LanguageModel(Frozen):
     """The checkpoint of a causal language model of transformers."""
 
     model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
@@ -38,7 +34,7 @@ class LanguageModel(FrozenSettings):
         return check_source(info.data.get("model"), revision)
 
 
-class SelectorSettings(FrozenSettings):
+class SelectorSettings(Frozen):
     """The network: its parts, and how it reads frames and question.
 
     Defaults are the paper's if it names a value (128 frames, 9 tokens a frame, Qwen2.5-1.5B, the score query last, the
@@ -101,7 +97,7 @@ class SelectorSettings(FrozenSettings):
         return self.template.replace(PLACE, text)
 
 
-class Lora(FrozenSettings):
+class Lora(Frozen):
     """Low-rank adapters of the language model's linear layers (Hu et al., ICLR 2022)."""
 
     r: int = Field(default=64, ge=1, description="Rank.")
@@ -113,7 +109,7 @@ class Lora(FrozenSettings):
     )
 
 
-class Stage(FrozenSettings):
+class Stage(Frozen):
     """One stage of training with AdamW: trained parts, tasks and schedule. The rate rises, then falls to 0."""
 
     stage: int
@@ -205,7 +201,7 @@ class SecondStage(Stage):
 AnyStage = Annotated[FirstStage | SecondStage, Field(discriminator="stage")]
 
 
-class TrainingSpec(FrozenSettings):
+class TrainingSpec(Frozen):
     """The spec of one run of train_selector.py: a stage, and the network if it does not continue from one."""
 
     selector: SelectorSettings | None = Field(default=None, description="The network; none with --initial.")

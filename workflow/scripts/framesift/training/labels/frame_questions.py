@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ import numpy as np
 
 from framesift.core.errors import VideoError
 from framesift.data.questions import Question
+from framesift.program.cli import log
 from framesift.scoring.mllm_selector import label_prompts as prompts
 from framesift.scoring.mllm_selector.label_prompts import LabelRequest
 from framesift.scoring.mllm_selector.label_settings import LabelSettings
@@ -24,8 +24,6 @@ from framesift.video.table import Video
 
 #: By video id.
 Questions = Mapping[str, Sequence[Question]]
-
-log = logging.getLogger("framesift")
 
 #: Frames of a video that are decoded and inspected together.
 TOGETHER = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -14,6 +13,7 @@ import numpy as np
 
 from framesift.core.errors import InputError
 from framesift.data.questions import Question, Span
+from framesift.program.cli import log
 from framesift.scoring.mllm_selector.examples import Example
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, Peaks, ScorerStandIn, ServedModel
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
@@ -25,8 +25,6 @@ from framesift.training.labels.frame_questions import FrameQuestions, Questions
 from framesift.training.labels.labeller import Labeller
 from framesift.training.labels.reply_cache import ReplyCache
 from framesift.video.table import Video
-
-log = logging.getLogger("framesift")
 
 
 @dataclass(frozen=True)
