@@ -19,7 +19,7 @@ from framesift.answering.answerers import LocalAnswerer
 from framesift.answering.asker import Asker
 from framesift.answering.evaluate import PromptSettings, evaluate, frame_requests, read_chunk
 from framesift.answering.protocols import Presentation
-from framesift.checkpoints.component import pick_device
+from framesift.checkpoints.component import decoders_beside, pick_device
 from framesift.core.components import build
 from framesift.core.errors import InputError
 from framesift.core.spec import spec_id
@@ -53,12 +53,8 @@ def main() -> None:
     records, questions = read_chunk(args.labels, args.chunk, args.chunks)
     videos = read_videos(args.videos)
 
-    import torch
-
     device = pick_device(args.device) if isinstance(answerer, LocalAnswerer) else "server"
-    # A model on the CPU shares it with decoding; otherwise all threads decode.
-    decoders = max(1, args.threads // 2) if device == "cpu" else args.threads
-    torch.set_num_threads(max(1, args.threads - decoders))
+    decoders = args.threads if device == "server" else decoders_beside(device, args.threads)
     job = spec_id([args.spec, file_digest(args.selection)])
     writer = f"{Path(args.selection).stem}-{job}-{args.chunk}of{args.chunks}"
     asker = Asker(answerer, Path(args.cache), writer, device, decoders)

@@ -9,19 +9,18 @@ Example:
 """
 
 import json
-from itertools import groupby
 from pathlib import Path
 
-from framesift.checkpoints.component import device_name, pick_device
+from framesift.checkpoints.component import decoders_beside, device_name, pick_device
 from framesift.core.errors import InputError, validated
 from framesift.core.spec import spec_id
 from framesift.data.evidence import evidence_in_seconds
-from framesift.data.questions import read_questions
 from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
 from framesift.scoring.mllm_selector.examples import write_examples
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ScorerStandIn
 from framesift.scoring.score_table import read_scores, write_scores
-from framesift.storage.files import read_json, write_json
+from framesift.scoring.score_videos import questions_of_shard
+from framesift.storage.files import write_json
 from framesift.training.labels.labelling import Labelling, summary
 from framesift.video.table import read_videos
 
@@ -56,13 +55,10 @@ def main() -> None:
     scores = {name: row for file in args.scores for name, row in read_scores(file).items()}
     if isinstance(settings.vlm, ScorerStandIn) and not args.scores:
         raise InputError("are needed, since a scorer stands in for a VLM", field="--scores")
-    shards = read_json(args.shards)
-    questions = [one for one in read_questions(args.labels) if shards[one.video_id] == args.shard]
-    questions.sort(key=lambda question: question.video_id)
-    by_video = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}
+    by_video = questions_of_shard(args)
     table = read_videos(args.videos)
     videos = [table[video] for video in by_video]
-    evidence = evidence_in_seconds(questions, table, args.evidence)
+    evidence = evidence_in_seconds([one for asked in by_video.values() for one in asked], table, args.evidence)
 
     device, workers = device_and_decoders(settings, args.device, args.threads)
     writer = f"{Path(args.out).stem}-{spec_id([args.spec, args.shards, args.labels])}"
@@ -87,13 +83,8 @@ def device_and_decoders(settings: LabelSettings, device: str, threads: int) -> t
     """Where models run, and how many processes decode. Imports torch only if a model runs here."""
     if not any(isinstance(model, LocalModel) for model in (settings.vlm, settings.llm)):
         return "cpu", threads
-    import torch
-
     device = pick_device(device)
-    # A model on the CPU shares it with decoding; otherwise all threads decode.
-    decoders = threads if device == "cuda" else max(1, threads // 2)
-    torch.set_num_threads(max(1, threads - decoders))
-    return device, decoders
+    return device, decoders_beside(device, threads)
 
 
 def settings_of(spec: dict, connections: dict, batch_size: int | None) -> LabelSettings:

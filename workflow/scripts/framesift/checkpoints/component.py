@@ -201,6 +201,15 @@ def pick_device(device: str) -> str:
     return "cpu"
 
 
+def decoders_beside(device: str, threads: int) -> int:
+    """How many of the threads decode frames: on a GPU all, else half of them. torch gets the others."""
+    import torch
+
+    decoders = threads if device == "cuda" else max(1, threads // 2)
+    torch.set_num_threads(max(1, threads - decoders))
+    return decoders
+
+
 def pretrained(cls: Any, model: str, revision: str | None, **options: Any) -> Any:
     """``cls.from_pretrained`` for a folder or a pinned hub checkpoint, with an error that says what to do.
 

@@ -10,13 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from framesift.checkpoints.component import pick_device
+from framesift.checkpoints.component import decoders_beside, pick_device
 from framesift.core.components import build, kinds
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json
@@ -430,24 +429,27 @@ def encoder_of(spec: dict[str, Any]) -> Encoder:
     return build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec)
 
 
+def questions_of_shard(args: Namespace) -> dict[str, list[Question]]:
+    """The questions of a shard, by video id, sorted by it; from the options --labels, --shards and --shard."""
+    shards = read_checked(args.shards)
+    asked: dict[str, list[Question]] = {}
+    for question in sorted(read_questions(args.labels), key=lambda question: question.video_id):
+        if shards[question.video_id] == args.shard:
+            asked.setdefault(question.video_id, []).append(question)
+    return asked
+
+
 def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     """The job that the options of a program describe."""
-    import torch
-
     device = pick_device(args.device)
     decoder = args.spec.get("decoder", "pyav")
     check_decoder(decoder)
-    # On a GPU the CPU is there to decode; else it is shared between decoding and the model.
-    workers = args.threads if device == "cuda" else max(1, args.threads // 2)
-    torch.set_num_threads(max(1, args.threads - workers))
+    workers = decoders_beside(device, args.threads)
     if args.batch_size:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
     models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *map(encoder_of, args.also))]
-    shards = read_checked(args.shards)
-    questions = [question for question in read_questions(args.labels) if shards[question.video_id] == args.shard]
-    questions.sort(key=lambda question: question.video_id)
-    asked = {video: list(group) for video, group in groupby(questions, key=lambda question: question.video_id)}
+    asked = questions_of_shard(args)
     videos = read_videos(args.videos)
     # Jobs of one shard begin at different videos, so that those running side by side meet instead of doing the same.
     order = sorted(asked)

@@ -17,6 +17,12 @@ def scaled(scores: np.ndarray) -> np.ndarray:
     return (scores - low) / (high - low)
 
 
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors, along the last axis, at length 1; zeros stay zeros."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(length > 0, length, 1)
+
+
 def within_unit(scores: np.ndarray) -> tuple[np.ndarray, str | None]:
     """Scores, not all equal, as they are where they lie in [0, 1], else scaled; and the note that says so.
 

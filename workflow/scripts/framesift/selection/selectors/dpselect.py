@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from framesift.selection.selectors import Candidates, Selector, best
+from framesift.selection.selectors._scaling import unit
 
 
 class DPSelect(Selector):
@@ -67,10 +68,8 @@ def distances(features: np.ndarray) -> np.ndarray:
     -------
     float array, shape (frames, patches)
     """
-    norms = np.linalg.norm(features, axis=-1, keepdims=True)
-    unit = features / np.where(norms > 0, norms, 1)
-    change = np.ones(features.shape[:2])
-    change[1:] = 1 - np.sum(unit[1:] * unit[:-1], axis=-1)
+    vectors, change = unit(features), np.ones(features.shape[:2])
+    change[1:] = 1 - np.sum(vectors[1:] * vectors[:-1], axis=-1)
     return change
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from framesift.selection.selectors import Candidates, Selector, Variant
+from framesift.selection.selectors._scaling import unit
 
 #: Above this many candidates the release leaves the scores at full rank.
 LOW_RANK_UP_TO = 7200
@@ -72,7 +73,7 @@ class KFC(Selector):
         n = len(candidates)
         if n <= budget:
             return np.arange(1, budget + 1) * n // (budget + 1)
-        x, query = _unit(candidates.embeddings), _unit(candidates.query)
+        x, query = unit(candidates.embeddings), unit(candidates.query)
         low_rank = not self.fair if self.low_rank is None else self.low_rank
         reduced = low_rank and not n > max(LOW_RANK_UP_TO, 4 * budget)
         scores = _low_rank(x, x @ query) if reduced else _full_rank(x, x @ query)
@@ -92,11 +93,6 @@ class KFC(Selector):
 
 #: From frames to the scores of their pairs, a square matrix.
 Scores = Callable[[np.ndarray], np.ndarray]
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(length > 0, length, 1)
 
 
 def _full_rank(x: np.ndarray, relevance: np.ndarray) -> Scores:

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from framesift.selection.selectors import Candidates, Selector, Variant, completed
+from framesift.selection.selectors._scaling import unit
 
 #: Singular values below this share of the largest are rounding.
 NUMERICAL_RANK = 1e-8
@@ -76,10 +77,7 @@ class MaxInfo(Selector):
         rows = project(embeddings, self.rank)
         if len(rows) <= self.rank:
             return np.arange(len(rows))
-        if self.norm == "l2":
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows = rows / np.where(length > 0, length, 1)
-        return rect_maxvol(rows, budget, self.tol)
+        return rect_maxvol(unit(rows) if self.norm == "l2" else rows, budget, self.tol)
 
 
 def project(x: np.ndarray, rank: int) -> np.ndarray:
