@@ -6,12 +6,11 @@ import difflib
 import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError
 
-Model = TypeVar("Model", bound="BaseModel")
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class InputError(Exception):
@@ -174,8 +173,6 @@ def validated(cls: type[Model], value: Any, file: object, *within: str | int) ->
     >>> validated(Table, {"budgets": [8]}, "my.yaml", "tables", "demo")
     Table(budgets=[8])
     """
-    from pydantic import ValidationError
-
     try:
         return cls.model_validate(value)
     except ValidationError as error:

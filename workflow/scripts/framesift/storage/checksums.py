@@ -19,14 +19,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, Model
 from framesift.storage.files import atomic_write, json_text, read_json, write_text
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class DamagedError(InputError):

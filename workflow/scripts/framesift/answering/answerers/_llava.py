@@ -55,7 +55,7 @@ class LlavaAnswerer(LocalAnswerer):
             folder = local_checkpoint(self)
             weights = _weights(Path(folder))
             with _of_checkpoint_only(library, weights, device):
-                model = self._made(library, folder, device)
+                model = self._made(folder, device)
         lacking = {name for name in model.model.state_dict() if name not in weights}
         if model.model.config.tie_word_embeddings:
             lacking -= {"lm_head.weight"}
@@ -64,7 +64,7 @@ class LlavaAnswerer(LocalAnswerer):
         return model
 
     @abstractmethod
-    def _made(self, library: Any, folder: str, device: str) -> Any:
+    def _made(self, folder: str, device: str) -> Any:
         """The model of a module of lmms-eval, its checkpoint in `folder`."""
 
 

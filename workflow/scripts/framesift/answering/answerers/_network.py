@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from framesift.answering.answerers import AnswerRequest, Given, LoadedAnswerer, LocalAnswerer, Reply
+from framesift.answering.answerers._long_video import Meter
 from framesift.answering.lmms.task import Frames
 from framesift.program.cli import log
-
-if TYPE_CHECKING:
-    from framesift.answering.answerers._long_video import Meter
 
 #: What is tried in turn when a GPU's memory does not suffice. None changes an answer.
 FALLBACKS: tuple[tuple[str, dict[str, Any]], ...] = (

@@ -36,12 +36,12 @@ MROPE = (
 
 
 class QwenVL(LocalAnswerer):
-    """Fields of all answerers of the family; an answerer gives those of pixels the defaults of lmms-eval's class."""
+    """Fields of all answerers of the family, with the defaults of lmms-eval's classes for Qwen2.5-VL and Qwen3-VL."""
 
     libraries: ClassVar[tuple[str, ...]] = (*LocalAnswerer.libraries, "qwen-vl-utils")
 
-    min_pixels: int = Field(ge=1, description=SMALLEST)
-    max_pixels: int = Field(ge=1, description=LARGEST)
+    min_pixels: int = Field(default=256 * 28 * 28, ge=1, description=SMALLEST)
+    max_pixels: int = Field(default=1605632, ge=1, description=LARGEST)
 
     @model_validator(mode="after")
     def _ordered(self) -> QwenVL:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from framesift.answering.answerers import AnswerRequest, Given, LoadedAnswerer, Reply
+from framesift.answering.answerers._long_video import Meter
 from framesift.answering.answerers._network import sparing
 from framesift.answering.lmms.task import Frames
-
-if TYPE_CHECKING:
-    from framesift.answering.answerers._long_video import Meter
 
 #: Longest answer in tokens where the task says nothing, as in lmms-eval's classes.
 MAX_NEW_TOKENS = 1024

@@ -32,7 +32,7 @@ class LlavaOnevision(LlavaAnswerer):
         default="bilinear", description="How 2 x 2 patches of a picture become one token."
     )
 
-    def _made(self, library: Any, folder: str, device: str) -> Any:
+    def _made(self, folder: str, device: str) -> Any:
         return _model_class()(
             pretrained=folder,
             model_name=ARCHITECTURE,

@@ -44,7 +44,7 @@ class LlavaVid(LlavaAnswerer):
         " video, nowhere; null for what the checkpoint says.",
     )
 
-    def _made(self, library: Any, folder: str, device: str) -> Any:
+    def _made(self, folder: str, device: str) -> Any:
         model = _model_class()(
             pretrained=folder,
             torch_dtype=self.dtype,

@@ -11,9 +11,7 @@ from framesift.answering.answerers import Given, LoadedAnswerer
 from framesift.answering.answerers._long_video import LongVideo
 from framesift.answering.answerers._network import Watched, in_own_precision
 from framesift.answering.answerers._qwen import (
-    LARGEST,
     MROPE,
-    SMALLEST,
     MRope,
     OneVideo,
     QwenVL,
@@ -37,8 +35,6 @@ class Qwen2_5_VL(LongVideo, QwenVL):
     version = 1
 
     kind: Literal["qwen2_5_vl"] = "qwen2_5_vl"
-    min_pixels: int = Field(default=256 * 28 * 28, ge=1, description=SMALLEST)
-    max_pixels: int = Field(default=1605632, ge=1, description=LARGEST)
     mrope: MRope = Field(default="paper", description=MROPE)
 
     def load(self, device: str) -> LoadedAnswerer:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from framesift.answering.answerers import Given, LoadedAnswerer
 from framesift.answering.answerers._network import Watched, in_own_precision
-from framesift.answering.answerers._qwen import LARGEST, SMALLEST, OneVideo, QwenVL, check_type, given_video
+from framesift.answering.answerers._qwen import OneVideo, QwenVL, check_type, given_video
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import loading, local_checkpoint
 
@@ -28,8 +28,6 @@ class Qwen3_VL(QwenVL):
     version = 1
 
     kind: Literal["qwen3_vl"] = "qwen3_vl"
-    min_pixels: int = Field(default=256 * 28 * 28, ge=1, description=SMALLEST)
-    max_pixels: int = Field(default=1605632, ge=1, description=LARGEST)
     wrapper: Literal["released", "transformers"] = Field(
         default="released",
         description="Tokens around a video: with `released` each two frames have a pair of them, as the model was"

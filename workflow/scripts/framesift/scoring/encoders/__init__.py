@@ -6,15 +6,13 @@ Frames are resized where they are decoded, by `pictures`; `features` gets them a
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from framesift.checkpoints.component import Checkpoint, model_digest
 from framesift.core.spec import not_in_spec
-
-if TYPE_CHECKING:
-    from framesift.video.pictures import Pictures
+from framesift.video.pictures import Pictures
 
 
 class Encoder(Checkpoint):
