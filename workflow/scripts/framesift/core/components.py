@@ -120,7 +120,13 @@ def kinds(family: str) -> tuple[str, ...]:
 
 
 def module_of(family: str, kind: str) -> str:
-    """The module of an implementation; nothing is imported."""
+    """The module of an implementation; nothing is imported.
+
+    Examples
+    --------
+    >>> module_of("selectors", "aks")
+    'framesift.selection.selectors.aks'
+    """
     return f"{FAMILIES[family]}.{kind}" if kind in own_kinds(family) else plugins(family)[kind][0].module
 
 
@@ -147,6 +153,11 @@ def implementation(family: str, kind: str) -> type[Component]:
     ------
     InputError
         For an unknown name, for a name that two components have, and for a plug-in that cannot be used.
+
+    Examples
+    --------
+    >>> implementation("selectors", "aks").title
+    'AKS'
     """
     outside = plugins(family).get(kind, [])
     places = [
@@ -220,5 +231,11 @@ def _name(cls: type) -> str:
 
 
 def build(family: str, spec: dict[str, Any]) -> Any:
-    """Make the component that a spec describes; the kind decides the class, its fields are validated."""
+    """Make the component that a spec describes; the kind decides the class, its fields are validated.
+
+    Examples
+    --------
+    >>> build("selectors", {"kind": "aks", "s_thr": 0.6}).s_thr
+    0.6
+    """
     return validated(implementation(family, str(spec.get("kind"))), spec, f"{family} {spec.get('kind')}")

@@ -142,6 +142,18 @@ def invalid(error: ValidationError, file: object, *within: str | int) -> InputEr
         Where the value comes from: a file, or an option such as ``--spec``.
     within : str or int
         Place of the value in the file.
+
+    Examples
+    --------
+    >>> from pydantic import BaseModel, ValidationError
+    >>> class Table(BaseModel):
+    ...     budgets: list[int]
+    >>> try:
+    ...     Table(budgets=[8, "many"])
+    ... except ValidationError as error:
+    ...     print(invalid(error, "my.yaml", "tables", "demo"))
+    my.yaml: tables.demo.budgets[1]: Input should be a valid integer, unable to parse string as an integer
+      found: 'many'
     """
     problem = first_problem(error)
     return InputError(

@@ -29,7 +29,17 @@ def not_in_spec(**extra: Any) -> dict[str, Any]:
 
 
 def spec_of(model: BaseModel) -> dict[str, Any]:
-    """The fields of `model` that decide its results, as plain types (fields marked `not_in_spec` are left out)."""
+    """The fields of `model` that decide its results, as plain types (fields marked `not_in_spec` are left out).
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> class Method(BaseModel):
+    ...     power: float = 2.0
+    ...     label: str = Field(default="", json_schema_extra=not_in_spec())
+    >>> spec_of(Method(label="ours"))
+    {'power': 2}
+    """
     spec: dict[str, Any] = {}
     for name, field in type(model).model_fields.items():
         extra = field.json_schema_extra
@@ -41,7 +51,13 @@ def spec_of(model: BaseModel) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """`value` as dicts, lists, strings, numbers, booleans and None; paths become POSIX strings, tuples lists."""
+    """`value` as dicts, lists, strings, numbers, booleans and None; paths become POSIX strings, tuples lists.
+
+    Examples
+    --------
+    >>> plain({"folder": Path("a/b"), "budgets": (8.0, 16)})
+    {'folder': 'a/b', 'budgets': [8, 16]}
+    """
     if isinstance(value, BaseModel):
         return spec_of(value)
     if isinstance(value, dict):
@@ -60,7 +76,13 @@ def plain(value: Any) -> Any:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of `value`: sorted keys, no spaces, plain types. NaN and infinity are refused."""
+    """The one JSON text of `value`: sorted keys, no spaces, plain types. NaN and infinity are refused.
+
+    Examples
+    --------
+    >>> canonical_json({"kind": "aks", "budget": 8.0})
+    '{"budget":8,"kind":"aks"}'
+    """
     return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

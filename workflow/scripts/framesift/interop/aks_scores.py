@@ -26,6 +26,12 @@ def to_lists(rows: Mapping[str, QuestionScores], questions: Sequence[Question]) 
     ------
     InputError
         If a question is missing from the scores.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> to_lists({"q": QuestionScores("q", "v", None, frames=[0, 30], scores=[0.25, 0.5])}, [question])
+    ([[0.25, 0.5]], [[0, 30]])
     """
     if missing := [question.question_id for question in questions if question.question_id not in rows]:
         raise InputError(f"{len(missing)} questions have no scores", field="question_id", value=missing[0])

@@ -177,6 +177,12 @@ def selection_of_times(
     ------
     InputError
         If a timestamp is after the end of its video in the table or, without one, in the labels.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> selection_of_times({"q": [1.5, 0.5]}, [question])["q"].note
+    'imported; frame numbers unknown; not in time order'
     """
     selection = {}
     for question in questions:
@@ -236,6 +242,12 @@ def inferred_rates(
     -------
     dict
         By video id.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> inferred_rates({"q": [0, 29, 58, 87, 145, 174, 290]}, [question])
+    {'v': (29.97002997002997, '29.97 frames a second inferred from the stride of 29')}
     """
     of_video: dict[str, list[Sequence[int]]] = {}
     seconds: dict[str, float | None] = {}
@@ -348,6 +360,12 @@ def to_aks(selection: Mapping[str, Selected], questions: Sequence[Question], flo
     ------
     InputError
         If a question is missing, or has timestamps but no frame indices.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> to_aks({"q": Selected(video_id="v", frames=[0, 30], times=[0.0, 1.0])}, [question])
+    [[0, 30]]
     """
     number = float if floats else int
     return [[number(frame) for frame in choice.frames] for choice in _numbered(selection, questions)]
@@ -368,7 +386,14 @@ def to_wfs_sb(
 
 
 def to_kfs_bench(selection: Mapping[str, Selected], questions: Sequence[Question]) -> list[dict[str, Any]]:
-    """Records with `id` and `frame_timestamps` in seconds, for questions with frames, in the order of `questions`."""
+    """Records with `id` and `frame_timestamps` in seconds, for questions with frames, in the order of `questions`.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> to_kfs_bench({"q": Selected(video_id="v", frames=[0, 30], times=[0.0, 1.0])}, [question])
+    [{'id': 'q', 'frame_timestamps': [0.0, 1.0]}]
+    """
     return [
         {"id": question.question_id, "frame_timestamps": list(choice.times)}
         for question, choice in zip(questions, _chosen(selection, questions), strict=True)

@@ -67,6 +67,12 @@ def judge_letters(questions: Sequence[Question], responses: Mapping[str, str]) -
     questions : sequence of Question
     responses : dict
         By question id. Questions without a response are left out.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="B")
+    >>> judge_letters([question], {"q": "The answer is (B)."})["q"].correct
+    True
     """
     return {
         question.question_id: _ours(question, responses[question.question_id])

@@ -39,7 +39,17 @@ class QuestionScores:
 
 
 def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object, device: str = "") -> None:
-    """Write scores as parquet, sorted by question id; its metadata say the spec, and what they were computed on."""
+    """Write scores as parquet, sorted by question id; its metadata say the spec, and what they were computed on.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> row = QuestionScores("q1", "v1", None, frames=[0, 30], scores=[0.25, 0.5])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_scores(f"{folder}/clip.parquet", [row], spec={"scorer": "clip"}, device="cpu")
+    ...     print(read_scores(f"{folder}/clip.parquet")["q1"] == row, computed_on(f"{folder}/clip.parquet"))
+    True cpu
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 

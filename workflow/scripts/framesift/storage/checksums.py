@@ -97,7 +97,19 @@ def atomic_write_checked(path: str | Path) -> Iterator[Path]:
 
 
 def is_intact(path: str | Path) -> bool:
-    """Whether a file has the content of its sidecar file, or has no sidecar file."""
+    """Whether a file has the content of its sidecar file, or has no sidecar file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder, "shards.json")
+    ...     write_checked(file, {"v1": 1})
+    ...     before = is_intact(file)
+    ...     _ = file.write_text("{}")
+    ...     print(before, is_intact(file))
+    True False
+    """
     sidecar = sidecar_of(path)
     return not sidecar.is_file() or sidecar.read_bytes().strip() == file_digest(path).encode()
 
@@ -153,7 +165,18 @@ def read_checked(path: str | Path) -> Any:
 
 
 def write_models(path: str | Path, key: str, models: Mapping[str, BaseModel], made_by: Mapping[str, Any]) -> None:
-    """Write ``{"made_by": ..., key: {id: model}}`` as JSON, with a sidecar file."""
+    """Write ``{"made_by": ..., key: {id: model}}`` as JSON, with a sidecar file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> class Choice(BaseModel):
+    ...     frames: list[int]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_models(f"{folder}/chosen.json", "questions", {"q1": Choice(frames=[0, 30])}, {"spec": {}})
+    ...     read_models(f"{folder}/chosen.json", "questions", Choice, "no selection")
+    {'q1': Choice(frames=[0, 30])}
+    """
     write_checked(path, {"made_by": dict(made_by), key: {name: model.model_dump() for name, model in models.items()}})
 
 

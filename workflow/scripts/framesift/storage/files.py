@@ -103,6 +103,14 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
     ------
     InputError
         If the file cannot be read, two columns have the same name, or a row has too many or too few fields.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_text(f"{folder}/videos.csv", "video,seconds\\nv1,12.5\\n")
+    ...     read_csv(f"{folder}/videos.csv")
+    [{'video': 'v1', 'seconds': '12.5'}]
     """
     text = read_text(path).removeprefix("\ufeff")
     try:

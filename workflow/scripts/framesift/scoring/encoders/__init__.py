@@ -67,7 +67,14 @@ class Encoder(Checkpoint):
 
 
 def unit_length(output: Any) -> Any:
-    """Embeddings as float32 of length 1 on the CPU (transformers 5 wraps them in an output object)."""
+    """Embeddings as float32 of length 1 on the CPU (transformers 5 wraps them in an output object).
+
+    Examples
+    --------
+    >>> import torch
+    >>> unit_length(torch.tensor([[3.0, 4.0]]))
+    tensor([[0.6000, 0.8000]])
+    """
     import torch
 
     embedding = output if torch.is_tensor(output) else output.pooler_output
@@ -75,7 +82,15 @@ def unit_length(output: Any) -> Any:
 
 
 def cosines(features: Any, texts: Any) -> Any:
-    """Cosines of unit vectors: array of shape (batch, texts). Each text by itself, so no score depends on another's."""
+    """Cosines of unit vectors: array of shape (batch, texts). Each text by itself, so no score depends on another's.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cosines(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), [torch.tensor([0.0, 1.0])])
+    array([[0.],
+           [1.]], dtype=float32)
+    """
     import torch
 
     return torch.stack([features @ text for text in texts], dim=1).numpy()

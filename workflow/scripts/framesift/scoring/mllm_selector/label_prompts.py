@@ -89,7 +89,16 @@ class LabelRequest:
 
 
 def question_text(question: Question, text: Asked) -> str:
-    """A question as prompts contain it: with its options, one a line."""
+    """A question as prompts contain it: with its options, one a line.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> print(question_text(question, "question_and_options"))
+    Question: Which one?
+    A. red
+    B. blue
+    """
     options = zip(question.letters, question.options, strict=True) if text == "question_and_options" else ()
     return "\n".join([f"Question: {question.question}", *(f"{letter}. {option}" for letter, option in options)])
 

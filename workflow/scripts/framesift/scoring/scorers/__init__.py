@@ -21,7 +21,14 @@ Asked = Literal["question", "question_and_options"]
 
 
 def asked(question: Question, text: Asked) -> str:
-    """A question as scorers are asked: alone, or with its options after their letters."""
+    """A question as scorers are asked: alone, or with its options after their letters.
+
+    Examples
+    --------
+    >>> question = Question(question_id="q", video_id="v", question="Which one?", options=("red", "blue"), answer="A")
+    >>> asked(question, "question"), asked(question, "question_and_options")
+    ('Which one?', 'Which one? A. red B. blue')
+    """
     if text == "question":
         return question.question
     letters = (f"{chr(ord('A') + i)}. {option}" for i, option in enumerate(question.options))

@@ -36,6 +36,12 @@ class Candidates:
         The question's embedding by the same encoder.
     question : str
         Its text.
+
+    Examples
+    --------
+    >>> candidates = Candidates(times=np.arange(4) / 2, scores=np.array([0.1, 0.9, 0.4, 0.2]))
+    >>> len(candidates), candidates.per_second
+    (4, 2.0)
     """
 
     times: np.ndarray
@@ -142,6 +148,13 @@ def choose(selector: Selector, candidates: Candidates, budget: int, rng: np.rand
         For scores or embeddings that are missing, NaN or infinite, and times that do not ascend.
     ValueError
         For a budget below 1.
+
+    Examples
+    --------
+    >>> from framesift.selection.selectors.topk import TopK
+    >>> same = Candidates(times=np.arange(5.0), scores=np.full(5, 0.5))
+    >>> choose(TopK(), same, budget=3, rng=np.random.default_rng(0))
+    Choice(positions=array([0, 2, 4]), note='all scores are equal: uniform frames')
     """
     n = len(candidates)
     if budget < 1:
@@ -209,6 +222,13 @@ def select(
         For an unknown method or parameter.
     ScoreError
         For input that the method needs and that is missing or unusable.
+
+    Examples
+    --------
+    >>> select("topk", scores=[0.1, 0.9, 0.4, 0.2], budget=2).tolist()
+    [1, 2]
+    >>> select("uniform", timestamps=range(10), budget=4).tolist()
+    [0, 3, 6, 9]
     """
     times, values, frames, text = (
         np.asarray(given if given is not None else (), float) for given in (timestamps, scores, embeddings, query)
@@ -255,12 +275,24 @@ def _check(selector: Selector, candidates: Candidates) -> None:
 
 
 def spread(n: int, budget: int) -> np.ndarray:
-    """`budget` of `n` positions at equal distances, both ends included (budget <= n)."""
+    """`budget` of `n` positions at equal distances, both ends included (budget <= n).
+
+    Examples
+    --------
+    >>> spread(10, 4)
+    array([0, 3, 6, 9])
+    """
     return np.linspace(0, n - 1, budget).round().astype(int) if budget > 1 else np.array([(n - 1) // 2])
 
 
 def best(scores: np.ndarray, k: int) -> np.ndarray:
-    """Positions of the `k` largest scores, best first; of equal ones the earlier."""
+    """Positions of the `k` largest scores, best first; of equal ones the earlier.
+
+    Examples
+    --------
+    >>> best(np.array([0.1, 0.9, 0.4, 0.9]), 3)
+    array([1, 3, 2])
+    """
     return np.argsort(-scores, kind="stable")[:k]
 
 
@@ -270,6 +302,12 @@ def completed(positions: np.ndarray, candidates: Candidates, budget: int) -> np.
     Frames given twice count once. Too few: the best of the others by score are added (without scores, each time the one
     farthest in time from all that are chosen; of equals the earlier). Too many: the first `budget` are kept, so what a
     method gives first is what it holds to be best.
+
+    Examples
+    --------
+    >>> candidates = Candidates(times=np.arange(5.0), scores=np.array([0.1, 0.9, 0.4, 0.2, 0.8]))
+    >>> completed(np.array([2, 2]), candidates, budget=3)
+    array([2, 1, 4])
     """
     kept = list(dict.fromkeys(int(i) for i in positions))[:budget]
     if len(kept) == budget:
@@ -289,6 +327,12 @@ def completed(positions: np.ndarray, candidates: Candidates, budget: int) -> np.
 
 
 def question_rng(seed: int, question_id: str) -> np.random.Generator:
-    """The generator of one question, the same whatever other questions a run holds."""
+    """The generator of one question, the same whatever other questions a run holds.
+
+    Examples
+    --------
+    >>> [question_rng(0, name).integers(100).item() for name in ("q1", "q2", "q1")]
+    [60, 25, 60]
+    """
     digest = hashlib.sha256(f"{seed}/{question_id}".encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:8], "little"))

@@ -70,5 +70,11 @@ class Adaptive(Selector):
 
 
 def runs(positions: np.ndarray) -> list[np.ndarray]:
-    """Ascending positions in groups: a new one begins after a gap of more than `DIP`."""
+    """Ascending positions in groups: a new one begins after a gap of more than `DIP`.
+
+    Examples
+    --------
+    >>> [group.tolist() for group in runs(np.array([1, 2, 5, 9]))]
+    [[1, 2, 5], [9]]
+    """
     return np.split(positions, np.flatnonzero(np.diff(positions) > DIP + 1) + 1)

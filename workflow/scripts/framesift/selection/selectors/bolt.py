@@ -63,6 +63,12 @@ def levels(n: int, fair: bool = False) -> np.ndarray:
 
 
 def inverse_transform(weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """For each share, the first position up to which at least that share of the weights lies."""
+    """For each share, the first position up to which at least that share of the weights lies.
+
+    Examples
+    --------
+    >>> inverse_transform(np.array([1.0, 1.0, 6.0, 2.0]), np.array([0.1, 0.5, 0.9]))
+    array([0, 2, 3])
+    """
     cumulated = np.cumsum(weights / weights.sum())
     return np.minimum(np.searchsorted(cumulated, shares), len(weights) - 1)

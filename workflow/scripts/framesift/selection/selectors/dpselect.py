@@ -67,6 +67,11 @@ def distances(features: np.ndarray) -> np.ndarray:
     Returns
     -------
     float array, shape (frames, patches)
+
+    Examples
+    --------
+    >>> distances(np.array([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]]))[:, 0]
+    array([1., 0., 1.])
     """
     vectors, change = unit(features), np.ones(features.shape[:2])
     change[1:] = 1 - np.sum(vectors[1:] * vectors[:-1], axis=-1)
@@ -74,7 +79,13 @@ def distances(features: np.ndarray) -> np.ndarray:
 
 
 def peaks(change: np.ndarray, window: int) -> np.ndarray:
-    """Which of the values (frames,) are the first largest of the `window` values around them, as booleans."""
+    """Which of the values (frames,) are the first largest of the `window` values around them, as booleans.
+
+    Examples
+    --------
+    >>> peaks(np.array([1.0, 0.1, 0.6, 0.2]), window=3)
+    array([ True, False,  True, False])
+    """
     reach = window // 2
     around = np.lib.stride_tricks.sliding_window_view(np.pad(change, reach, constant_values=-np.inf), 2 * reach + 1)
     return np.argmax(around, axis=1) == reach

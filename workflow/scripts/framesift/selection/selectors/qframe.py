@@ -88,6 +88,12 @@ def gumbel_order(scores: np.ndarray, uniform: np.ndarray, *, tau: float, gain: f
 
 
 def tiers(order: np.ndarray, high: int, mid: int, low: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The first `high` frames of an order, the next `mid`, the next `low`; each in time order."""
+    """The first `high` frames of an order, the next `mid`, the next `low`; each in time order.
+
+    Examples
+    --------
+    >>> tiers(np.array([4, 0, 3, 1]), high=2, mid=1, low=1)
+    (array([0, 4]), array([3]), array([1]))
+    """
     first, second, third, _ = np.split(order, np.cumsum([high, mid, low]))
     return np.sort(first), np.sort(second), np.sort(third)

@@ -263,6 +263,11 @@ def find_peaks(values: np.ndarray, *, height: float, distance: int, prominence: 
     """Local maxima that are high, far apart and prominent enough, as scipy.signal.find_peaks finds them.
 
     A plateau is a maximum at its middle. Of peaks nearer than `distance` the higher stays, of equal ones the later.
+
+    Examples
+    --------
+    >>> find_peaks(np.array([0.0, 2.0, 0.0, 1.0, 1.0, 0.0]), height=0.5, distance=1, prominence=0.5)
+    array([1, 3])
     """
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
     levels = values[starts]
