@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from framesift.core.components import CheckpointForm, Component
 from framesift.core.errors import InputError
+from framesift.core.spec import Frozen
 from framesift.program.cli import log
 from framesift.storage.cached_values import cached_digest
 from framesift.storage.checksums import file_digest
@@ -27,10 +28,8 @@ LARGE = 64 << 20
 SETTLED = 10.0
 
 
-class Checkpoint(Component):
-    """A component that runs a pretrained model."""
-
-    checkpoint: ClassVar[CheckpointForm] = "transformers"
+class Pretrained(Frozen):
+    """Where a checkpoint is: a folder, or a pinned commit of the hub."""
 
     model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
     revision: str | None = Field(
@@ -39,14 +38,20 @@ class Checkpoint(Component):
         description="Commit of the hub repository (40 hexadecimal digits); none for a folder.",
     )
 
-    def files(self) -> list[str]:
-        """Files of weights besides the checkpoint's own."""
-        return []
-
     @field_validator("revision")
     @classmethod
     def _pinned(cls, revision: str | None, info: Any) -> str | None:
         return check_source(info.data.get("model"), revision)
+
+
+class Checkpoint(Pretrained, Component):
+    """A component that runs a pretrained model."""
+
+    checkpoint: ClassVar[CheckpointForm] = "transformers"
+
+    def files(self) -> list[str]:
+        """Files of weights besides the checkpoint's own."""
+        return []
 
 
 def check_source(model: str | None, revision: str | None) -> str | None:

@@ -5,11 +5,11 @@ This module imports nothing heavier than pydantic, so the workflow can read it w
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from framesift.checkpoints.component import check_source
+from framesift.checkpoints.component import Pretrained
 from framesift.core.spec import Frozen, not_in_spec, spec_id
 from framesift.scoring.encoders.patches import Patches
 from framesift.scoring.scorers import Asked
@@ -20,18 +20,8 @@ Task = Literal["instruction", "importance"]
 TrainLlm = Literal["none", "lora", "all"]
 
 
-class LanguageModel(Frozen):
+class LanguageModel(Pretrained):
     """The checkpoint of a causal language model of transformers."""
-
-    model: str = Field(description="Checkpoint: a folder, or a repository on the Hugging Face hub.")
-    revision: str | None = Field(
-        default=None, validate_default=True, description="Commit of the hub repository; none for a folder."
-    )
-
-    @field_validator("revision")
-    @classmethod
-    def _pinned(cls, revision: str | None, info: Any) -> str | None:
-        return check_source(info.data.get("model"), revision)
 
 
 class SelectorSettings(Frozen):
