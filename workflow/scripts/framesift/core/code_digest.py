@@ -62,18 +62,13 @@ def import_closure(roots: Iterable[str]) -> list[Path]:
         path = todo.pop()
         if path not in found:
             found.add(path)
-            todo.extend(_imports(path, path.stat().st_mtime_ns))
+            todo.extend(_read(path, path.stat().st_mtime_ns)[0])
     return sorted(found)
 
 
 def normalised(path: Path, mtime_ns: int) -> str:
     """The syntax tree of `path` as text, without what changes no result."""
     return _read(path, mtime_ns)[1]
-
-
-def _imports(path: Path, mtime_ns: int) -> tuple[Path, ...]:
-    """Files of the same package named by the import statements of `path`, those inside functions included."""
-    return _read(path, mtime_ns)[0]
 
 
 def _root_path(root: str) -> Path:
@@ -112,7 +107,10 @@ def _outside(module: str) -> Path | None:
 
 @cache
 def _read(path: Path, _mtime_ns: int) -> tuple[tuple[Path, ...], str]:
-    """Both of the above: parsing is what a digest costs, and every job on a cluster makes some."""
+    """Files of the same package that a file imports, also inside functions, and its `normalised` text.
+
+    Both at once: parsing is what a digest costs, and every job on a cluster makes some.
+    """
     tree = ast.parse(path.read_text())
     inside = path.is_relative_to(SCRIPTS)
     files = _inside(path, tree) if inside else _beside(path, tree)

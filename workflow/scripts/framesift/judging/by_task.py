@@ -131,7 +131,7 @@ def judge_samples(
         value, reason = (None, reason) if reason else _aggregated(built_in, task, samples)
     if reason:
         log.warning("no %s of lmms-eval's task: %s", task.metric, reason)
-    differences = [f"{question_id}: {verdict.note}" for question_id, verdict in verdicts.items() if _differ(verdict)]
+    differences = [f"{name}: {one.note}" for name, one in verdicts.items() if one.task_correct is not None and one.note]
     return TaskJudgement(verdicts, task.metric, value, task.maximum, reason, differences)
 
 
@@ -168,10 +168,6 @@ def _compared(ours: Verdict, task: LmmsTask, sample: Any, response: str) -> Verd
         f"{_word(correct)}: {short!r}"
     )
     return ours.model_copy(update={"task_correct": correct, "note": note})
-
-
-def _differ(verdict: Verdict) -> bool:
-    return verdict.task_correct is not None and verdict.note is not None
 
 
 def _letter(prediction: Any) -> str | None:

@@ -310,11 +310,7 @@ def _noted_modules(before: FileOrigin, root: Path) -> dict[str, str]:
 def _nearest(job: PlannedJob, replaced: Iterable[FileOrigin]) -> FileOrigin | None:
     """Among files that today's do without, the one of the same rule whose settings are nearest."""
     same = [item for item in replaced if item.rule == job.rule]
-    return min(same, key=lambda item: (_distance(item.spec, _spec(job)), item.path), default=None)
-
-
-def _distance(was: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> int:
-    return len(differences(was, now))
+    return min(same, key=lambda item: (len(differences(item.spec, _spec(job))), item.path), default=None)
 
 
 def _spec(job: PlannedJob) -> dict[str, Any] | None:

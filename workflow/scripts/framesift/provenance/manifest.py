@@ -262,13 +262,10 @@ class _Maker:
 
     def _tell(self, path: str) -> str:
         """The path as a manifest names it."""
-        if self._inside(path):
+        if not PurePosixPath(path).is_absolute() and (self.root / path).resolve().is_relative_to(self.root):
             return path
         digest = self.digests.get(path) or ""
         return "/".join(part for part in ("elsewhere", digest[:12], PurePosixPath(path).name) if part)
-
-    def _inside(self, path: str) -> bool:
-        return (self.root / path).resolve().is_relative_to(self.root) and not PurePosixPath(path).is_absolute()
 
 
 def without_places(value: Any) -> Any:

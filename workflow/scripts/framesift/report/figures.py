@@ -101,11 +101,6 @@ def _new(rows: int, columns: int, size: tuple[float, float], title: str, **optio
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def _height(inputs: Inputs) -> float:
-    """Height in inches that the legend of every series needs."""
-    return max(4.2, 0.9 + 0.2 * len(set(inputs.names)))
-
-
 def _safe(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
 
@@ -148,7 +143,8 @@ def _by_answerer(
         return None
     with _settings():
         look = _looks(inputs)
-        figure, axes = _new(1, len(panels), (margin + 4.6 * len(panels), _height(inputs)), title, sharey=True)
+        size = (margin + 4.6 * len(panels), max(4.2, 0.9 + 0.2 * len(look)))  # the legend has a line for every series
+        figure, axes = _new(1, len(panels), size, title, sharey=True)
         for axis, (answerer, points) in zip(axes[0], panels.items(), strict=True):
             draw(axis, points, look)
             axis.set_title(answerer)

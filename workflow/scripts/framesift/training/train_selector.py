@@ -141,7 +141,8 @@ def train(
         }
     )
     selector.curves = curves_text(loop.curves.rows, selector.curves)
-    trained = _saved(selector, stage)
+    # what is saved of the language model: the part that this stage or an earlier one trained
+    trained = selector.config.trained if stage.train_llm == "none" else stage.train_llm
     save_pretrained(selector, out, trained=trained, dtype=getattr(torch, stage.saved_as))
     log.info("%s: %d steps, %s", out, batches.steps, loop.figures)
 
@@ -297,11 +298,6 @@ def _selector(spec: TrainingSpec, start: Path | None) -> TrainedSelector:
             expected="the same, or none",
         )
     return selector
-
-
-def _saved(selector: TrainedSelector, stage: Stage) -> Any:
-    """The part of the language model to save: the part that this stage or an earlier one trained."""
-    return selector.config.trained if stage.train_llm == "none" else stage.train_llm
 
 
 def _data(
