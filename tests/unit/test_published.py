@@ -12,7 +12,6 @@ from framesift.papers.published import (
     COLUMNS,
     COMPARISON_COLUMNS,
     FOLDER,
-    OUTSCORES_MODEL,
     QUESTIONS,
     Ours,
     Published,
@@ -21,6 +20,7 @@ from framesift.papers.published import (
     ours,
     read_published,
 )
+from framesift.scoring.released_scores import CHECKPOINTS
 from framesift.scoring.scorers.aks_outscores import AksOutscores
 from framesift.tables import columns
 
@@ -479,7 +479,7 @@ def test_the_released_scores_of_aks_are_those_of_its_scorers():
     aks = SPECS | {"selector": {"kind": "aks"}}
     for scores in AksOutscores.model_fields["scores"].annotation.__args__:
         mine = ours(ROW, **aks, scorer={"kind": "aks_outscores", "scores": scores})
-        assert mine.scorer_model == OUTSCORES_MODEL[scores]
+        assert mine.scorer_model == CHECKPOINTS[scores]
     assert ours(ROW, **aks, scorer={"kind": "aks_outscores", "scores": "blip"}).scorer == "blip_itm"
     lavis = ours(ROW, **aks, scorer={"kind": "blip_itm_lavis", "model": "./blip"})
     (comparison,) = match(lavis.model_copy(update={"protocol": "released"}), [_ov_with_blip()])

@@ -20,7 +20,7 @@ from framesift.core.components import kinds
 from framesift.core.errors import InputError, did_you_mean, first_problem
 from framesift.core.spec import Frozen
 from framesift.papers.references import REFERENCES, read_bibliography
-from framesift.scoring.scorers.aks_outscores import SCORERS
+from framesift.scoring.released_scores import CHECKPOINTS, SCORERS
 
 FOLDER = Path(__file__).parent / "published_numbers"
 
@@ -50,8 +50,6 @@ QUESTIONS = {
 }
 #: Kinds that are other code for the same model.
 SAME_MODEL = {"llava_onevision_hf": "llava_onevision", "blip_itm_lavis": "blip_itm"}
-#: The checkpoints behind the scores that AKS released.
-OUTSCORES_MODEL = {"blip": "blip-itm-large-coco", "clip": "clip-vit-base-patch32", "sevila": "blip2-flan-t5-xl"}
 #: Parts of the name of a checkpoint that papers leave out.
 _LEFT_OUT = {"instruct", "hf", "qwen2", "ov", "onevision"}
 
@@ -330,7 +328,7 @@ def _scored_by(scorer: Mapping[str, Any] | None) -> tuple[str, str]:
     if scorer is None:
         return "", ""
     if scorer["kind"] == "aks_outscores":
-        return SCORERS[scorer["scores"]], OUTSCORES_MODEL[scorer["scores"]]
+        return SCORERS[scorer["scores"]], CHECKPOINTS[scorer["scores"]]
     return str(scorer["kind"]), "" if scorer["kind"] == "blip_itm_lavis" else str(scorer.get("model", ""))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from framesift.core.components import Work, implementation
 from framesift.core.spec import not_in_spec
+from framesift.scoring.released_scores import SCORERS
 from framesift.scoring.scorers import ScoreSource
 
 #: The label files of the release, in whose order its score files are, by the dataset.
@@ -16,8 +17,6 @@ LABELS = {
     "longvideobench": "datasets/longvideobench/include_frame_idx.json",
     "videomme": "datasets/videomme/videomme.json",
 }
-#: The scorer that made each of the released scores.
-SCORERS = {"blip": "blip_itm", "clip": "clip", "sevila": "sevila"}
 
 
 class AksOutscores(ScoreSource):
