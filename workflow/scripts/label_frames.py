@@ -15,11 +15,11 @@ from framesift.checkpoints.component import decoders_beside, device_name, pick_d
 from framesift.core.errors import InputError, validated
 from framesift.core.spec import spec_id
 from framesift.data.evidence import evidence_in_seconds
+from framesift.data.shards import questions_of_shard
 from framesift.program.cli import add_compute_options, add_inputs, log, parser, run
 from framesift.scoring.mllm_selector.examples import write_examples
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel, ScorerStandIn
 from framesift.scoring.score_table import read_scores, write_scores
-from framesift.scoring.score_videos import questions_of_shard
 from framesift.storage.files import write_json
 from framesift.training.labels.labelling import Labelling, summary
 from framesift.video.table import read_videos
@@ -55,7 +55,7 @@ def main() -> None:
     scores = {name: row for file in args.scores for name, row in read_scores(file).items()}
     if isinstance(settings.vlm, ScorerStandIn) and not args.scores:
         raise InputError("are needed, since a scorer stands in for a VLM", field="--scores")
-    by_video = questions_of_shard(args)
+    by_video = questions_of_shard(args.labels, args.shards, args.shard)
     table = read_videos(args.videos)
     videos = [table[video] for video in by_video]
     evidence = evidence_in_seconds([one for asked in by_video.values() for one in asked], table, args.evidence)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from pathlib import Path
 
+from framesift.data.questions import Question, read_questions
+from framesift.storage.checksums import read_checked
 from framesift.video.table import Video
 
 
@@ -40,3 +43,23 @@ def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
         heapq.heapreplace(loads, (load + video.duration, emptiest))
         shards[video.video_id] = emptiest
     return dict(sorted(shards.items()))
+
+
+def questions_of_shard(labels: str | Path, shards: str | Path, shard: int) -> dict[str, list[Question]]:
+    """The questions about the videos of a shard, by video id, in the order of the ids.
+
+    Parameters
+    ----------
+    labels : path
+        From convert_labels.py.
+    shards : path
+        From assign_shards.py.
+    shard : int
+        Its number, from 1.
+    """
+    shard_of = read_checked(shards)
+    asked: dict[str, list[Question]] = {}
+    for question in sorted(read_questions(labels), key=lambda question: question.video_id):
+        if shard_of[question.video_id] == shard:
+            asked.setdefault(question.video_id, []).append(question)
+    return asked

@@ -19,13 +19,13 @@ from framesift.checkpoints.component import decoders_beside, pick_device
 from framesift.core.components import build, kinds
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json
-from framesift.data.questions import Question, read_questions
+from framesift.data.questions import Question
+from framesift.data.shards import questions_of_shard
 from framesift.program.cli import add_compute_options, add_inputs, log
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
 from framesift.scoring.score_table import QuestionScores
 from framesift.scoring.scorers import Scorer
-from framesift.storage.checksums import read_checked
 from framesift.video.decoders import check_decoder
 from framesift.video.pictures import Pictures
 from framesift.video.stream import Task, decode_all
@@ -429,16 +429,6 @@ def encoder_of(spec: dict[str, Any]) -> Encoder:
     return build("scorers" if spec["kind"] in kinds("scorers") else "encoders", spec)
 
 
-def questions_of_shard(args: Namespace) -> dict[str, list[Question]]:
-    """The questions of a shard, by video id, sorted by it; from the options --labels, --shards and --shard."""
-    shards = read_checked(args.shards)
-    asked: dict[str, list[Question]] = {}
-    for question in sorted(read_questions(args.labels), key=lambda question: question.video_id):
-        if shards[question.video_id] == args.shard:
-            asked.setdefault(question.video_id, []).append(question)
-    return asked
-
-
 def shard_of(args: Namespace, encoder: Encoder) -> Shard:
     """The job that the options of a program describe."""
     device = pick_device(args.device)
@@ -449,7 +439,7 @@ def shard_of(args: Namespace, encoder: Encoder) -> Shard:
         encoder = encoder.model_copy(update={"batch_size": args.batch_size})
     cache, grid = Path(args.cache), args.spec["candidates"]
     models = [model_of(one, grid, decoder, cache, device) for one in (encoder, *map(encoder_of, args.also))]
-    asked = questions_of_shard(args)
+    asked = questions_of_shard(args.labels, args.shards, args.shard)
     videos = read_videos(args.videos)
     # Jobs of one shard begin at different videos, so that those running side by side meet instead of doing the same.
     order = sorted(asked)
