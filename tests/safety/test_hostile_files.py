@@ -86,7 +86,8 @@ REFUSED = {
     "a reply in an encoding that fails": (
         ("replies", (200, {"content-type": "text/html; charset=utf-16"}, b"<html>")), "did not send a chat"
     ),
-    "a reply that is packed badly": (("replies", (200, {"content-encoding": "gzip"}, b"x" * 50)), "closed the conn"),
+    "a reply that is packed badly": (("replies", (200, {"content-encoding": "gzip"}, b"x" * 50)), "asked not to"),
+    "a reply of 17 MiB": (("replies", (200, {}, b" " * (17 << 20))), "more than 16 MiB"),
 }  # fmt: skip
 
 
@@ -183,7 +184,9 @@ def test_a_server_cannot_send_the_key_elsewhere(monkeypatch):
 
     def answered(request):
         asked.append(str(request.url))
-        return httpx.Response(307, headers={"location": "http://169.254.169.254/latest/meta-data"})
+        return httpx.Response(
+            307, headers={"location": "http://169.254.169.254/latest/meta-data"}, stream=httpx.ByteStream(b"")
+        )
 
     api = ChatApi(model="m", base_url="http://server.test/v1", api_key_env="SOME_KEY", max_retries=0)
     with ChatClient(api) as client:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,11 +24,12 @@ DROPPED = None
 
 @dataclass(frozen=True)
 class Said:
-    """An HTTP reply."""
+    """An HTTP reply; `raw` takes over the connection in its place."""
 
     status: int
     body: Any
     headers: dict[str, str] = field(default_factory=dict)
+    raw: Callable[[socket.socket], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,11 @@ class ChatServer:
                 said = server.answer(heard)
                 if said is DROPPED:
                     self.close_connection = True
+                    return
+                if said.raw:
+                    self.close_connection = True
+                    with suppress(OSError):  # the client may hang up in the middle
+                        said.raw(self.connection)
                     return
                 content = said.body.encode() if isinstance(said.body, str) else json.dumps(said.body).encode()
                 self.send_response(said.status)

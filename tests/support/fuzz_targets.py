@@ -434,7 +434,19 @@ HEADERS = st.fixed_dictionaries(
     {},
     optional={
         "retry-after": st.sampled_from(
-            ["0", "-1", "nan", "inf", "1e400", "soon", "Thu, 01 Jan 1970 00:00:00 GMT", ",", "9" * 400]
+            [
+                "0",
+                "-1",
+                "nan",
+                "inf",
+                "1e400",
+                "soon",
+                "Thu, 01 Jan 1970 00:00:00 GMT",
+                ",",
+                "9" * 400,
+                "Wed, 21 Oct 99999999 07:28:00 GMT",
+                "Wed, 21 Oct 2099 07:28:00 +99999999",
+            ]
         ),
         "content-type": st.sampled_from(["application/json", "text/html; charset=utf-16", "x; charset=nonsense", ""]),
         "content-encoding": st.sampled_from(["gzip", "deflate", "identity"]),
@@ -454,7 +466,7 @@ def _reply(given: tuple[int, dict[str, str], bytes], folder: Path) -> None:
         return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
 
     client = _client()
-    client._http = httpx.Client(transport=httpx.MockTransport(answered), trust_env=False)
+    client._http = httpx.AsyncClient(transport=httpx.MockTransport(answered), trust_env=False)
     made = client.complete([{"role": "user", "content": "?"}])
     write_json(folder / "reply.json", {"text": made.text, "usage": made.usage})
 

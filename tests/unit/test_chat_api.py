@@ -4,6 +4,8 @@ import email.utils
 import logging
 import threading
 import time
+import tracemalloc
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -104,7 +106,13 @@ def test_a_key_in_the_configuration_is_refused_without_being_shown(fields):
     assert KEY not in str(error.value.errors())
 
 
-@pytest.mark.parametrize("url", ["localhost:8000/v1", "ftp://host/v1", "http://host:port/v1", "http://:80"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("localhost:8000/v1", "ftp://host/v1", "http://host:port/v1", "http://:80", "http://a..b/v1"),
+        *("http://snow☃man/v1", "http://host/é", "http://a%00b/v1", "http://a\\b/v1", f"http://{'a' * 64}.org/v1"),
+    ],
+)
 def test_an_address_that_names_no_server_is_refused(url):
     with pytest.raises(ValidationError):
         ChatApi(model="m", base_url=url)
@@ -142,6 +150,12 @@ def test_a_wait_may_be_told_as_a_date():
     assert chat_api._retry_after(email.utils.formatdate(time.time() + 100, usegmt=True)) == pytest.approx(100, abs=2)
     assert chat_api._retry_after(email.utils.formatdate(time.time() - 100)) == 0
     assert chat_api._retry_after("soon") is None
+
+
+def test_a_date_that_no_calendar_has_is_no_date():
+    date = "Wed, 21 Oct 99999999 07:28:00 GMT"
+    with ChatServer(in_turn(refusal(429, headers={"Retry-After": date}), completion("B"))) as server:
+        assert ask(server).usage["retries"] == 1
 
 
 def test_nobody_waits_for_a_server_that_says_tomorrow():
@@ -202,10 +216,77 @@ def test_a_silent_server_is_tried_again_and_then_told():
         return completion("late")
 
     with ChatServer(silent) as server:
-        with pytest.raises(InputError, match=r"no reply within 0.2 s \(tried 2 times\)"):
+        with pytest.raises(InputError, match=r"no complete reply within 0.2 s \(tried 2 times\)"):
             ask(server, timeout=0.2, max_retries=1)
         release.set()
     assert len(server.heard) == 2
+
+
+def dripping(start, drop):
+    """Send a start, and then a drop every 50 ms for longer than anybody waits."""
+
+    def raw(connection):
+        connection.sendall(start)
+        for _ in range(200):
+            connection.sendall(drop)
+            release.wait(0.05)
+
+    release = threading.Event()
+    return Said(200, "", raw=raw)
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    ],
+    ids=["body", "headers", "1xx"],
+)
+def test_a_reply_that_never_ends_has_a_deadline(start, drop):
+    begun = time.monotonic()
+    with (
+        ChatServer(lambda heard: dripping(start, drop)) as server,
+        pytest.raises(InputError, match=r"no complete reply within 0\.3 s \(tried 2 times\)"),
+    ):
+        ask(server, timeout=0.3, max_retries=1)
+    assert time.monotonic() - begun < 5
+    assert len(server.heard) == 2
+
+
+def flooding(headers, piece, times):
+    def raw(connection):
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + headers + b"\r\n\r\n")
+        for _ in range(times):
+            connection.sendall(piece)
+
+    return Said(200, "", raw=raw)
+
+
+def test_a_reply_has_a_largest_size():
+    tracemalloc.start()
+    try:
+        with (
+            ChatServer(lambda heard: flooding(b"Content-Length: 600000000", b"x" * 1_000_000, 600)) as server,
+            pytest.raises(InputError, match=r"base_url: sent a reply of more than 16 MiB"),
+        ):
+            ask(server)
+        assert tracemalloc.get_traced_memory()[1] < 100e6
+    finally:
+        tracemalloc.stop()
+    assert len(server.heard) == 1  # the next one would be as large
+
+
+def test_a_small_reply_that_unpacks_to_a_large_one_is_not_unpacked():
+    packed = zlib.compress(b" " * 50_000_000)
+    said = flooding(b"Content-Encoding: deflate\r\nContent-Length: %d" % len(packed), packed, 1)
+    with (
+        ChatServer(lambda heard: said) as server,
+        pytest.raises(InputError, match=r"compresses its replies \('deflate'\)"),
+    ):
+        ask(server)
+    assert server.heard[0].headers["accept-encoding"] == "identity"
 
 
 def test_usage_counts_tokens_retries_and_cost():

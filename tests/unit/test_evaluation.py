@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -414,7 +415,7 @@ def test_simple_models_are_asked_the_same_way(world, tmp_path, skips):
 class Crowd(Parrot):
     """Asked several questions at a time; it fails on the fourth."""
 
-    fails: bool = False
+    fails: str = ""
 
     @property
     def concurrency(self):
@@ -425,16 +426,21 @@ class Crowd(Parrot):
             number = len(heard)
             heard.append(asked.frames.question_id)
             if self.fails and number == 3:
-                raise RuntimeError("no more")
-            return Reply(asked.frames.question_id, Given(asked.frames.frames, asked.frames.times, "digest"))
+                raise InputError("the context is too long", field="model", value=self.fails)
+            return Reply(asked.frames.question_id * LONG, Given(asked.frames.frames, asked.frames.times, "digest"))
 
         heard = []
         return SimpleNamespace(answer=answer, heard=heard)
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_several_questions_at_a_time(world, tmp_path, fails):
+#: A reply of 200,000 letters.
+LONG = 100_000
+
+
+@pytest.mark.parametrize("fails", ["", "tiny"])
+def test_several_questions_at_a_time(world, tmp_path, fails, caplog):
     """Each answer goes to its question; after a failure the others finish what they have, and it is kept."""
+    caplog.set_level(logging.INFO, "framesift")
     video = world.videos["ten_fps"]
     wanted, put = {}, []
     documents = {"task": {"test": [{"framesift_id": f"q{k}"} for k in range(12)]}}
@@ -447,9 +453,11 @@ def test_several_questions_at_a_time(world, tmp_path, fails):
     asker = Asker(Crowd(model=str(world.folder / "model"), fails=fails), tmp_path, "job", "cpu")
     if not fails:
         answers = asker.ask(put, wanted)
-        assert {name: answer.response for name, answer in answers.items()} == {name: name for name in wanted}
+        assert {name: answer.response for name, answer in answers.items()} == {name: name * LONG for name in wanted}
+        assert "q11: 'q11q11q11" in caplog.text
+        assert max(map(len, caplog.messages)) < 300  # a log is for reading
         return
-    with pytest.raises(RuntimeError, match="no more"):
+    with pytest.raises(InputError, match=r"^question q\d+: model: the context is too long\n  found: 'tiny'"):
         asker.ask(put, wanted)
     assert 4 <= len(asker.loaded.heard) <= 6
     assert len(Journal(asker.journal.folder, "again")) == len(asker.loaded.heard) - 1

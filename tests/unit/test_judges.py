@@ -153,7 +153,7 @@ def test_a_server_that_goes_down_is_an_error_and_what_was_judged_is_kept(journal
 def test_a_refused_key_stops_at_once(journal):
     with (
         ChatServer(lambda heard: refusal(401, "who are you")) as server,
-        pytest.raises(InputError, match="who are you"),
+        pytest.raises(InputError, match=r"^question q0: api_key_env: .*who are you"),
     ):
         judge(judge_at(server), [open_answer(number) for number in range(50)], journal)
     assert len(server.heard) == 1

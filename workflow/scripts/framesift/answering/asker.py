@@ -24,7 +24,7 @@ from framesift.answering.answer_file import Answer
 from framesift.answering.answerers import Answerer, AnswerRequest, LoadedAnswerer, LocalAnswerer, Reply
 from framesift.answering.lmms.task import Frames
 from framesift.checkpoints.component import device_name
-from framesift.core.errors import InputError, VideoError
+from framesift.core.errors import InputError, VideoError, about
 from framesift.core.spec import spec_digest, spec_id
 from framesift.core.versions import versions_of
 from framesift.program.cli import log
@@ -214,7 +214,8 @@ class Asker:
         with self._lock:
             model = self.loaded
         start = time.monotonic()
-        reply = _checked_reply(model, request, frames)
+        with about(f"question {question_id}"):
+            reply = _checked_reply(model, request, frames)
         seconds = time.monotonic() - start
         answer = Answer(
             video_id=frames.video_id,
@@ -235,7 +236,7 @@ class Asker:
             self.timing.asked += 1
             self.timing.model += seconds / self.answerer.concurrency
             self.timing.waiting += waited / self.answerer.concurrency
-        log.info("%s: %r (%d frames)", question_id, answer.response, len(answer.frames_given))
+        log.info("%s: %.200r (%d frames)", question_id, answer.response, len(answer.frames_given))
 
 
 class LmmsRequest:
@@ -328,7 +329,6 @@ def _checked_reply(model: LoadedAnswerer, request: LmmsRequest, frames: FrameReq
         if _out_of_memory(error):
             raise InputError(
                 f"the GPU does not have enough memory for {len(frames.frames)} frames; every fallback was tried",
-                field=f"question {question_id}",
                 hint="use a larger GPU, a smaller budget, fewer pixels a frame or 16 bits; finished answers are kept",
             ) from error
         raise

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
@@ -90,6 +91,26 @@ def _printable(message: str) -> str:
         for letter in message[:_MAX_LENGTH]
     )
     return shown + ("..." if len(message) > _MAX_LENGTH else "")
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Begin the message of an `InputError` with what the work is about, such as a question.
+
+    Examples
+    --------
+    >>> try:
+    ...     with about("question 7-1"):
+    ...         raise InputError("is too long for this model", field="model", value="tiny")
+    ... except InputError as error:
+    ...     print(error)
+    question 7-1: model: is too long for this model
+      found: 'tiny'
+    """
+    try:
+        yield
+    except InputError as error:
+        raise type(error)(f"{what}: {error}") from error.__cause__
 
 
 class VideoError(Exception):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
+from framesift.core.errors import about
 from framesift.core.spec import spec_digest
 from framesift.program.cli import log
 from framesift.program.in_parallel import in_parallel
@@ -116,7 +117,8 @@ def judge(by: Judge, answers: Sequence[OpenAnswer], journal: Journal) -> dict[st
 
             def ask(item: tuple[str, OpenAnswer]) -> None:
                 key, answer = item
-                record = _ask(client, by, answer)
+                with about(f"question {answer.question_id}"):
+                    record = _ask(client, by, answer)
                 journal.add(key, record)
                 records[key] = record
 

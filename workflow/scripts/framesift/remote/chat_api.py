@@ -5,16 +5,19 @@ The key of a server is read from an environment variable. It is never in a confi
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
 import json
 import logging
 import os
 import random
 import re
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from http.client import responses
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, field_validator
@@ -24,16 +27,18 @@ from framesift.core.spec import not_in_spec, spec_of
 from framesift.storage.untrusted import parse_json
 
 if TYPE_CHECKING:
-    import httpx
     from tenacity import RetryCallState
 
 log = logging.getLogger("framesift")
+T = TypeVar("T")
 
 OPENAI = "https://api.openai.com/v1"
 #: Seconds before the first retry (each further one waits twice as long), and the longest of these waits.
 FIRST_WAIT, MAX_WAIT = 1.0, 60.0
 #: Longest `Retry-After`, in seconds, that is waited for.
 MAX_RETRY_AFTER = 600.0
+#: Bytes of the largest reply. An answer with the log-probabilities of all its tokens has a few hundred thousand.
+MAX_REPLY = 16 << 20
 #: Statuses worth a retry, as all of 500 and above: time-out, conflict, too early, too many requests.
 TRANSIENT = (408, 409, 425, 429)
 #: Error codes of a content filter, which counts as the model's answer, not as a mistake of the user.
@@ -43,7 +48,9 @@ RESERVED_FIELDS = {
     *("model", "messages", "max_tokens", "max_completion_tokens", "temperature", "seed"),
     *("n", "stream", "media_io_kwargs"),
 }
-_URL, _VARIABLE = r"^https?://[^\s@?#]+$", r"^[A-Za-z_][A-Za-z0-9_]*$"
+_V1 = "the address usually ends in /v1"
+_HOST = r"([A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?|\[[0-9A-Fa-f:.]+\])"
+_URL, _VARIABLE = rf"^https?://{_HOST}(:[0-9]+)?(/[!-~]*)?$", r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 def _without_password(value: Any) -> Any:
@@ -101,7 +108,10 @@ class ChatApi(BaseModel):
         default=4, ge=1, description="Requests that are under way at a time.", json_schema_extra=not_in_spec()
     )
     timeout: float = Field(
-        default=600, gt=0, description="Seconds to wait for a reply.", json_schema_extra=not_in_spec()
+        default=600,
+        gt=0,
+        description="Seconds that a reply may take, from the request to its last byte.",
+        json_schema_extra=not_in_spec(),
     )
     max_retries: int = Field(
         default=6,
@@ -195,18 +205,23 @@ class ChatClient:
 
         self.api = api
         self._key = _key(api.key_variable())
-        self._http = httpx.Client(
-            headers={"Content-Type": "application/json"}
+        self._http = httpx.AsyncClient(
+            # not compressed: a few bytes of gzip can unpack to gigabytes
+            headers={"Content-Type": "application/json", "Accept-Encoding": "identity"}
             | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
-            timeout=httpx.Timeout(api.timeout, connect=min(api.timeout, 30.0), pool=None),
+            timeout=httpx.Timeout(None, connect=min(api.timeout, 30.0)),
             limits=httpx.Limits(max_connections=api.parallel, max_keepalive_connections=api.parallel),
         )
+        # Only asyncio has a deadline for a whole exchange: httpx restarts its time-outs with every byte that arrives.
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="chat client", daemon=True).start()
 
     def __enter__(self) -> ChatClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        self._await(self._http.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
     def complete(
         self,
@@ -253,19 +268,23 @@ class ChatClient:
             for attempt in retrying:
                 with attempt:
                     tries += 1
-                    response = self._post(body)
+                    reply = self._post(body)
         except _StatusError as error:
             if error.filtered:
                 return Completion("", {"retries": tries - 1, "truncated": 0, "filtered": 1})
             raise self._input_error(error, tries, hint) from None
-        except (httpx.ReadTimeout, httpx.WriteTimeout):
+        except TimeoutError:
             raise InputError(
-                f"{api.base_url} sent no reply within {api.timeout:g} s ({_times(tries)})",
+                f"{api.base_url} sent no complete reply within {api.timeout:g} s ({_times(tries)})",
                 field="timeout",
                 value=api.timeout,
                 hint="set a longer timeout, or fewer requests at a time (parallel)",
             ) from None
-        except (httpx.TransportError, httpx.DecodingError) as error:
+        except _UnusableReplyError as error:
+            raise InputError(str(error), field="base_url", value=api.base_url, hint=_V1) from None
+        except (httpx.InvalidURL, UnicodeError) as error:  # an address that only the resolver finds fault with
+            raise InputError(f"is not an address ({error})", field="base_url", value=api.base_url) from None
+        except httpx.TransportError as error:
             why = self._without_key(str(error) or type(error).__name__)
             raise InputError(
                 f"cannot be reached, or closed the connection ({_times(tries)}): {why}",
@@ -273,18 +292,39 @@ class ChatClient:
                 value=api.base_url,
                 hint="check that the server is running, and run again: answers so far are saved",
             ) from None
-        return self._completion(response, tries - 1)
+        return self._completion(reply, tries - 1)
 
-    def _post(self, body: bytes) -> httpx.Response:
-        response = self._http.post(f"{self.api.base_url}/chat/completions", content=body)
-        if response.status_code != 200:
-            raise _StatusError(response)
-        return response
+    def _post(self, body: bytes) -> bytes:
+        """The body of the reply to a request."""
+        status, headers, content = self._await(self._exchange(body))
+        if status != 200:
+            raise _StatusError(status, headers.get("retry-after"), content)
+        return content
 
-    def _completion(self, response: httpx.Response, retries: int) -> Completion:
+    async def _exchange(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+        url, content = f"{self.api.base_url}/chat/completions", bytearray()
+        async with asyncio.timeout(self.api.timeout), self._http.stream("POST", url, content=body) as response:
+            encoding = response.headers.get("content-encoding") or "identity"
+            if encoding != "identity":
+                raise _UnusableReplyError(f"compresses its replies ({encoding[:40]!r}), though asked not to")
+            async for piece in response.aiter_raw():
+                content += piece
+                if len(content) > MAX_REPLY:
+                    raise _UnusableReplyError(f"sent a reply of more than {MAX_REPLY >> 20} MiB")
+        return response.status_code, response.headers, bytes(content)
+
+    def _await(self, task: Coroutine[Any, Any, T]) -> T:
+        future = asyncio.run_coroutine_threadsafe(task, self._loop)
+        try:
+            return future.result()
+        except BaseException:  # Ctrl-C among them, which the loop's thread does not see
+            future.cancel()
+            raise
+
+    def _completion(self, reply: bytes, retries: int) -> Completion:
         api = self.api
         try:
-            answer = parse_json(response.content, lenient=True)
+            answer = parse_json(reply, lenient=True)
             choice = answer["choices"][0]
             text = choice["message"].get("content") or ""
             reason, counted = choice.get("finish_reason"), answer.get("usage") or {}
@@ -296,10 +336,10 @@ class ChatClient:
             first = {one["token"]: float(one["logprob"]) for one in likely if one["logprob"] is not None}
         except (ValueError, LookupError, TypeError, AttributeError, OverflowError):
             raise InputError(
-                f"did not send a chat completion: {self._without_key(_text_of(response))}",
+                f"did not send a chat completion: {self._without_key(_text_of(reply))}",
                 field="base_url",
                 value=api.base_url,
-                hint="the address usually ends in /v1",
+                hint=_V1,
             ) from None
         usage = {**tokens, "retries": retries, "truncated": int(reason == "length")}
         usage["filtered"] = int(reason == "content_filter")
@@ -344,19 +384,24 @@ class ChatClient:
 class _StatusError(Exception):
     """A status other than 200."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, status: int, retry_after: str | None, reply: bytes) -> None:
         super().__init__()
-        self.status = response.status_code
-        self.retry_after = _retry_after(response.headers.get("retry-after"))
+        self.status = status
+        self.retry_after = _retry_after(retry_after)
         try:
-            content = parse_json(response.content, lenient=True)
+            content = parse_json(reply, lenient=True)
         except ValueError:
-            content = _text_of(response)
+            content = _text_of(reply)
         error = content.get("error", content) if isinstance(content, dict) else content
         details = error if isinstance(error, dict) else {"message": error}
-        said = details.get("message") or details.get("detail") or _text_of(response)
-        self.message = str(said or response.reason_phrase)
+        self.message = str(
+            details.get("message") or details.get("detail") or _text_of(reply) or responses.get(status, "")
+        )
         self.filtered = self.status == 400 and details.get("code") in FILTER_CODES
+
+
+class _UnusableReplyError(Exception):
+    """A reply that is not worth reading."""
 
 
 def _key(variable: str | None) -> str | None:
@@ -374,9 +419,8 @@ def _key(variable: str | None) -> str | None:
     return key
 
 
-def _text_of(response: httpx.Response) -> str:
-    """The text of a reply; `Response.text` fails for some names of encodings."""
-    return response.content.decode("utf-8", errors="replace")
+def _text_of(reply: bytes) -> str:
+    return reply.decode("utf-8", errors="replace")
 
 
 def _is_transient(status: int) -> bool:
@@ -388,7 +432,7 @@ def _should_retry(error: BaseException) -> bool:
 
     if isinstance(error, _StatusError):
         return _is_transient(error.status) and (error.retry_after or 0) <= MAX_RETRY_AFTER
-    return isinstance(error, httpx.TransportError) and not isinstance(
+    return isinstance(error, httpx.TransportError | TimeoutError) and not isinstance(
         error, httpx.LocalProtocolError | httpx.UnsupportedProtocol
     )
 
@@ -402,20 +446,23 @@ def _wait(state: RetryCallState) -> float:
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Seconds of a header `Retry-After`: a number, or a date.
+    """Seconds of a header `Retry-After`: a number, or a date; None if it is neither.
 
     Examples
     --------
-    >>> _retry_after("2.5"), _retry_after("soon")
-    (2.5, None)
+    >>> _retry_after("2.5"), _retry_after("soon"), _retry_after("Wed, 21 Oct 99999 07:28:00 GMT")
+    (2.5, None, None)
     """
     if not header:
         return None
     try:
         return max(0.0, float(header))
     except ValueError:
-        parsed = email.utils.parsedate_tz(header)
-        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _times(tries: int) -> str:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 
-from framesift.core.errors import VideoError
+from framesift.core.errors import VideoError, about
 from framesift.data.questions import Question
 from framesift.program.cli import log
 from framesift.scoring.mllm_selector import label_prompts as prompts
@@ -97,7 +97,7 @@ class FrameQuestions:
                         frame: scaled_down(picture, self.settings.max_side)
                         for frame, picture in zip(frames, pictures, strict=True)
                     }
-                    with closing(self.cache_of(video)) as cache:
+                    with closing(self.cache_of(video)) as cache, about(f"video {video.video_id}"):
                         counts += self._ask(labeller, cache, scaled, questions[video.video_id])
                     log.info("video %s: frames %d to %d are inspected", video.video_id, frames[0], frames[-1])
         if counts:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from framesift.core.errors import InputError
+from framesift.core.errors import InputError, about
 from framesift.data.questions import Question, Span
 from framesift.program.cli import log
 from framesift.scoring.mllm_selector.examples import Example
@@ -172,7 +172,7 @@ class Labelling:
             for video in videos:
                 with closing(self._reply_cache(settings.vlm, video)) as frames:
                     captions = self.frame_questions.captions(frames, video)
-                with closing(self._reply_cache(reader, video)) as cache:
+                with closing(self._reply_cache(reader, video)) as cache, about(f"video {video.video_id}"):
                     found, more = read_captions(settings, labeller, cache, questions[video.video_id], captions)
                 choices |= found
                 counts += more
