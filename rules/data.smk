@@ -17,11 +17,12 @@ rule download_dataset:
         program=program("download_dataset.py"),
         spec=lambda wc: plan.spec(sources.download_spec(wc.dataset)),
         code=lambda wc: plan.code("download_dataset.py", plan.dataset(wc.dataset)),
+        attempt=lambda wc: sources.download_attempt(wc.dataset),
     message:
         "Looking for the files of {wildcards.dataset}; what is missing comes from the hub (progress: {log})"
     shell:
         "python {params.program:q} --spec {params.spec:q} --keep-archives {resources.keep_archives}"
-        " --cache results/cache/videos --out {output:q} 2> {log:q}"
+        " --cache results/cache/videos --attempt {params.attempt} --out {output:q} 2> {log:q}"
 
 
 rule convert_labels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import gzip
+import hashlib
 import io
 import json
 import logging
@@ -17,8 +18,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
+import httpx2
+import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,8 +52,10 @@ from framesift.judging.imported_runs import read_run, run_facts
 from framesift.judging.option_parser import parse_letter
 from framesift.judging.verdict_file import read_judged
 from framesift.program.read_spec import read_spec
+from framesift.remote import hub
 from framesift.remote.archives import Archive, read_index
 from framesift.remote.chat_api import ChatApi, ChatClient
+from framesift.remote.hub import RemoteFile, Repo
 from framesift.scoring.embedding_table import Embeddings, write_embeddings
 from framesift.scoring.score_table import QuestionScores, computed_on, read_scores, write_scores
 from framesift.selection.select_frames import read_selection, write_selection
@@ -471,6 +477,54 @@ def _reply(given: tuple[int, dict[str, str], bytes], folder: Path) -> None:
     write_json(folder / "reply.json", {"text": made.text, "usage": made.usage})
 
 
+HUB_FILE = b"0123456789" * 200
+HUB_HEADERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "content-range": st.sampled_from(
+            ["bytes 500-999/2000", "bytes 0-1999/2000", "bytes 500-", "bytes */2000", "bytes 9-1/x", "", "bytes 5", "é"]
+        ),
+        "content-encoding": st.sampled_from(["gzip", "deflate", "zstd", "identity", "x"]),
+        "content-length": st.sampled_from(["0", "500", "-1", "9" * 30, "x"]),
+        "location": st.sampled_from(["/", "http://127.0.0.1:9/x", "file:///etc/passwd", "http://[", "\\\\x"]),
+        "x-error-code": st.sampled_from(["EntryNotFound", "GatedRepo", "RepoNotFound", "RevisionNotFound", "x"]),
+        "x-error-message": st.sampled_from(["x" * 5000, "\x1b[2J"]),
+        "retry-after": st.sampled_from(["-1", "nan", "soon", "Wed, 21 Oct 99999999 07:28:00 GMT"]),
+        "ratelimit": st.sampled_from(['"api";r=0;t=1', '"api";r=0;t=x', ";;"]),
+    },
+)
+
+
+def _hub_reply(given: tuple[int, dict[str, str], bytes], folder: Path) -> None:
+    """A piece of a file, and the whole of it, from a server that answers as it likes."""
+    status, headers, content = given
+
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        encoded = {name: value.encode() for name, value in headers.items()}
+        return httpx2.Response(status, headers=encoded, stream=httpx2.ByteStream(content))
+
+    def client() -> httpx2.Client:
+        return httpx2.Client(transport=httpx2.MockTransport(answered), follow_redirects=True)
+
+    file = RemoteFile("a.mp4", len(HUB_FILE), f"sha256:{hashlib.sha256(HUB_FILE).hexdigest()}")
+    repo, target = Repo("someone/x", "0" * 40), folder / "a.mp4"
+    huggingface_hub.set_client_factory(client)
+    try:
+        with mock.patch.object(hub, "ATTEMPTS", 2), mock.patch("time.sleep"):
+            try:
+                with repo.open(file) as stream:
+                    stream.seek(500)
+                    assert len(stream.read(500)) == 500
+            except hub.NoRangesError:
+                pass
+            repo.download(file, target)
+            assert target.read_bytes() == HUB_FILE
+    finally:
+        huggingface_hub.set_client_factory(huggingface_hub.utils._http.default_client_factory)
+        for left in folder.glob("*a.mp4*"):
+            left.unlink()
+
+
 # Configuration
 
 
@@ -646,6 +700,7 @@ VALID: dict[str, Any] = {
     "subtitles": (".srt", SRT.encode()),
     "answer parser": ("B. green", ["red", "green"], 1),
     "replies": (200, {}, as_json(REPLY)),
+    "replies of the hub": (200, {}, HUB_FILE),
     "configuration: YAML": YAML.encode(),
     "components": ("selectors", {"kind": "aks"}),
     "specs": as_json({"kind": "aks"}),
@@ -701,6 +756,15 @@ TARGETS: dict[str, Target] = {
             st.tuples(st.just(200), HEADERS, json_files(REPLY)),
             st.tuples(st.sampled_from((100, 204, 301, 400, 401, 404, 413, 429, 500)), HEADERS, json_files(REFUSAL)),
         ),
+    ),
+    "replies of the hub": Target(
+        _hub_reply,
+        st.tuples(
+            st.sampled_from((200, 206, 206, 204, 302, 401, 403, 404, 416, 429, 500)),
+            HUB_HEADERS,
+            st.one_of(st.just(HUB_FILE), st.just(HUB_FILE[500:1000]), damaged(HUB_FILE), st.binary(max_size=3000)),
+        ),
+        0.5,
     ),
     "configuration": Target(_load, st.deferred(lambda: mutated(_configuration())), 1.0),
     "configuration: YAML": Target(_read_yaml, _yaml_files()),

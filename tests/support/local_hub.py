@@ -68,6 +68,10 @@ class LocalHub:
         What HF_ENDPOINT is set to.
     requests : list of Request
         Every request so far, with the bytes of its body that were sent.
+    ranges : bool
+        Whether it serves parts of files, as the hub does; some mirrors send the whole file.
+    xet : bool
+        Whether it says that it keeps large files in Xet.
     """
 
     def __init__(self) -> None:
@@ -75,6 +79,7 @@ class LocalHub:
         self.blobs: dict[str, bytes] = {}
         self.requests: list[Request] = []
         self.faults: list[tuple[str, bool, Fault]] = []
+        self.ranges, self.xet = True, False
         self.stopped = threading.Event()
         self._lock = threading.Lock()
 
@@ -198,7 +203,11 @@ class _Handler(BaseHTTPRequestHandler):
             text = body.decode()
             wanted = json.loads(text)["paths"] if text.startswith("{") else parse_qs(text)["paths"]
         return self._json(
-            [_entry(path, data) for path, data in revision.files.items() if wanted is None or path in wanted]
+            [
+                _entry(path, data) | ({"xetHash": "0" * 64} if self.hub.xet and len(data) >= LFS_FROM else {})
+                for path, data in revision.files.items()
+                if wanted is None or path in wanted
+            ]
         )
 
     def _resolve(self, kind: str, repo: str, name: str, path: str) -> None:
@@ -224,7 +233,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.status:
             return self._refuse(fault.status, "")
         status, start, end = 200, 0, len(data)
-        if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or ""):
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
+        if match and self.hub.ranges:
             start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else len(data), len(data))
             if start >= len(data):
                 return self._send(416, b"", {"Content-Range": f"bytes */{len(data)}"})

@@ -61,9 +61,9 @@ class Project:
     def run(self, *targets: str, cores: int = 2, check: bool = True, **environment: str):
         return self.snakemake("--cores", str(cores), *targets, check=check, **environment)
 
-    def would_run(self, *targets: str) -> Counter[str]:
+    def would_run(self, *targets: str, **environment: str) -> Counter[str]:
         """How many jobs of each rule a run would do now."""
-        done = self.snakemake("--dry-run", "--cores", "2", *targets)
+        done = self.snakemake("--dry-run", "--cores", "2", *targets, **environment)
         text = done.stdout + done.stderr
         if "Nothing to be done" in text:
             return Counter()

@@ -50,7 +50,7 @@ CLIENT = """#!{python} -IS
 import os, sys
 arguments = sys.argv[1:]
 if arguments[:2] == ["-m", "snakemake"]:
-    early = {by_python!r}
+    early = {by_python!r} + ("HF_HUB_OFFLINE",)
 elif arguments and arguments[0].endswith(".py"):
     early = {by_python!r} + {by_libraries!r}
 else:

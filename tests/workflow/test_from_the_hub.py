@@ -100,6 +100,23 @@ def test_a_video_that_is_missing_is_excluded(tmp_path, hub, online):
     assert read_videos(project.folder / INDEX)["long4"].reason == ""
 
 
+def test_what_was_left_out_without_the_hub_is_tried_again_with_it(tmp_path, hub, online, repository):
+    project = project_in(tmp_path / "project", hub, limit=2)
+    labels = project.folder / "data" / "videomme" / "test-00000-of-00001.parquet"
+    labels.parent.mkdir(parents=True)
+    labels.write_bytes(repository["videomme/test-00000-of-00001.parquet"])
+    manifest = "results/datasets/vm.json"
+    project.run(manifest, HF_HUB_OFFLINE="1")
+    assert json.loads((project.folder / manifest).read_text())["reasons"] == {
+        "short1": "not downloaded: HF_HUB_OFFLINE is set"
+    }
+    assert project.would_run(manifest, HF_HUB_OFFLINE="1") == {}
+    assert dict(project.would_run(manifest, **online)) == {"download_dataset": 1}
+    project.run(manifest, **online)
+    assert json.loads((project.folder / manifest).read_text())["missing"] == []
+    assert project.would_run(manifest, **online) == project.would_run(manifest, HF_HUB_OFFLINE="1") == {}
+
+
 def test_a_download_that_is_killed_goes_on_where_it_stopped(tmp_path, hub, online):
     big = {f"data/{name}.mp4": os.urandom(8_000_000) for name in ("short1", "short2", "medium3", "long4")}
     files = REPOSITORIES["videomme"]() | {"videos_chunked_01.zip": zipped(big)}

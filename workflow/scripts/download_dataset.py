@@ -7,6 +7,7 @@ Examples:
   framesift download-dataset --dataset videomme --data-dir data/videomme --groups duration=short
 """
 
+import argparse
 from pathlib import Path
 
 from framesift.core.components import build
@@ -37,6 +38,7 @@ def main() -> None:
     options.add_argument("--keep-archives", type=int, metavar="0|1", help="1: keep archives after taking files out")
     options.add_argument("--threads", type=int, default=8, help="downloads at a time (default: 8)")
     options.add_argument("--cache", type=Path, metavar="DIR", help="stores checksums of files that were there already")
+    options.add_argument("--attempt", type=int, default=0, metavar="N", help=argparse.SUPPRESS)
     options.add_argument("--out", metavar="FILE.json", help="the manifest: every file with size and SHA-256")
     args = options.parse_args()
     silence_hub()
@@ -50,7 +52,7 @@ def main() -> None:
         "keep_archives": args.keep_archives,
     }
     dataset = build("datasets", spec | {key: value for key, value in given.items() if value is not None})
-    manifest = download_dataset(dataset, args.cache, args.threads)
+    manifest = download_dataset(dataset, args.cache, args.threads, args.attempt)
     if args.out:
         write_json(args.out, manifest)
     size = sum(file["size"] for file in manifest["files"].values())

@@ -84,7 +84,8 @@ def refuse_too_many(rows: list[Video], total: int, args) -> None:
         raise InputError(
             f"none of the {total} videos can be used ({reasons}; the first, {rows[0].video_id}: {rows[0].error})",
             file=args.video_dir,
-            hint="set data_dir and videos of the dataset to the folder of the files",
+            hint="set data_dir and videos of the dataset to the folder of the files; if they are on the hub, run again"
+            " with access to it (without HF_HUB_OFFLINE)",
         )
     if len(rows) > max(1, args.max_excluded * total):
         raise InputError(

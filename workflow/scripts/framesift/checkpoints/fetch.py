@@ -23,6 +23,7 @@ from framesift.core.errors import InputError
 from framesift.program.cli import log
 from framesift.program.progress import TransferProgress, size_text
 from framesift.remote.hub import RemoteFile, Repo, content_digest, offline, partial_path
+from framesift.remote.partial_files import arrived
 from framesift.storage.checksums import file_digest
 from framesift.storage.files import read_json, write_json
 
@@ -293,9 +294,12 @@ class _Download:
     def _fetch(self) -> None:
         files = self._files()
         missing = [file for file in files.values() if not self._is_here(file)]
-        self._check_space(missing)
+        free = self._check_space(missing)
         total = sum(file.size for file in missing)
-        log.info("fetching %d files, %s, from %s to %s", len(missing), size_text(total), self.repo, self.folder)
+        log.info(
+            "fetching %d files, %s, from %s to %s (%s free)",
+            *(len(missing), size_text(total), self.repo, self.folder, size_text(free)),
+        )
         with TransferProgress(total, len(missing)) as progress, ThreadPoolExecutor(self.workers) as pool:
             jobs = [pool.submit(self._get, file, progress.bytes) for file in missing]
             for done in as_completed(jobs):
@@ -350,13 +354,13 @@ class _Download:
         target = self.folder / file.path
         return _has_size(target, file.size) and content_digest(target, file.digest) == file.digest
 
-    def _check_space(self, missing: list[RemoteFile]) -> None:
-        """Refuse to begin what cannot be finished."""
+    def _check_space(self, missing: list[RemoteFile]) -> int:
+        """Refuse to begin what cannot be finished; the free bytes."""
         needed, disk = 0, self.folder.stat().st_dev
         for file in missing:
-            cached, begun = self.pinned.snapshot / file.path, partial_path(file, self.folder / file.path)
+            cached = self.pinned.snapshot / file.path
             if not (_has_size(cached, file.size) and cached.stat().st_dev == disk):
-                needed += file.size - (begun.stat().st_size if begun.is_file() else 0)
+                needed += max(0, file.size - arrived(partial_path(file, self.folder / file.path)))
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise InputError(
@@ -364,6 +368,7 @@ class _Download:
                 file=self.folder,
                 hint="set FRAMESIFT_CHECKPOINTS to a folder on a larger disk",
             )
+        return free
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

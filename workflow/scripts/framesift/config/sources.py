@@ -19,7 +19,7 @@ from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json, plain, spec_id
 from framesift.core.versions import WEIGHTS
 from framesift.data.benchmarks import VideoFolder
-from framesift.data.download_records import downloaded_files, user_changes
+from framesift.data.download_records import downloaded_files, next_attempt, user_changes
 from framesift.demo.config import DemoWorld, video_ids
 from framesift.scoring.mllm_selector.settings import LanguageModel
 from framesift.scoring.scorers.mllm_selector import SELECTORS
@@ -49,6 +49,10 @@ class Sources:
 
     def manifest(self, dataset: str) -> str:
         return f"results/datasets/{dataset}.json"
+
+    def download_attempt(self, dataset: str) -> int:
+        """A number that grows when files which a run without the hub left out can be downloaded now."""
+        return next_attempt(Path(self.manifest(dataset)))
 
     def original_labels(self, dataset: str) -> str:
         """What convert_labels waits for."""

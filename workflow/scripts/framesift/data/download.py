@@ -1,17 +1,21 @@
 """Download a dataset: files in its folder are used, missing ones come from the hub, and nothing else is fetched.
 
 From an archive only the wanted members are fetched, by reading the pieces that hold them. An archive whose every member
-is wanted is fetched as a whole, which can be verified and resumed byte by byte.
+is wanted is fetched as a whole, which can be verified and resumed byte by byte. So is one whose pieces arrive damaged,
+or come from a server that sends whole files only.
+
+A video is left out, with the reason, for what will be the same tomorrow: the pinned commit does not hold it, or holds
+it damaged in an archive that was verified. Whatever may pass ends the download with an error.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath
@@ -31,7 +35,16 @@ from framesift.data.questions import NORMALISED
 from framesift.program.cli import log
 from framesift.program.progress import TransferProgress, size_text
 from framesift.remote.archives import Archive, JoinedFile, Member, is_zip, read_index
-from framesift.remote.hub import RemoteFile, Repo, content_digest, hub_errors, offline, partial_path
+from framesift.remote.hub import (
+    MissingFileError,
+    NoRangesError,
+    RemoteFile,
+    Repo,
+    content_digest,
+    offline,
+    partial_path,
+)
+from framesift.remote.partial_files import arrived
 from framesift.storage.cached_values import cached_digest
 from framesift.storage.checksums import DamagedError, file_digest
 from framesift.storage.files import read_json, write_json
@@ -97,14 +110,26 @@ class Container:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Something to fetch: a single file, or members of an archive (fetched as a `whole`, or piece by piece)."""
+    """Something to fetch: a single file, or members of an archive.
+
+    Attributes
+    ----------
+    source : RemoteFile or Container
+    targets : dict
+        Where to store the file, or each member.
+    whole : bool
+        Whether to fetch all of the archive, or the pieces that hold the members.
+    wanted : MissingFiles or None
+        What to look for in an archive whose members are known only when it has been fetched.
+    """
 
     source: RemoteFile | Container
     targets: Mapping[Member, Path]
     whole: bool = False
+    wanted: MissingFiles | None = None
 
 
-def download_dataset(dataset: Dataset, cache: Path | None = None, workers: int = 8) -> dict[str, Any]:
+def download_dataset(dataset: Dataset, cache: Path | None = None, workers: int = 8, attempt: int = 0) -> dict[str, Any]:
     """Make sure that the labels and videos (and subtitles) of the chosen questions are in `data_dir`.
 
     Parameters
@@ -114,11 +139,14 @@ def download_dataset(dataset: Dataset, cache: Path | None = None, workers: int =
         Folder that remembers the digests of files that were not downloaded.
     workers : int
         Downloads at a time.
+    attempt : int
+        Number of the attempt, for the manifest; see `framesift.data.download_records.next_attempt`.
 
     Returns
     -------
     dict
-        The manifest: repository and commit, every file with size and SHA-256, and the names that are missing.
+        The manifest: repository and commit, every file with size and SHA-256, the names that are missing and why, and
+        whether a run with access to the hub could find some of these.
 
     Raises
     ------
@@ -126,7 +154,7 @@ def download_dataset(dataset: Dataset, cache: Path | None = None, workers: int =
         If labels are missing and cannot be downloaded, the hub denies access or cannot be reached, or the disk is too
         small. A video that the repository does not have, or only damaged, is reported and left out.
     """
-    return Downloader(dataset, cache, workers).run()
+    return Downloader(dataset, cache, workers).run() | {"attempt": attempt}
 
 
 class Downloader:
@@ -138,9 +166,14 @@ class Downloader:
         self.workers = workers
         self.repo = Repo(dataset.repo, dataset.revision) if dataset.downloads and dataset.repo else None
         self.offline_reason = "`download` is false, or no `repo` is set" if self.repo is None else ""
+        #: Why files were left out, by their names.
+        self.reasons: dict[str, str] = {}
+        self._found: set[Path] = set()
         record = self._record_of(dataset.labels_file)
         if self.repo and self.repo.revision is None and record and record.repo == self.repo.name:
             self.repo.revision = record.revision  # not pinned: stay with the commit of the first download
+        #: Whether nothing but HF_HUB_OFFLINE keeps missing files from being downloaded.
+        self.could_download = self.repo is not None and offline()
         if self.repo and offline():
             self.repo, self.offline_reason = None, "HF_HUB_OFFLINE is set"
 
@@ -232,17 +265,25 @@ class Downloader:
 
     def _fetch(self, wanted: list[MissingFiles]) -> None:
         transfers = [transfer for item in wanted for transfer in self._transfers(item)]
-        self._check_space(transfers)
+        while transfers:
+            doubtful: dict[Container, dict[Member, Path]] = {}
+            for transfer, damaged in self._run(transfers):
+                if damaged and isinstance(transfer.source, Container):
+                    doubtful.setdefault(transfer.source, {}).update(damaged)
+            transfers = [Transfer(container, targets, whole=True) for container, targets in doubtful.items()]
+
+    def _run(self, transfers: list[Transfer]) -> Iterator[tuple[Transfer, Mapping[Member, Path]]]:
+        """Each transfer with the members that did not arrive intact in pieces."""
+        free = self._check_space(transfers)
         total, n_files = sum(map(self._download_size, transfers)), sum(len(one.targets) for one in transfers)
-        log.info("fetching %d files, %s, from %s", n_files, size_text(total), self.repo)
+        log.info("fetching %d files, %s, from %s (%s free)", n_files, size_text(total), self.repo, size_text(free))
         with TransferProgress(total, n_files) as progress, ThreadPoolExecutor(self.workers) as pool:
-            for done in as_completed([pool.submit(self._do, transfer, progress) for transfer in transfers]):
-                error = done.exception()
-                if isinstance(error, DamagedError):
-                    log.warning("%s", error)
-                elif error is not None:
+            jobs = {pool.submit(self._do, transfer, progress): transfer for transfer in transfers}
+            for done in as_completed(jobs):
+                if error := done.exception():
                     pool.shutdown(wait=False, cancel_futures=True)  # running ones may finish; the rest would fail too
                     raise error  # at once: as_completed never returns for cancelled ones
+                yield jobs[done], done.result()
 
     def _transfers(self, wanted: MissingFiles) -> Iterator[Transfer]:
         """Where the missing files are, and how to fetch them best."""
@@ -256,8 +297,6 @@ class Downloader:
         if left:
             archives = [file for file in files if PurePosixPath(file.path).suffix.lower() not in wanted.suffixes]
             yield from self._archive_transfers(_containers(archives), wanted, left)
-        if left:
-            log.warning("%s does not have %s", self.repo, _some(left))
 
     def _archive_transfers(
         self, containers: list[Container], wanted: MissingFiles, left: set[str]
@@ -266,74 +305,132 @@ class Downloader:
         with ThreadPoolExecutor(self.workers) as pool:
             indexes = list(pool.map(self._index, containers))
         for container, members in zip(containers, indexes, strict=True):
-            targets = {}
-            for member in members:
-                target = wanted.target(member.name)
-                if target and (name := wanted.name_of(target)) in left:  # the first of several with the same name
-                    left.discard(name)
-                    targets[member] = target
-            everything = len(targets) == sum(member.suffix in wanted.suffixes for member in members)
+            targets = _targets(members or (), wanted, left)
+            left -= {wanted.name_of(target) for target in targets.values()}
+            everything = len(targets) == sum(member.suffix in wanted.suffixes for member in members or ())
             if targets and (everything or self._is_here(container)):
                 yield Transfer(container, targets, whole=True)
             else:
                 items = iter(targets.items())
                 while some := dict(islice(items, MEMBERS_PER_TRANSFER)):
                     yield Transfer(container, some)
+        for container, members in zip(containers, indexes, strict=True):
+            if members is None and left:
+                yield Transfer(container, {}, whole=True, wanted=replace(wanted, names=frozenset(left)))
 
-    def _index(self, container: Container) -> list[Member]:
-        """The members of an archive; the index of a .tar is spread over all of it, so it is cached."""
+    def _index(self, container: Container) -> list[Member] | None:
+        """The members of an archive; None if only the whole archive can tell.
+
+        The index of a .tar is spread over all of it, so it is cached.
+        """
         cached = self._records / f"index-{container.parts[0].digest.split(':')[1][:16]}.json"
         if cached.is_file():
             return [Member(*item) for item in read_json(cached)]
         for last_try in (False, True):
             try:
-                with self._opened(container) as stream:
-                    members = read_index(stream, container.name)
+                members = self._members(container)
                 break
+            except NoRangesError as error:
+                log.warning("%s: all of %s has to be fetched, %s", error, container.name, size_text(container.size))
+                return None
             except DamagedError as error:  # pieces of a file arrive unverified
                 log.warning("%s%s", error, "" if last_try else "; trying again")
         else:
-            return []
+            return None
         if not is_zip(container.name):
             write_json(cached, [[member.name, member.size, member.offset] for member in members])
         return members
 
-    def _do(self, transfer: Transfer, progress: TransferProgress) -> None:
+    def _members(self, container: Container) -> list[Member]:
+        with self._opened(container) as stream:
+            return read_index(stream, container.name)
+
+    def _do(self, transfer: Transfer, progress: TransferProgress) -> Mapping[Member, Path]:
+        """Fetch; the members that did not arrive intact in pieces."""
         assert self.repo
-        source = transfer.source
-        if isinstance(source, RemoteFile):
-            ((_, target),) = transfer.targets.items()
-            self.repo.download(source, target, progress.bytes)
-            self._write_record(target, source.path)
-            progress.files(1)
-            return
-        if transfer.whole:
-            for part in source.parts:
-                if not self._has(part):
-                    self.repo.download(part, self._local(part), progress.bytes)
-                    self._write_record(self._local(part), part.path)
-        counted: Callable[[int], None] = (lambda _: None) if transfer.whole else progress.bytes
-        with self._opened(source) as stream:
-            archive = Archive(stream, source.name)
-            for member, target in transfer.targets.items():
-                try:
-                    archive.extract(member, target, counted)
-                except DamagedError as error:
-                    log.warning("%s", error)
-                    continue
-                self._write_record(target, *(part.path for part in source.parts))
+        source, targets = transfer.source, transfer.targets
+        try:
+            if isinstance(source, RemoteFile):
+                ((_, target),) = targets.items()
+                self.repo.download(source, target, progress.bytes)
+                self._write_record(target, source.path)
                 progress.files(1)
-        if transfer.whole and not self.dataset.keep_archives:
-            for path in map(self._local, source.parts):
+                return {}
+            if transfer.whole:
+                self._take_whole(transfer, source, progress)
+                return {}
+            damaged = self._extract(source, targets, progress)
+            return self._extract(source, damaged, progress) if damaged else {}
+        except MissingFileError as error:
+            self.reasons |= {target.stem: str(error) for target in targets.values()}
+            log.warning("%s", error)
+            return {}
+        except NoRangesError:
+            return targets
+
+    def _take_whole(self, transfer: Transfer, container: Container, progress: TransferProgress) -> None:
+        """Fetch an archive, verified, and extract what is wanted of it."""
+        assert self.repo
+        targets, wanted = transfer.targets, transfer.wanted
+        if wanted and not (left := wanted.names - {wanted.name_of(target) for target in self._found}):
+            return  # other archives held everything
+        for part in container.parts:
+            if not self._has(part):
+                self.repo.download(part, self._local(part), progress.bytes)
+                self._write_record(self._local(part), part.path)
+        try:
+            targets = _targets(self._members(container), wanted, left) if wanted else targets
+            damaged = self._extract(container, targets, progress, counted=False)
+            problems = [self.reasons[target.stem] for target in damaged.values()]
+        except DamagedError as error:
+            problems = [str(error)]
+        if problems:
+            self._verify(container)
+            log.warning("%s", "\n".join(problems))
+        if not self.dataset.keep_archives:
+            for path in map(self._local, container.parts):
                 if self._record_of(path):  # archives of the user stay
                     path.unlink()
                     remove_download_record(self.dataset.data_dir, path)
+
+    def _extract(
+        self, container: Container, targets: Mapping[Member, Path], progress: TransferProgress, counted: bool = True
+    ) -> dict[Member, Path]:
+        """Extract members of an archive; those that are damaged, as are all if the archive is."""
+        damaged = {}
+        with self._opened(container) as stream:
+            for member, target in targets.items():
+                try:
+                    archive = Archive(stream, container.name)
+                    archive.extract(member, target, progress.bytes if counted else lambda _: None)
+                except DamagedError as error:
+                    self.reasons[target.stem] = str(error)
+                    damaged[member] = target
+                    continue
+                self.reasons.pop(target.stem, None)
+                self._found.add(target)
+                self._write_record(target, *(part.path for part in container.parts))
+                progress.files(1)
+        return damaged
+
+    def _verify(self, container: Container) -> None:
+        """Make sure that a damaged archive is what the commit holds, and not a bad copy."""
+        for part in container.parts:
+            path = self._local(part)
+            if (found := content_digest(path, part.digest)) != part.digest:
+                raise InputError(
+                    "is damaged",
+                    file=path,
+                    value=found,
+                    expected=part.digest,
+                    hint="remove it and run again to download it",
+                )
 
     @contextmanager
     def _opened(self, container: Container) -> Iterator[BinaryIO]:
         """An archive as one stream, from disk if it is there."""
         assert self.repo
-        with ExitStack() as stack, hub_errors(self.repo.name, self.repo.commit):
+        with ExitStack() as stack:
             here = self._is_here(container)
             streams: list[BinaryIO] = [
                 stack.enter_context(self._local(part).open("rb") if here else self.repo.open(part))
@@ -341,9 +438,10 @@ class Downloader:
             ]
             yield streams[0] if len(streams) == 1 else JoinedFile(streams)  # type: ignore[misc]
 
-    def _check_space(self, transfers: list[Transfer]) -> None:
-        """Check that the disk has room for everything before anything is fetched."""
+    def _check_space(self, transfers: list[Transfer]) -> int:
+        """Check that the disk has room for everything before anything is fetched; the free bytes."""
         unpacked = sum(member.size for one in transfers for member in one.targets)
+        unpacked += sum(one.source.size for one in transfers if one.wanted)  # a guess: videos do not shrink
         archives = sorted((self._missing_bytes(one.source) for one in transfers if one.whole), reverse=True)
         single = sum(self._missing_bytes(one.source) for one in transfers if isinstance(one.source, RemoteFile))
         unpacked -= sum(one.source.size for one in transfers if isinstance(one.source, RemoteFile))
@@ -357,6 +455,7 @@ class Downloader:
                 file=self.dataset.data_dir,
                 hint="choose fewer questions (limit, groups, video_ids), or set data_dir to a larger disk",
             )
+        return free
 
     def _download_size(self, transfer: Transfer) -> int:
         """Bytes that the progress counts; for an unfinished file, including those that are already there."""
@@ -368,11 +467,9 @@ class Downloader:
 
     def _missing_bytes(self, source: RemoteFile | Container) -> int:
         parts = source.parts if isinstance(source, Container) else (source,)
-        missing = 0
-        for part in parts:
-            begun = partial_path(part, self._local(part))
-            missing += 0 if self._has(part) else part.size - (begun.stat().st_size if begun.is_file() else 0)
-        return missing
+        return sum(
+            max(0, part.size - arrived(partial_path(part, self._local(part)))) for part in parts if not self._has(part)
+        )
 
     def _local(self, file: RemoteFile) -> Path:
         return self.dataset.data_dir / file.path
@@ -429,9 +526,11 @@ class Downloader:
         names = sorted({dataset.file_name(question["video_id"]) for question in questions})
         found = {name: folder.named(name) for name in names}
         paths = [dataset.labels_file, *(path for same in found.values() for path in same)]
+        texts = []
         if dataset.subtitle_dir:
-            texts = {question["subtitles"] for question in questions if question["subtitles"]}
-            paths += [path for text in sorted(texts) if (path := dataset.subtitle_dir / text).is_file()]
+            named = {question["subtitles"] for question in questions if question["subtitles"]}
+            texts = [dataset.subtitle_dir / text for text in sorted(named)]
+            paths += filter(Path.is_file, texts)
         with ThreadPoolExecutor(self.workers) as pool:
             files = dict(zip(map(self._relative, paths), pool.map(self._describe, paths), strict=True))
         missing = [name for name, same in found.items() if not same]
@@ -439,6 +538,9 @@ class Downloader:
             log.warning("%d of %d videos are missing: %s", len(missing), len(names), _some(missing))
             if self.offline_reason:
                 log.warning("nothing was downloaded: %s", self.offline_reason)
+            elif absent := [name for name in missing if name not in self.reasons]:
+                log.warning("%s does not have %s", self.repo, _some(absent))
+        unnamed = f"not downloaded: {self.offline_reason}" if self.offline_reason else f"{self.repo} does not have it"
         return {
             "kind": dataset.kind,
             "repo": self.repo.name if self.repo else None,
@@ -447,6 +549,8 @@ class Downloader:
             "videos": len(names),
             "files": files,
             "missing": missing,
+            "reasons": {name: self.reasons.get(name, unnamed) for name in missing},
+            "try_again": self.could_download and bool(missing or not all(map(Path.is_file, texts))),
         }
 
     def _describe(self, path: Path) -> dict[str, Any]:
@@ -477,6 +581,17 @@ def _containers(files: Iterable[RemoteFile]) -> list[Container]:
     for file in sorted(files, key=lambda file: file.path):
         groups.setdefault(PART.sub("", file.path), []).append(file)
     return [Container(name, tuple(parts)) for name, parts in groups.items()]
+
+
+def _targets(members: Iterable[Member], wanted: MissingFiles, names: Collection[str]) -> dict[Member, Path]:
+    """The members that are wanted, and where to store them; the first of several with the same name."""
+    left, targets = set(names), {}
+    for member in members:
+        target = wanted.target(member.name)
+        if target and (name := wanted.name_of(target)) in left:
+            left.discard(name)
+            targets[member] = target
+    return targets
 
 
 def _some(names: Iterable[str]) -> str:

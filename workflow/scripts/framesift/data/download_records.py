@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from framesift.core.errors import InputError
+from framesift.remote.hub import offline
 from framesift.storage.files import read_json, write_json
 
 #: Folder within `data_dir` that holds the records.
@@ -102,6 +103,22 @@ def downloaded_files(data_dir: Path, folder: Path) -> list[Path]:
         return []
     records = _record_path(data_dir, folder / "x").parent
     return sorted(folder / record.relative_to(records).with_suffix("") for record in records.rglob("*.json"))
+
+
+def next_attempt(manifest: Path) -> int:
+    """The number of the attempt that a manifest calls for: a new one if files are missing for want of the hub alone.
+
+    Examples
+    --------
+    >>> next_attempt(Path("no-such-manifest.json"))
+    0
+    """
+    try:
+        content = read_json(manifest)
+        attempt, try_again = int(content["attempt"]), bool(content["try_again"])
+    except (InputError, LookupError, TypeError, ValueError):
+        return 0
+    return attempt + (try_again and not offline())
 
 
 def _record_path(data_dir: Path, path: Path) -> Path:

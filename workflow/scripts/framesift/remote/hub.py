@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from framesift.core.errors import InputError
 from framesift.program.cli import log
+from framesift.remote.partial_files import arrived, claimed, own_folder
 from framesift.storage.checksums import DamagedError, file_digest
 
+if TYPE_CHECKING:
+    import httpx2
+
 ATTEMPTS = 5
-#: Bytes of one request when a part of a file is read.
-BLOCK = 8 << 20
+#: Bytes that one request asks for at most. The hub's CDN sends no reply of more than 50 GB.
+LARGEST_REQUEST = 20 * 10**9
+#: Errors of the disk, which no other server and no other way helps against.
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 Kind = Literal["dataset", "model"]
 #: The setting that names a repository, and what a user can do without the hub.
@@ -45,11 +53,14 @@ class RemoteFile:
         Bytes.
     digest : str
         ``sha256:...`` for a large file, ``git:...`` (its git blob id) for a small one.
+    xet : bool
+        Whether the hub keeps it in Xet, its storage of chunks.
     """
 
     path: str
     size: int
     digest: str
+    xet: bool = False
 
 
 class Repo:
@@ -100,7 +111,10 @@ class Repo:
                 tree = HfApi().list_repo_tree(self.name, recursive=True, revision=self.commit, repo_type=self.kind)
                 self._files = {
                     item.path: RemoteFile(
-                        item.path, item.size, f"sha256:{item.lfs.sha256}" if item.lfs else f"git:{item.blob_id}"
+                        item.path,
+                        item.size,
+                        f"sha256:{item.lfs.sha256}" if item.lfs else f"git:{item.blob_id}",
+                        bool(item.xet_hash),
                     )
                     for item in tree
                     if isinstance(item, RepoFile)
@@ -130,8 +144,9 @@ class Repo:
     def download(self, file: RemoteFile, target: Path, progress: Callable[[int], None] = lambda _: None) -> None:
         """Download a file, verify it, and move it to `target`.
 
-        An interrupted download (in a hidden file next to `target`, named by the content's digest) is continued;
-        huggingface_hub itself would start the file again.
+        A file that the hub keeps in Xet comes by huggingface_hub's own fast path: in parallel, but from the beginning
+        after an interruption. Any other is downloaded by us: an interrupted download (in a hidden file next to
+        `target`, named by the content's digest) is continued, and there is no largest size.
 
         Parameters
         ----------
@@ -144,21 +159,27 @@ class Repo:
         ------
         InputError
             If the file cannot be downloaded.
+        MissingFileError
+            If the commit lists the file, and the hub does not have it.
         DamagedError
             If its content twice is not what the hub announces.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         part = partial_path(file, target)
+        if file.xet and _xet_works() and not arrived(part) and self._download_by_xet(file, target, progress):
+            return
         for last_try in (False, True):
-            with part.open("ab") as stream:
-                progress(stream.tell())
-                self._fill(file, stream, progress)
-            found = content_digest(part, file.digest)
-            if found == file.digest:
-                os.replace(part, target)
-                return
-            part.unlink()
-            progress(-file.size)
+            with claimed(part) as own:
+                with own.open("ab") as stream:
+                    progress(stream.tell())
+                    self._fill(file, stream, progress=progress)
+                    size = stream.tell()
+                found = content_digest(own, file.digest)
+                if found == file.digest:
+                    os.replace(own, target)
+                    return
+                own.unlink()
+            progress(-size)
             if last_try:
                 raise DamagedError(
                     "its content twice was not what the hub announces",
@@ -169,43 +190,160 @@ class Repo:
                 )
             log.warning("%s: %s arrived damaged; downloading it again", self, file.path)
 
-    def _fill(self, file: RemoteFile, stream: BinaryIO, progress: Callable[[int], None]) -> None:
-        """Append the missing rest of the file to `stream`; a broken connection is resumed where it broke."""
-        from httpx2 import TransportError
-        from huggingface_hub import hf_hub_url
-        from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
+    def _download_by_xet(self, file: RemoteFile, target: Path, progress: Callable[[int], None]) -> bool:
+        """Whether a file came by Xet. If it did not, the other way works or says what is wrong."""
+        from huggingface_hub import hf_hub_download
 
-        bar = _progress_bar(progress)
-        url = hf_hub_url(self.name, file.path, repo_type=self.kind, revision=self.commit)
+        counted = 0
+
+        def count(n: int) -> None:
+            nonlocal counted
+            counted += n
+            progress(n)
+
+        with own_folder(partial_path(file, target)) as folder:
+            try:
+                arrived_at = hf_hub_download(
+                    self.name,
+                    file.path,
+                    repo_type=self.kind,
+                    revision=self.commit,
+                    local_dir=folder,
+                    tqdm_class=_progress_bar(count),
+                )
+                if content_digest(Path(arrived_at), file.digest) == file.digest:
+                    os.replace(arrived_at, target)
+                    progress(file.size - counted)
+                    return True
+                why = "its content is not what the hub announces"
+            except Exception as error:  # whatever hf_xet raises; nothing of it tells how to go on
+                if getattr(error, "errno", None) in _DISK:
+                    raise
+                why = str(error).split("\n")[0] or type(error).__name__
+        progress(-counted)
+        log.warning("%s did not arrive by Xet (%s); downloading it over HTTP", file.path, why)
+        return False
+
+    def _fill(
+        self,
+        file: RemoteFile,
+        stream: BinaryIO,
+        start: int = 0,
+        stop: int | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Append to `stream` what it lacks of the bytes from `start` to `stop`; resume where a connection broke."""
+        from httpx2 import RequestError
+
+        length = (file.size if stop is None else stop) - start
+        most = stream.tell()
         attempt = 0
-        with hub_errors(self.name, self.commit, self.kind):
-            while (done := stream.tell()) < file.size:
+        with hub_errors(self.name, self.commit, self.kind, file.path):
+            while stream.tell() < length:
                 try:
-                    http_get(
-                        url,
-                        stream,
-                        resume_size=done,
-                        headers=build_hf_headers(),
-                        expected_size=file.size,
-                        tqdm_class=bar,
-                    )
-                except (TransportError, OSError) as error:
-                    attempt = 0 if stream.tell() > done else attempt + 1  # progress resets the count
+                    self._request(file, stream, start, length, progress)
+                except (RequestError, OSError) as error:
+                    attempt = 0 if stream.tell() > most else attempt + 1  # progress resets the count
                     if attempt == ATTEMPTS or not _is_transient(error):
                         raise
                     log.warning("%s: %s; resuming after a pause", file.path, str(error).split("\n")[0])
                     time.sleep(min(2**attempt, 30))
+                most = max(most, stream.tell())
+
+    def _request(
+        self, file: RemoteFile, stream: BinaryIO, start: int, length: int, progress: Callable[[int], None]
+    ) -> None:
+        """One request for what is missing, or for as much of it as one request may ask for."""
+        from huggingface_hub import constants, hf_hub_url
+        from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
+
+        done = stream.tell()
+        first, end = start + done, start + min(length, done + LARGEST_REQUEST)
+        headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
+        if first or end < file.size:
+            headers["Range"] = f"bytes={first}-{'' if length == file.size == end else end - 1}"
+        with http_stream_backoff(
+            "GET",
+            hf_hub_url(self.name, file.path, repo_type=self.kind, revision=self.commit),
+            headers=headers,
+            timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+            retry_on_exceptions=(),
+            retry_on_status_codes=(408, 429),
+        ) as response:
+            hf_raise_for_status(response)
+            if "Range" in headers and not _is_range(response, first):
+                if length < file.size:
+                    raise NoRangesError(f"{constants.ENDPOINT} does not serve parts of files")
+                progress(-done)  # it sends the file from the beginning
+                stream.seek(0)
+                stream.truncate()
+                end = file.size
+            missing = end - start - stream.tell()
+            for chunk in response.iter_bytes(constants.DOWNLOAD_CHUNK_SIZE):
+                stream.write(chunk[:missing])
+                progress(min(len(chunk), missing))
+                missing -= len(chunk)
+                if missing < 0:  # a longer file is another one; its digest will tell
+                    return
+            if missing:
+                raise OSError(f"{file.path} ended {missing:,} bytes too early")
 
     def open(self, file: RemoteFile) -> BinaryIO:
-        """The file as a seekable stream that downloads only what is read."""
-        from huggingface_hub import HfFileSystem, constants
+        """The file as a seekable stream that downloads only what is read.
 
-        with hub_errors(self.name, self.commit, self.kind):
-            # no read-ahead: an archive is read in small steps for its index, then in large ones for its members
-            return HfFileSystem(endpoint=constants.ENDPOINT).open(
-                f"{_prefix(self.kind)}{self.name}@{self.commit}/{file.path}", "rb", cache_type="none", block_size=BLOCK
-            )
+        Its methods raise `NoRangesError` if the hub serves whole files only.
+        """
+        return _RemoteStream(self, file)  # type: ignore[return-value]
+
+
+class MissingFileError(InputError):
+    """A commit lists a file that the hub does not have. Another try does not help."""
+
+
+class NoRangesError(Exception):
+    """A server, such as a mirror of the hub, sends whole files when asked for a part of one."""
+
+
+class _RemoteStream(io.RawIOBase):
+    """Reads a file of the hub; each read is one request, since archives are read in few and large pieces."""
+
+    def __init__(self, repo: Repo, file: RemoteFile) -> None:
+        self.repo, self.file = repo, file
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[whence]
+        self.position = max(0, start + offset)
+        return self.position
+
+    def read(self, size: int = -1) -> bytes:
+        stop = self.file.size if size < 0 else min(self.position + size, self.file.size)
+        with io.BytesIO() as piece:
+            if stop > self.position:
+                self.repo._fill(self.file, piece, self.position, stop)
+                self.position = stop
+            return piece.getvalue()
+
+
+def _is_range(response: httpx2.Response, first: int) -> bool:
+    """Whether a reply holds what was requested: the part of the file that starts at byte `first`."""
+    return response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {first}-")
+
+
+def _xet_works() -> bool:
+    """Whether huggingface_hub can use Xet; HF_HUB_DISABLE_XET turns it off."""
+    from huggingface_hub import constants
+
+    return find_spec("hf_xet") is not None and not constants.HF_HUB_DISABLE_XET
 
 
 def offline() -> bool:
@@ -216,7 +354,7 @@ def offline() -> bool:
 
 
 def partial_path(file: RemoteFile, target: Path) -> Path:
-    """Where the beginning of an unfinished download is stored.
+    """Where the beginning of an unfinished download is stored; see `framesift.remote.partial_files`.
 
     Examples
     --------
@@ -245,9 +383,9 @@ def content_digest(path: Path, like: str) -> str:
 
 
 @contextmanager
-def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[None]:
-    """Turn errors of the hub into errors that say what to do."""
-    from httpx2 import TransportError
+def hub_errors(repo: str, revision: str, kind: Kind = "dataset", path: str | None = None) -> Iterator[None]:
+    """Turn errors of the hub, about a repository or a file in it, into errors that say what to do."""
+    from httpx2 import InvalidURL, RequestError
     from huggingface_hub import constants, errors
 
     page = f"{constants.ENDPOINT}/{_prefix(kind)}{repo}"
@@ -270,8 +408,8 @@ def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[Non
             field=FIELDS[kind],
             hint=f"look at {page}; for a private repository log in with `hf auth login` or set HF_TOKEN",
         ) from None
-    except errors.EntryNotFoundError as error:
-        raise InputError(f"a file does not exist ({error})".splitlines()[0], file=repo, field=revision) from None
+    except errors.EntryNotFoundError:
+        raise _missing(repo, revision, kind, path) from None
     except errors.HFValidationError as error:
         raise InputError(f"is not the name of a repository ({error})", file=repo, field=FIELDS[kind]) from None
     except errors.OfflineModeIsEnabled:
@@ -282,12 +420,15 @@ def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[Non
         ) from None
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else "no status"
+        if status == 404:
+            raise _missing(repo, revision, kind, path) from None
         raise InputError(
             f"the hub cannot serve it now (status {status})",
             file=repo,
+            field=path,
             hint="downloaded data is kept; run again to continue",
         ) from None
-    except TransportError as error:
+    except (RequestError, InvalidURL) as error:
         raise InputError(
             f"the hub cannot be reached ({type(error).__name__}: {error})",
             file=page,
@@ -295,8 +436,26 @@ def hub_errors(repo: str, revision: str, kind: Kind = "dataset") -> Iterator[Non
         ) from None
     except OSError as error:
         raise InputError(
-            f"cannot be downloaded ({error})", file=repo, hint="downloaded data is kept; run again to continue"
+            f"cannot be downloaded ({error.strerror or error})",
+            file=repo,
+            field=path,
+            hint="downloaded data is kept; run again to continue",
         ) from None
+
+
+def _missing(repo: str, revision: str, kind: Kind, path: str | None) -> InputError:
+    """Status 404; mirrors do not always say of what."""
+    if path:
+        return MissingFileError(
+            f"commit {revision[:12]} lists this file, but the hub does not have it", file=repo, field=path
+        )
+    return InputError(
+        "the hub has no such repository or revision",
+        file=repo,
+        field="revision",
+        value=revision,
+        hint=f"check {FIELDS[kind]} and revision of the {kind}",
+    )
 
 
 def _prefix(kind: Kind) -> str:
@@ -319,7 +478,7 @@ def _is_transient(error: Exception) -> bool:
 
     if isinstance(error, HfHubHTTPError):
         return error.response is not None and error.response.status_code in (408, 429, 500, 502, 503, 504)
-    return getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+    return getattr(error, "errno", None) not in _DISK
 
 
 def _progress_bar(progress: Callable[[int], None]) -> type:
@@ -332,5 +491,12 @@ def _progress_bar(progress: Callable[[int], None]) -> type:
 
         def update(self, n: float | None = 1) -> None:
             progress(int(n or 0))
+
+        # With these two, Xet reports bytes of the file here, and to no second bar what came over the network for them.
+        def update_transfer(self, n: float) -> None:
+            pass
+
+        def set_transfer_postfix_str(self, *args, **kwargs) -> None:
+            pass
 
     return Bar
