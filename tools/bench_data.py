@@ -17,7 +17,7 @@ from bench_plan import name_of, records
 from framesift.data.benchmarks import reader_of
 from framesift.data.labels import convert
 from framesift.data.questions import read_questions
-from framesift.storage.checksums import write_checked
+from framesift.storage.files import write_json
 from framesift.video.table import Video, read_videos, write_videos
 
 LENGTH = {"fps": 25.0, "duration": 1000.0, "n_frames": 25_000}
@@ -74,7 +74,9 @@ def write_labels(path: Path, videos: int) -> None:
 
 
 def to_json(folder: Path) -> None:
-    write_checked(folder / "labels.json", convert(reader_of({"kind": "videomme"}), folder / "labels.parquet"))
+    write_json(
+        folder / "labels.json", convert(reader_of({"kind": "videomme"}), folder / "labels.parquet"), checked=True
+    )
 
 
 def write_table(path: Path, videos: int, candidates: int) -> None:

@@ -21,8 +21,8 @@ from framesift.program import cli
 from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
 from framesift.storage import files
 from framesift.storage.cached_values import read_cached, write_cached
-from framesift.storage.checksums import is_intact, read_checked, sidecar_of, write_checked
-from framesift.storage.files import atomic_write
+from framesift.storage.checksums import is_intact, sidecar_of
+from framesift.storage.files import atomic_write, read_json, write_json
 from framesift.storage.journal import Journal, parse_line, to_line
 from framesift.storage.tensors import read_tensors, write_tensors
 from framesift.video import stream as decoding
@@ -167,14 +167,14 @@ def test_that_a_video_could_not_be_read_is_not_remembered(clip, tmp_path, monkey
 
 def test_a_changed_result_is_refused_until_it_or_its_checksum_is_removed(tmp_path):
     path = tmp_path / "r.json"
-    write_checked(path, {"a": 1})
-    assert read_checked(path) == {"a": 1}
+    write_json(path, {"a": 1}, checked=True)
+    assert read_json(path) == {"a": 1}
     path.write_text('{"a": 2}')
     assert not is_intact(path)
     with pytest.raises(InputError, match=r"r\.json: is damaged, or was edited(.|\n)*remove the file and run again"):
-        read_checked(path)
+        read_json(path)
     sidecar_of(path).unlink()
-    assert read_checked(path) == {"a": 2}
+    assert read_json(path) == {"a": 2}
 
 
 def test_a_cut_table_of_scores_is_refused(tmp_path):
@@ -195,7 +195,7 @@ def test_a_check_names_all_that_is_damaged(tmp_path, monkeypatch):
     labels = Journal(Path("results/cache/pseudo_labels/openai_api-0/video"), "b")
     labels.add("x", {"text": "1"})
     write_tensors("results/cache/training/0/progress.safetensors", {"a": np.zeros(3, np.float32)}, {})
-    write_checked("results/selections/s.json", {})
+    write_json("results/selections/s.json", {}, checked=True)
 
     def check():
         done = subprocess.run(

@@ -22,7 +22,6 @@ from framesift.judging.verdict_file import JudgedCell, Verdict, write_judged
 from framesift.program import cli
 from framesift.scoring.score_table import write_scores
 from framesift.selection.select_frames import Selected, write_selection
-from framesift.storage.checksums import write_checked
 from framesift.storage.files import write_json
 from framesift.tables import columns
 from framesift.tables import markdown_latex as written
@@ -232,7 +231,7 @@ class World:
     def edit(self, path, change):
         content = json.loads((self.folder / path).read_text())
         change(content["questions"])
-        write_checked(self.folder / path, content)
+        write_json(self.folder / path, content, checked=True)
 
 
 @pytest.fixture

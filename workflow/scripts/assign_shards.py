@@ -6,7 +6,7 @@ Example:
 
 from framesift.data.shards import assign_shards
 from framesift.program.cli import add_inputs, log, parser, run
-from framesift.storage.checksums import write_checked
+from framesift.storage.files import write_json
 from framesift.video.table import read_videos
 
 
@@ -17,7 +17,7 @@ def main() -> None:
     args = options.parse_args()
 
     shards = assign_shards(read_videos(args.videos), args.spec["shards"])
-    write_checked(args.out, shards)
+    write_json(args.out, shards, checked=True)
     log.info("%s: %d videos in %d shards", args.out, len(shards), args.spec["shards"])
 
 

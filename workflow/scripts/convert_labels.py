@@ -10,7 +10,7 @@ from framesift.data.benchmarks import reader_of
 from framesift.data.labels import convert
 from framesift.program.cli import log, parser, run
 from framesift.program.read_spec import read_spec
-from framesift.storage.checksums import write_checked
+from framesift.storage.files import write_json
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     args = options.parse_args()
 
     records = convert(reader_of(args.spec or {"kind": args.dataset}), args.labels)
-    write_checked(args.out, records)
+    write_json(args.out, records, checked=True)
     log.info("%s: %d questions", args.out, len(records))
 
 

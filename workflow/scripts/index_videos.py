@@ -18,6 +18,7 @@ from framesift.data.benchmarks import VideoFolder, reader_of
 from framesift.data.questions import Question, read_questions
 from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import atomic_write
+from framesift.video.faults import check_readable
 from framesift.video.grid import CandidateGrid
 from framesift.video.table import Video, checked_length, describe_video, write_videos
 from framesift.video.workers import map_isolated
@@ -53,7 +54,7 @@ def main() -> None:
         except VideoError as error:
             rows.append(Video(video_id, "", error=str(error), reason="ambiguous"))
     probe = partial(describe_video, grid=grid, cache=cache)
-    probed = map_isolated(probe, found.items(), args.threads, args.timeout)
+    probed = map_isolated(probe, found.items(), args.threads, args.timeout, check=check_file)
     for (video_id, path), row in zip(found.items(), probed, strict=True):
         if isinstance(row, VideoError):
             row = Video(video_id, str(path), error=str(row), reason="broken")
@@ -67,6 +68,11 @@ def main() -> None:
     refuse_too_many(unusable, len(rows), args)
     write_videos(args.out, rows, args.spec)
     log.info("%s: %d videos, %d left out", args.out, len(rows), len(unusable))
+
+
+def check_file(video: tuple[str, Path | None]) -> None:
+    if video[1] is not None:
+        check_readable(video[1], digest="")
 
 
 def write_excluded(path: str, rows: Iterable[Video], questions: Iterable[Question]) -> None:

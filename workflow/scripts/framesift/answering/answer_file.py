@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_models, write_models
+from framesift.storage.files import read_models, write_models
 
 #: Fields of an answer that a record of the journal has under another name.
 _IN_JOURNAL = {"frames_given": "frames", "times_given": "times"}

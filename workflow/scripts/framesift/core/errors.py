@@ -113,8 +113,15 @@ def about(what: str) -> Iterator[None]:
         raise type(error)(f"{what}: {error}") from error.__cause__
 
 
+class MachineError(InputError):
+    """The machine is at fault, and a minute later it may not be: a disk is away, a read fails, memory is short.
+
+    The job ends, and nothing is written down about the data.
+    """
+
+
 class VideoError(Exception):
-    """One video cannot be used. Its questions are excluded; the job continues."""
+    """The content of one video cannot be used. Its questions are excluded; the job continues."""
 
 
 class Problem(NamedTuple):

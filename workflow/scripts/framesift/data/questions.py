@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from framesift.core.errors import InputError
-from framesift.storage.checksums import read_checked
+from framesift.storage.files import read_json
 
 #: Key of a record of ``results/labels/{dataset}.json`` that holds the `Question`; the other keys are the original's.
 NORMALISED = "normalised"
@@ -141,7 +141,7 @@ def read_labels(path: str | Path) -> tuple[list[dict[str, Any]], list[Question]]
     InputError
         If the file is missing, damaged or of another form.
     """
-    records = read_checked(path)
+    records = read_json(path)
     if not isinstance(records, list):
         raise InputError("has no records", file=path, expected="the output of convert_labels.py")
     questions = []

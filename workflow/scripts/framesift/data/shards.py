@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from framesift.data.questions import Question, read_questions
-from framesift.storage.checksums import read_checked
+from framesift.storage.files import read_json
 from framesift.video.table import Video
 
 
@@ -57,7 +57,7 @@ def questions_of_shard(labels: str | Path, shards: str | Path, shard: int) -> di
     shard : int
         Its number, from 1.
     """
-    shard_of = read_checked(shards)
+    shard_of = read_json(shards)
     asked: dict[str, list[Question]] = {}
     for question in sorted(read_questions(labels), key=lambda question: question.video_id):
         if shard_of[question.video_id] == shard:

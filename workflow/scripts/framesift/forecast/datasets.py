@@ -14,7 +14,7 @@ from framesift.data.labels import convert
 from framesift.data.questions import NORMALISED
 from framesift.data.shards import assign_shards
 from framesift.provenance.snakemake_dag import PlannedJob
-from framesift.storage.checksums import read_checked
+from framesift.storage.files import read_json
 from framesift.video.table import Video
 
 
@@ -48,7 +48,7 @@ class DatasetState:
             return None
         try:
             if Path(converted := self.plan.labels(self.name)).is_file():
-                records = read_checked(converted)
+                records = read_json(converted)
             else:
                 dataset = self.plan.dataset(self.name)
                 if not dataset.labels_file.is_file():

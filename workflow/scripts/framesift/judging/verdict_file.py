@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.core.spec import Frozen
-from framesift.storage.checksums import read_models, write_models
+from framesift.storage.files import read_models, write_models
 
 
 class Verdict(Frozen):

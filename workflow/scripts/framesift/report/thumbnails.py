@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from framesift.core.errors import VideoError
+from framesift.core.errors import MachineError, VideoError
 from framesift.storage.files import atomic_write
 from framesift.video.table import Video
 from framesift.video.workers import map_isolated
@@ -116,7 +116,7 @@ def make(wanted: ThumbnailRequest) -> str | None:
             file = io.BytesIO()
             small.save(file, "JPEG", quality=QUALITY, optimize=True)
             made[stamp] = file.getvalue()
-    except (VideoError, OSError) as found:
+    except (VideoError, MachineError, OSError) as found:  # the report says which pictures it lacks, and why
         error = str(found)
     if made:
         made |= _read(wanted.archive, names_in(wanted.archive) - set(made))

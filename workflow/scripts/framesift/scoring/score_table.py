@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from framesift.core.errors import InputError
 from framesift.core.spec import canonical_json
-from framesift.storage.checksums import atomic_write_checked, verify_checksum
+from framesift.storage.files import atomic_write
 from framesift.storage.parquet import read_rows
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def write_scores(path: str | Path, rows: Iterable[QuestionScores], spec: object,
 
     schema = _schema().with_metadata({"spec": canonical_json(spec), "device": device})
     table = pa.Table.from_pylist([asdict(row) for row in sorted(rows, key=lambda row: row.question_id)], schema=schema)
-    with atomic_write_checked(path) as temporary:
+    with atomic_write(path, checked=True) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
@@ -67,7 +67,6 @@ def read_scores(path: str | Path) -> dict[str, QuestionScores]:
     InputError
         For a file that is missing, damaged, or no table of scores.
     """
-    verify_checksum(path)
     rows = [QuestionScores(**row) for row in read_rows(path, _schema(), optional=("error",))]
     for row in rows:
         if len(row.frames) != len(row.scores):

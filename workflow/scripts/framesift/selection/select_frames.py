@@ -15,7 +15,7 @@ from framesift.data.questions import Question
 from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import QuestionScores
 from framesift.selection.selectors import Candidates, ScoreError, Selector, choose, question_rng
-from framesift.storage.checksums import read_models, write_models
+from framesift.storage.files import read_models, write_models
 from framesift.video.table import Video
 
 

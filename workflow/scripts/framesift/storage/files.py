@@ -8,22 +8,32 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from framesift.core.errors import InputError
+from pydantic import BaseModel, ValidationError
+
+from framesift.core.errors import InputError, Model
+from framesift.storage.checksums import file_digest, sidecar_of
 from framesift.storage.untrusted import parse_json, read_text
 
 log = logging.getLogger("framesift")
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[Path]:
+def atomic_write(path: str | Path, *, checked: bool = False) -> Iterator[Path]:
     """Write to a temporary path in the same folder, which replaces `path` in one step when there was no error.
 
     A process killed at any moment, or a machine that goes down, leaves either the old file or the new one.
+
+    Parameters
+    ----------
+    path : path
+    checked : bool
+        Write a sidecar file with the checksum first (`framesift.storage.checksums`). A process killed between the two
+        leaves an old file that is rejected.
 
     Yields
     ------
@@ -50,6 +60,8 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that a group cannot read
         with open(name, "rb") as file:
             os.fsync(file.fileno())  # else the new name may reach the disk before the content does
+        if checked:
+            write_text(sidecar_of(path), file_digest(name) + "\n")
         os.replace(name, path)
     except OSError as error:
         error.filename = error.filename or str(path)  # the error for a full disk does not name the file
@@ -58,15 +70,15 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         Path(name).unlink(missing_ok=True)
 
 
-def write_text(path: str | Path, text: str) -> None:
-    """Write a text file."""
-    with atomic_write(path) as temporary:
+def write_text(path: str | Path, text: str, *, checked: bool = False) -> None:
+    """Write a text file; `checked` as for `atomic_write`."""
+    with atomic_write(path, checked=checked) as temporary:
         temporary.write_text(text)
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, checked: bool = False) -> None:
     """Write `value` as indented JSON; NaN and infinity are rejected, since JSON has neither."""
-    write_text(path, json_text(value))
+    write_text(path, json_text(value), checked=checked)
 
 
 def json_text(value: Any) -> str:
@@ -125,3 +137,47 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         if None in row or None in row.values():
             raise InputError("does not have as many fields as the first line", file=path, field=f"record {number}")
     return rows
+
+
+def write_models(path: str | Path, key: str, models: Mapping[str, BaseModel], made_by: Mapping[str, Any]) -> None:
+    """Write ``{"made_by": ..., key: {id: model}}`` as JSON, with a sidecar file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> class Choice(BaseModel):
+    ...     frames: list[int]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_models(f"{folder}/chosen.json", "questions", {"q1": Choice(frames=[0, 30])}, {"spec": {}})
+    ...     read_models(f"{folder}/chosen.json", "questions", Choice, "no selection")
+    {'q1': Choice(frames=[0, 30])}
+    """
+    write_json(
+        path,
+        {"made_by": dict(made_by), key: {name: model.model_dump() for name, model in models.items()}},
+        checked=True,
+    )
+
+
+def read_models(path: str | Path, key: str, cls: type[Model], what: str) -> dict[str, Model]:
+    """The models by id, from a file of `write_models`.
+
+    Parameters
+    ----------
+    path : path
+    key : str
+    cls : type
+        The model.
+    what : str
+        What an error says of another file: ``not a file of answers``.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged, or not of this kind.
+    """
+    content = read_json(path)
+    try:
+        return {name: cls(**fields) for name, fields in content[key].items()}
+    except (KeyError, TypeError, AttributeError, ValidationError) as error:
+        raise InputError(f"is {what} ({type(error).__name__})", file=path) from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from framesift.core.errors import InputError
+from framesift.storage.checksums import verify_checksum
 from framesift.storage.untrusted import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ def read_rows(
     Raises
     ------
     InputError
-        If the file is missing, broken or too large, or has other columns.
+        If the file is missing, broken or too large, has other columns, or is a result that changed since it was
+        written.
 
     Examples
     --------
@@ -47,6 +49,7 @@ def read_rows(
     import pyarrow.parquet as pq
 
     try:
+        verify_checksum(path)
         with pq.ParquetFile(path) as file:
             metadata = file.metadata
             size = sum(metadata.row_group(number).total_byte_size for number in range(metadata.num_row_groups))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from framesift.core.errors import InputError, dotted
+from framesift.storage.checksums import verify_checksum
 
 #: Bytes of the largest file, after unpacking, that is read into memory.
 MAX_BYTES = 1 << 30
@@ -29,10 +30,12 @@ def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
     Raises
     ------
     InputError
-        If the file cannot be read, is damaged, or holds more than `largest` bytes.
+        If the file cannot be read, is damaged, holds more than `largest` bytes, or is a result that changed after it
+        was written.
     """
     path = Path(path)
     try:
+        verify_checksum(path)
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)

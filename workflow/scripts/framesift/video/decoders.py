@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from framesift.core.errors import InputError, VideoError
+from framesift.video.faults import repeated
 from framesift.video.reader import read_frames
 
 if TYPE_CHECKING:
@@ -35,8 +37,15 @@ def read_candidates(video: Video, decoder: str) -> Iterator[np.ndarray]:
     ------
     VideoError
         If a frame cannot be decoded.
+    MachineError
+        If the file cannot be read.
     """
-    yield from _READERS[decoder](video)
+    yield from repeated(lambda done: _READERS[decoder](_rest(video, done)), video.path, video.digest)
+
+
+def _rest(video: Video, done: int) -> Video:
+    """A video without its first candidates."""
+    return replace(video, frames=video.frames[done:], stamps=video.stamps[done:]) if done else video
 
 
 def check_decoder(decoder: str) -> None:

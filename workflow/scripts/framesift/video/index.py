@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from framesift.core.errors import VideoError
+from framesift.core.errors import MachineError, VideoError
+from framesift.video.faults import failure, unreadable
 from framesift.video.reader import decode
 
 
@@ -74,21 +75,24 @@ def index_video(path: str | Path) -> VideoIndex:
     Raises
     ------
     VideoError
-        If the file is missing, empty or not a video, or none of its frames can be decoded.
+        If the file is empty or not a video, or none of its frames can be decoded.
+    MachineError
+        If there is no such file, or it cannot be read.
     """
     import av
 
     path = Path(path)
-    if not path.is_file():
-        raise VideoError("there is no such file")
-    if path.stat().st_size == 0:
-        raise VideoError("the file is empty")
+    try:
+        if path.stat().st_size == 0:
+            raise VideoError("the file is empty")
+    except OSError as error:
+        raise unreadable(path, error) from None
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise VideoError("the file does not have a video stream")
             stream = container.streams.video[0]
-            pts, keyframes, complete = _packets(container, stream)
+            pts, keyframes, complete = _packets(path, container, stream)
             if not complete:
                 pts, keyframes = _decodable(path, keyframes)
             if not pts:
@@ -108,10 +112,10 @@ def index_video(path: str | Path) -> VideoIndex:
                 announced=max(0.0, _announced_end(container, stream) - pts[0] * time_base),
             )
     except av.FFmpegError as error:
-        raise VideoError(f"the file cannot be read as a video ({error.strerror})") from None
+        raise failure(error, path, "the file cannot be read as a video") from None
 
 
-def _packets(container, stream) -> tuple[list[int], list[int], bool]:
+def _packets(path: Path, container, stream) -> tuple[list[int], list[int], bool]:
     """Time stamps of all packets, those of key frames, and whether the stream is complete."""
     import av
 
@@ -126,7 +130,9 @@ def _packets(container, stream) -> tuple[list[int], list[int], bool]:
                 keyframes.append(packet.pts)
             if not packet.is_discard:  # an edit list hides some packets: decoded, but never shown
                 pts.append(packet.pts)
-    except av.FFmpegError:
+    except av.FFmpegError as error:
+        if isinstance(found := failure(error, path, ""), MachineError):
+            raise found from None
         complete = False
     # A file that is cut off can end without an error; its container still announces the missing frames or seconds.
     if count < stream.frames or (pts and _announced_end(container, stream) > max(pts) * stream.time_base + 2):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from framesift.core.errors import VideoError
+from framesift.video.faults import check_readable, repeated
 from framesift.video.reader import read_frames
 from framesift.video.workers import IsolatedCalls
 
@@ -87,7 +88,7 @@ def decoded_ahead(
     """
     waiting: deque[tuple[Item, Future[list[np.ndarray] | VideoError]]] = deque()
     source = iter(items)
-    with IsolatedCalls(decode, workers, timeout, TRIES) as calls:
+    with IsolatedCalls(decode, workers, timeout, TRIES, check=_check) as calls:
         while True:
             while len(waiting) < AHEAD + workers and (following := next(source, None)):
                 item, wanted = following
@@ -98,6 +99,10 @@ def decoded_ahead(
             start = time.monotonic()
             pictures = call.result()
             yield item, pictures, time.monotonic() - start
+
+
+def _check(wanted: FrameRequest) -> None:
+    check_readable(wanted.path, wanted.digest)
 
 
 def decode(wanted: FrameRequest) -> list[np.ndarray]:
@@ -112,12 +117,16 @@ def decode(wanted: FrameRequest) -> list[np.ndarray]:
     ------
     VideoError
         If a frame cannot be decoded.
+    MachineError
+        If the file cannot be read.
     """
     import numpy as np
 
-    pictures = dict(read_frames(wanted.path, sorted(set(wanted.stamps)), wanted.keyframes))
-    if missing := set(wanted.stamps) - pictures.keys():
-        raise VideoError(f"{len(missing)} of {len(set(wanted.stamps))} frames were not decoded")
+    stamps = sorted(set(wanted.stamps))
+    frames = repeated(
+        lambda done: read_frames(wanted.path, stamps[done:], wanted.keyframes), wanted.path, wanted.digest
+    )
+    pictures = dict(frames)
     if wanted.blank:
         pictures = {stamp: np.full_like(picture, 128) for stamp, picture in pictures.items()}
     return [pictures[stamp] for stamp in wanted.stamps]

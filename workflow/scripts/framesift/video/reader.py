@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from framesift.core.errors import VideoError
+from framesift.core.errors import MachineError, VideoError
+from framesift.video.faults import failure
 
 if TYPE_CHECKING:
     import av
@@ -48,6 +49,8 @@ def read_frames(
     ------
     VideoError
         If a frame cannot be decoded.
+    MachineError
+        If the file cannot be read.
     """
     import av
     from av.codec.hwaccel import HWAccel
@@ -86,7 +89,7 @@ def read_frames(
                 else:
                     raise VideoError(f"the frame at time stamp {wanted[0]} cannot be decoded")
     except av.FFmpegError as error:
-        raise VideoError(f"decoding failed ({error.strerror})") from None
+        raise failure(error, path, "decoding failed") from None
 
 
 def _decoded(
@@ -118,7 +121,7 @@ def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, a
     ----------
     path : path
     tolerant : bool
-        End at an error instead of raising it.
+        End at content that cannot be decoded instead of raising an error.
 
     Yields
     ------
@@ -129,6 +132,8 @@ def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, a
     ------
     VideoError
         If a frame cannot be decoded.
+    MachineError
+        If the file cannot be read.
     """
     import av
 
@@ -139,8 +144,9 @@ def decode(path: str | Path, *, tolerant: bool = False) -> Iterator[tuple[int, a
                 if frame.pts is not None:
                     yield frame.pts, frame
     except av.FFmpegError as error:
-        if not tolerant:
-            raise VideoError(f"decoding failed ({error.strerror})") from None
+        found = failure(error, path, "decoding failed")
+        if not tolerant or isinstance(found, MachineError):
+            raise found from None
 
 
 class RgbConverter:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from framesift.core.errors import InputError, VideoError
 from framesift.video import workers as processes
 from framesift.video.decoders import read_candidates
+from framesift.video.faults import check_readable
 from framesift.video.pictures import Pictures
 from framesift.video.table import Video
 from framesift.video.workers import END, Attempts, Worker, WorkerFailed
@@ -104,10 +105,16 @@ def decode_all(
                     name = task.video.video_id
                     if attempts.setdefault(name, Attempts(task.video.path, TRIES)).again(failure):
                         again.append(task)
-                    yield task, VideoError(str(failure))
+                        yield task, VideoError(str(failure))
+                    else:
+                        yield task, processes.exclude(failure, task, _check, timeout)
     finally:
         for worker in pool:
             worker.close()
+
+
+def _check(task: Task) -> None:
+    check_readable(task.video.path, task.video.digest)
 
 
 class _Decoder(Worker[Task]):

@@ -6,8 +6,9 @@ are excluded.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from framesift.core.code_digest import code_digest
 from framesift.core.errors import InputError, VideoError
 from framesift.core.spec import canonical_json, spec_id
 from framesift.storage.cached_values import cached_digest, read_cached, write_cached
-from framesift.storage.checksums import atomic_write_checked, verify_checksum
+from framesift.storage.files import atomic_write
 from framesift.storage.parquet import read_rows
+from framesift.video.faults import check_readable, repeated, unreadable
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex, index_video
 from framesift.video.reader import read_frames
@@ -110,12 +112,22 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
     cache : path, optional
         Folder that remembers rows by path, size and modification time of the file, so that a long job that was
         interrupted continues.
+
+    Raises
+    ------
+    MachineError
+        If the file is there, but cannot be read.
     """
     video_id, path = video
     if path is None:
         return Video(video_id, "", error="no video file was found", reason="missing")
-    stat = path.stat()
-    key = [str(path), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
+    try:
+        stat = path.stat()
+    except OSError as error:
+        if path.is_symlink() and error.errno in (errno.ENOENT, errno.ELOOP):
+            return Video(video_id, str(path), error="is a link that leads nowhere", reason="missing")
+        raise unreadable(path, error) from None
+    key = [str(path.absolute()), stat.st_size, stat.st_mtime_ns, video_id, grid.spec(), code_digest(__name__)]
     name = spec_id(key)
     entry = cache / name[:2] / f"{name}.json" if cache else None
     if entry and (known := read_cached(entry)):
@@ -128,8 +140,7 @@ def describe_video(video: tuple[str, Path | None], grid: CandidateGrid, cache: P
 
 def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None) -> Video:
     try:
-        index = index_video(path)
-        _check_decodable(path, index)
+        index = next(repeated(lambda _: _indexed(path), path, digest=""))
     except VideoError as error:
         return Video(video_id, str(path), error=str(error), reason="broken")
     video = Video(
@@ -157,11 +168,17 @@ def _examine(video_id: str, path: Path, grid: CandidateGrid, cache: Path | None)
     )
 
 
-def _check_decodable(path: Path, index: VideoIndex) -> None:
-    """Decode the first frame and the last key frame: there may be intact packets, but no decoder for them."""
+def _indexed(path: Path) -> Iterator[VideoIndex]:
+    """The index of a file whose frames can be decoded."""
+    index = index_video(path)
+    if not index.complete:  # or its end could not be read for a moment
+        check_readable(path, digest="")
+        index = index_video(path)
+    # the first frame and the last key frame: there may be intact packets, but no decoder for them
     last = [stamp for stamp in index.keyframes[-1:] if stamp in index.pts[-LAST_FRAMES:] and stamp > index.pts[0]]
     for _ in read_frames(path, [index.pts[0], *last], index.keyframes):
         pass
+    yield index
 
 
 def checked_length(video: Video, labelled: float | None, tolerance: float | None) -> Video:
@@ -202,7 +219,7 @@ def write_videos(path: str | Path, videos: Iterable[Video], spec: object) -> Non
 
     rows = [asdict(video) for video in sorted(videos, key=lambda video: video.video_id)]
     schema = _schema().with_metadata({"spec": canonical_json(spec)})
-    with atomic_write_checked(path) as temporary:
+    with atomic_write(path, checked=True) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
 
@@ -216,7 +233,6 @@ def read_videos(path: str | Path) -> dict[str, Video]:
     """
     if not os.path.isfile(path):
         raise InputError("there is no such table of videos", file=path, hint="make it with index_videos.py")
-    verify_checksum(path)
     videos = [Video(**row) for row in read_rows(path, _schema(), optional=("error",))]
     for video in videos:
         if not len(video.frames) == len(video.stamps) == len(video.times):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from framesift.core.errors import InputError, VideoError
+from framesift.core.errors import InputError, MachineError, VideoError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -261,6 +261,34 @@ class _Once(Generic[Item, Result]):
         yield self.function(item)
 
 
+def exclude(failure: WorkerFailed, item: Item, check: Callable[[Item], None] | None, timeout: float) -> VideoError:
+    """The failure of a process as a fact about its video, once it is sure that the machine can read that.
+
+    Parameters
+    ----------
+    failure : WorkerFailed
+    item : object
+        What the process worked on.
+    check : callable or None
+        Raises a MachineError if the item cannot be read. Runs in a process, since reading may hang.
+    timeout : float
+        Seconds that the check may take; at least ten minutes.
+    """
+    if check is not None:
+        worker: Worker[Item] = Worker(_Once(check), max(timeout, 600.0))
+        try:
+            worker.call(item)
+        except WorkerFailed as stuck:
+            raise MachineError(
+                f"a video cannot be read now ({stuck})",
+                value=item,
+                hint="does its disk answer? Run again when it does: finished work is kept",
+            ) from None
+        finally:
+            worker.close()
+    return VideoError(str(failure))
+
+
 class IsolatedCalls(Generic[Item, Result]):
     """Calls of a function in processes, several at a time; a context manager.
 
@@ -274,10 +302,20 @@ class IsolatedCalls(Generic[Item, Result]):
         Seconds that a call may take.
     tries : int
         How often a call is tried that crashes or takes too long.
+    check : callable, optional
+        Raises a MachineError if an item cannot be read; asked before a crash or a delay is the item's fault.
     """
 
-    def __init__(self, function: Callable[[Item], Result], workers: int, timeout: float, tries: int = 1) -> None:
+    def __init__(
+        self,
+        function: Callable[[Item], Result],
+        workers: int,
+        timeout: float,
+        tries: int = 1,
+        check: Callable[[Item], None] | None = None,
+    ) -> None:
         self.function, self.timeout, self.tries, self.n_workers = function, timeout, tries, workers
+        self.check = check
         self._calls: queue.SimpleQueue[tuple[Item, Future[Result | VideoError]] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._workers: set[Worker[Item]] = set()
@@ -327,9 +365,11 @@ class IsolatedCalls(Generic[Item, Result]):
                 except WorkerFailed as failure:
                     self._forget(worker)
                     worker = None
-                    if not self._closed and attempts.again(failure):
+                    if self._closed:
+                        raise VideoError("the call was cancelled") from None
+                    if attempts.again(failure):
                         continue
-                    future.set_result(VideoError(str(failure)))
+                    future.set_result(exclude(failure, item, self.check, self.timeout))
             except VideoError as error:
                 future.set_result(error)
             except BaseException as error:
@@ -355,13 +395,17 @@ class IsolatedCalls(Generic[Item, Result]):
 
 
 def map_isolated(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, timeout: float
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    workers: int,
+    timeout: float,
+    check: Callable[[Item], None] | None = None,
 ) -> Iterator[Result | VideoError]:
     """Call a function for each item, in processes.
 
     Parameters
     ----------
-    function, workers, timeout
+    function, workers, timeout, check
         As for `IsolatedCalls`.
     items : iterable
 
@@ -370,6 +414,6 @@ def map_isolated(
     Result or VideoError
         In the order of the items; an error for an item whose process crashed or took too long. Other errors are raised.
     """
-    with IsolatedCalls(function, workers, timeout) as calls:
+    with IsolatedCalls(function, workers, timeout, check=check) as calls:
         for call in [calls.submit(item) for item in items]:
             yield call.result()

@@ -12,7 +12,7 @@ from framesift.core.errors import InputError, validated
 from framesift.core.spec import Frozen, canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
-from framesift.storage.checksums import atomic_write_checked, verify_checksum
+from framesift.storage.files import atomic_write
 
 Label = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -146,7 +146,7 @@ def _write(path: str | Path, columns: list, records: Iterable[_Record], spec: ob
 
     rows = [record.model_dump() for record in sorted(records, key=lambda record: record.question_id)]
     schema = pa.schema(columns, metadata={"spec": canonical_json(spec)})
-    with atomic_write_checked(path) as temporary:
+    with atomic_write(path, checked=True) as temporary:
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
 
@@ -156,7 +156,6 @@ def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
 
     records: dict[str, Record] = {}
     for file in files_of(paths):
-        verify_checksum(file)
         try:
             rows = pq.read_table(file).to_pylist()
         except (OSError, pa.ArrowInvalid) as error:
