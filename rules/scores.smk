@@ -16,6 +16,9 @@ rule merge_scores:
     priority: 1
     conda:
         "../envs/data.yaml"
+    resources:
+        # a resource, since a parameter would cause reruns
+        max_excluded=lambda wc: str(plan.dataset(wc.dataset).max_excluded),
     params:
         program=program("merge_scores.py"),
         spec=lambda wc: plan.spec(plan.score_spec(plan.scorers[wc.scorer])),
@@ -24,7 +27,7 @@ rule merge_scores:
         "Merging the scores of {wildcards.dataset} by {wildcards.scorer}"
     shell:
         "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
-        " --out {output:q} {input.shards:q} 2> {log:q}"
+        " --max-excluded {resources.max_excluded} --out {output:q} {input.shards:q} 2> {log:q}"
 
 
 # The scores that AKS's authors released, in place of computed ones.

@@ -57,6 +57,11 @@ rule make_table:
         "benchmarks/tables/{table}.tsv"
     conda:
         "../envs/tables.yaml"
+    resources:
+        # a resource, since a parameter would cause reruns
+        max_excluded=lambda wc: str(
+            plan.dataset(plan.table(wc.table).dataset).max_excluded
+        ),
     params:
         program=program("make_table.py"),
         spec=lambda wc: plan.spec(tables.spec(wc.table)),
@@ -67,8 +72,9 @@ rule make_table:
     shell:
         "python {params.program:q} --spec {params.spec:q} --labels {input.labels:q}"
         " {params.given:q} --judged {input.judged:q}"
-        " --out {output.table:q} --groups-out {output.groups:q} --markdown-out {output.markdown:q}"
-        " --latex-out {output.latex:q} --timings-out {output.timings:q} --benchmarks benchmarks 2> {log:q}"
+        " --max-excluded {resources.max_excluded} --out {output.table:q} --groups-out {output.groups:q}"
+        " --markdown-out {output.markdown:q} --latex-out {output.latex:q} --timings-out {output.timings:q}"
+        " --benchmarks benchmarks 2> {log:q}"
 
 
 # What each row of a table was made from, back to labels, videos, models and code (docs/provenance.md).

@@ -57,7 +57,7 @@ def test_what_is_no_video_is_a_video_error(decoder, video, tmp_path):
     path = tmp_path / "text.mp4"
     path.write_text("no video\n" * 100)
     with pytest.raises(VideoError):
-        next(read_candidates(Video(**(vars(video) | {"path": str(path)})), decoder))
+        next(read_candidates(Video(**(vars(video) | {"path": str(path), "digest": ""})), decoder))
 
 
 def test_a_decoder_that_is_not_there(monkeypatch):

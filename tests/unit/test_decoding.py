@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from barcode import write_video
 from framesift.core.errors import InputError, VideoError
+from framesift.storage.checksums import file_digest
 from framesift.video import stream as decoding
 from framesift.video import workers
 from framesift.video.grid import CandidateGrid
@@ -117,6 +119,7 @@ def test_a_truncated_video_ends_with_its_error(videos, tmp_path):
     row = describe_video(("cut", path), CandidateGrid(rule="timestamp", per_second=5))
     place = whole.index(b"mdat") + 2000
     path.write_bytes(whole[:place] + bytes(len(whole) - place - 3000) + whole[-3000:])
+    row = replace(row, digest=file_digest(path))
     frames, ends = gathered([Task(row, (0,)), Task(videos[0], (0,))], [PLAIN])
     assert ends["v160"] == "end"
     assert "decod" in ends["cut"]

@@ -32,6 +32,7 @@ from framesift.data.benchmarks.videomme import VideoMME
 from framesift.data.labels import convert
 from framesift.data.questions import Question
 from framesift.selection.select_frames import Selected, write_selection
+from framesift.storage.checksums import file_digest
 from framesift.storage.files import read_json, write_json
 from framesift.storage.journal import Journal
 from framesift.video.grid import CandidateGrid
@@ -181,7 +182,9 @@ def test_a_broken_video_costs_only_its_questions(world, network, job, tmp_path):
     whole = (world.folder / "ten_fps.mp4").read_bytes()
     (tmp_path / "ten_fps.mp4").write_bytes(whole[: len(whole) // 2])
     table = tmp_path / "videos.parquet"
-    broken = replace(world.videos["ten_fps"], path=str(tmp_path / "ten_fps.mp4"))
+    broken = replace(
+        world.videos["ten_fps"], path=str(tmp_path / "ten_fps.mp4"), digest=file_digest(tmp_path / "ten_fps.mp4")
+    )
     write_videos(table, [broken, world.videos["ntsc"]], {})
     answers = job(videos=table)
     assert [bool(answer.error) for answer in answers.values()] == [True, True, False, False]

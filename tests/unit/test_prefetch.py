@@ -46,7 +46,7 @@ def test_blank_pictures_have_the_size_of_the_frames(wanted):
 
 def test_questions_come_in_order_and_a_broken_one_costs_itself(wanted, tmp_path):
     (tmp_path / "no.mp4").write_bytes(b"no video")
-    items = [(k, wanted if k != 1 else replace(wanted, path=str(tmp_path / "no.mp4"))) for k in range(5)]
+    items = [(k, wanted if k != 1 else replace(wanted, path=str(tmp_path / "no.mp4"), digest="")) for k in range(5)]
     found = list(decoded_ahead(items, workers=2))
     assert [name for name, _, _ in found] == list(range(5))
     assert isinstance(found[1][1], VideoError)

@@ -15,6 +15,7 @@ from framesift.data.questions import Question
 from framesift.scoring.score_videos import VideoScorer, model_of
 from framesift.scoring.scorers.blip_itm import BlipItm
 from framesift.scoring.scorers.clip import Clip
+from framesift.storage.checksums import file_digest
 from framesift.video.table import Video
 
 TEXTS = ["what digit is on the red star ?", "who is on a blue circle", "red", "the red circle of a star"]
@@ -173,7 +174,7 @@ def test_what_cannot_be_decoded_has_its_reason_and_the_rest_goes_on(checkpoints,
     data[place : len(data) - 3000] = bytes(len(data) - 3000 - place)
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(bytes(data))
-    broken = Video(**(vars(videos[2]) | {"path": str(damaged), "digest": "d" * 64}))
+    broken = Video(**(vars(videos[2]) | {"path": str(damaged), "digest": file_digest(damaged)}))
     unusable = Video("v0", "", error="no video file was found", reason="missing")
     rows = run(checkpoints, tmp_path / "cache", [unusable, videos[1], broken, videos[3]], asked, "clip", "blip_itm")
     assert {name: row.error for name, row in rows.items() if row.video_id == "v0"} == {
@@ -182,7 +183,7 @@ def test_what_cannot_be_decoded_has_its_reason_and_the_rest_goes_on(checkpoints,
     assert all("decod" in row.error and row.scores == [] for row in rows.values() if row.video_id == "v2")
     assert all(row.error is None for row in rows.values() if row.video_id in ("v1", "v3"))
     assert "video v2 is left out" in caplog.text
-    assert not list((tmp_path / "cache").rglob("d" * 64 + "*"))
+    assert not list((tmp_path / "cache").rglob(broken.digest + "*"))
 
 
 def _job(checkpoints, cache, videos, asked):

@@ -109,7 +109,7 @@ def test_candidates_at_true_seconds_of_an_uneven_video():
 def test_files_that_are_no_videos(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("no video\n" * 100)
-    for name, message in (("empty", "is empty"), ("text", "cannot be read as a video"), ("none", "no such file")):
+    for name, message in (("empty", "is empty"), ("text", "cannot be read as a video")):
         with pytest.raises(VideoError, match=message):
             index_video(tmp_path / f"{name}.mp4")
 

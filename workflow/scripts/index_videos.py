@@ -13,8 +13,9 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from framesift.core.errors import InputError, VideoError
+from framesift.core.errors import VideoError
 from framesift.data.benchmarks import VideoFolder, reader_of
+from framesift.data.exclusions import add_limit, check_exclusions
 from framesift.data.questions import Question, read_questions
 from framesift.program.cli import add_inputs, log, parser, run
 from framesift.storage.files import atomic_write
@@ -33,9 +34,7 @@ def main() -> None:
     options.add_argument(
         "--timeout", type=float, default=600, help="seconds to wait for one video (default: %(default)s)"
     )
-    options.add_argument(
-        "--max-excluded", type=float, default=0.05, help="share of unusable videos that stops the run (1: never)"
-    )
+    add_limit(options)
     options.add_argument("--excluded", metavar="FILE.csv", help="list of the unusable videos")
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     args = options.parse_args()
@@ -65,7 +64,15 @@ def main() -> None:
         log.warning("video %s is left out: %s", row.video_id, row.error)
     if args.excluded:
         write_excluded(args.excluded, unusable, questions)
-    refuse_too_many(unusable, len(rows), args)
+    check_exclusions(
+        {row.video_id: (row.reason, str(row.error)) for row in unusable},
+        len(rows),
+        args.max_excluded,
+        place=args.video_dir,
+        hint=f"{args.excluded or 'the log'} lists each with its reason. Set data_dir and videos of the dataset to the"
+        " folder of the files, mend them (remove broken ones, and they are fetched again), run again with access to the"
+        " hub (without HF_HUB_OFFLINE) if they are there",
+    )
     write_videos(args.out, rows, args.spec)
     log.info("%s: %d videos, %d left out", args.out, len(rows), len(unusable))
 
@@ -82,27 +89,6 @@ def write_excluded(path: str, rows: Iterable[Video], questions: Iterable[Questio
         writer.writerow(["video_id", "questions", "reason", "detail", "file"])
         for row in rows:
             writer.writerow([row.video_id, asked[row.video_id], row.reason, row.error, row.path])
-
-
-def refuse_too_many(rows: list[Video], total: int, args) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(row.reason for row in rows).most_common())
-    if rows and len(rows) == total:
-        raise InputError(
-            f"none of the {total} videos can be used ({reasons}; the first, {rows[0].video_id}: {rows[0].error})",
-            file=args.video_dir,
-            hint="set data_dir and videos of the dataset to the folder of the files; if they are on the hub, run again"
-            " with access to it (without HF_HUB_OFFLINE)",
-        )
-    if len(rows) > max(1, args.max_excluded * total):
-        raise InputError(
-            f"{len(rows)} of {total} videos cannot be used ({reasons})",
-            file=args.video_dir,
-            field="max_excluded",
-            value=args.max_excluded,
-            expected=f"at most {max(1, int(args.max_excluded * total))} of them",
-            hint=f"{args.excluded or 'the log'} lists each with its reason. Fix the files (remove broken ones to fetch"
-            " them again), or raise max_excluded of the dataset (1: continue with the videos that remain)",
-        )
 
 
 if __name__ == "__main__":

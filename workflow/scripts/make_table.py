@@ -7,8 +7,11 @@ Example:
   framesift make-table --spec @spec.json --labels labels.json --judged judged.json --out table.csv
 """
 
+from collections import Counter
+
 from framesift.core.code_digest import code_digest
 from framesift.data.evidence import evidence_in_seconds
+from framesift.data.exclusions import add_limit, check_exclusions
 from framesift.data.questions import read_questions
 from framesift.judging.verdict_file import read_judged
 from framesift.measures.measure import MeasureInputs, annotated_scenes
@@ -32,6 +35,7 @@ def main() -> None:
     )
     options.add_argument("--judged", required=True, metavar="FILE.json", help="from judge-answers")
     options.add_argument("--evidence", metavar="FILE.json", help="kind and spans of evidence by question id")
+    add_limit(options)
     options.add_argument("--out", required=True, metavar="FILE.csv", help="one row a cell")
     options.add_argument("--groups-out", metavar="FILE.csv", help="one row a cell and group of questions")
     options.add_argument("--markdown-out", metavar="FILE.md", help="the main columns, as GitHub shows them")
@@ -51,6 +55,17 @@ def main() -> None:
     by_id = {question.question_id: question for question in questions}
     sources = CellSources(by_id, videos, evidence, read_judged(args.judged), spec.evidence_tolerance)
     cells = read_cells(spec.in_order(), sources)
+    of_one_video = max(Counter(question.video_id for question in questions).values(), default=1)
+    for cell in cells:
+        check_exclusions(
+            {question_id: (reason, reason) for question_id, reason in cell.reasons.items()},
+            len(questions),
+            args.max_excluded,
+            place=f"row {cell.spec.name}",
+            hint="mend or replace their videos; the logs of scores, selections and answers name them",
+            what="questions",
+            always=of_one_video,
+        )
     known = MeasureInputs(videos, evidence, annotated_scenes(args.evidence), embeddings=None)
     rows, group_rows = make_rows(spec, cells, groups, len(questions), known)
 

@@ -5,6 +5,7 @@ Example:
 """
 
 from framesift.core.errors import InputError
+from framesift.data.exclusions import add_limit, check_exclusions
 from framesift.data.questions import read_questions
 from framesift.program.cli import add_inputs, log, parser, run
 from framesift.scoring.score_table import read_scores, write_scores
@@ -13,6 +14,7 @@ from framesift.scoring.score_table import read_scores, write_scores
 def main() -> None:
     options = parser(__doc__, spec="scorer and candidate grid")
     add_inputs(options, "labels")
+    add_limit(options)
     options.add_argument("--out", required=True, metavar="FILE.parquet")
     options.add_argument("shards", nargs="+", metavar="SHARD.parquet", help="from score-frames")
     args = options.parse_args()
@@ -31,6 +33,13 @@ def main() -> None:
             field="question_id",
             value=min(wanted ^ merged.keys()),
         )
+    check_exclusions(
+        {row.video_id: (row.error, row.error) for row in merged.values() if row.error is not None},
+        len({row.video_id for row in merged.values()}),
+        args.max_excluded,
+        place=args.out,
+        hint="mend or replace these videos; the table of videos and the logs of the shards name them",
+    )
     write_scores(args.out, merged.values(), args.spec)
     log.info("%s: %d questions", args.out, len(merged))
 

@@ -38,13 +38,20 @@ EXTRAS = {
     }.items()
     for package in packages.split()
 }
-#: Errors of a disk that a user can fix.
-_DISK = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "your quota is used up",
-    errno.EROFS: "the disk is read-only",
-    errno.EACCES: "you may not write there",
-    errno.EPERM: "you may not write there",
+#: Errors of a machine that a user can fix, or wait for.
+_MACHINE = {
+    errno.ENOSPC: "cannot be written: the disk is full",
+    errno.EDQUOT: "cannot be written: your quota is used up",
+    errno.EROFS: "cannot be written: the disk is read-only",
+    errno.EACCES: "cannot be read or written: you may not",
+    errno.EPERM: "cannot be read or written: you may not",
+    errno.EIO: "cannot be read or written: the disk reports an error",
+    errno.ESTALE: "cannot be read or written: the file system lost it (stale handle)",
+    errno.ENOTCONN: "cannot be read or written: the file system is not connected",
+    errno.ETIMEDOUT: "cannot be read or written: the file system does not answer",
+    errno.EMFILE: "cannot be opened: this process has too many open files (ulimit -n)",
+    errno.ENFILE: "cannot be opened: the machine has too many open files",
+    errno.ENOMEM: "cannot be read or written: there is no memory left",
 }
 
 
@@ -132,8 +139,7 @@ def run(main: Callable[[], Any]) -> None:
     except BrokenPipeError:
         sys.exit(1)
     except OSError as error:
-        if error.errno not in _DISK:
+        if error.errno not in _MACHINE:
             raise
         hint = "partial files were discarded; fix this and run again"
-        problem = f"cannot be written: {_DISK[error.errno]}"
-        sys.exit(f"error: {InputError(problem, file=error.filename or os.getcwd(), hint=hint)}")
+        sys.exit(f"error: {InputError(_MACHINE[error.errno], file=error.filename or os.getcwd(), hint=hint)}")

@@ -155,13 +155,14 @@ class Outcome:
 class Cell:
     """A row to make: its spec, its selection, the task's own number, and the outcome of every question not excluded.
 
-    An imported run has no selection.
+    An imported run has no selection. `reasons` says why the other questions are excluded.
     """
 
     spec: CellSpec
     selection: Mapping[str, Selected] | None
     judged: JudgedCell
     outcomes: dict[str, Outcome]
+    reasons: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -209,12 +210,13 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
     answered = {question_id for question_id, answer in answers.items() if answer.error is None}
     _same_questions("verdicts", spec.id, {name: questions[name] for name in answered}, judged.questions)
     showing = Presentation.of(spec.showing)
-    outcomes = {}
+    outcomes, reasons = {}, {}
     for question_id, question in questions.items():
         selected, answer = selection[question_id] if selection else None, answers[question_id]
         video = sources.videos.get(question.video_id)
         _check(spec, question, selected, answer, video, showing)
-        if (selected and selected.error is not None) or answer.error is not None:
+        if error := (selected and selected.error) or answer.error:
+            reasons[question_id] = error
             continue
         verdict = judged.questions[question_id]
         if verdict.answer != question.answer:
@@ -237,7 +239,7 @@ def _read_cell(spec: CellSpec, selection: Mapping[str, Selected] | None, sources
                 selected and video and differ(selected.frames, video.n_frames, video.fps, spec.budget, spec.uniform)
             ),
         )
-    return Cell(spec, selection, judged, outcomes)
+    return Cell(spec, selection, judged, outcomes, reasons)
 
 
 def _seen(selected: Selected | None, answer: Answer, showing: Presentation) -> Sequence[float]:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: Numbers of the operating system by which FFmpeg speaks of content. ENOMEM is one: a header may ask for terabytes.
+#: Numbers of the operating system by which FFmpeg speaks of content; of memory, too, since headers ask for terabytes.
 ABOUT_CONTENT = {
-    errno.EINVAL, errno.ERANGE, errno.EDOM, errno.EAGAIN, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM
+    errno.EINVAL, errno.ERANGE, errno.EDOM, errno.EAGAIN, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOMEM,
+    errno.EPERM,  # from hardware that does not decode a codec
 }  # fmt: skip
 #: Bytes that a machine with enough memory can always give.
 SPARE = 1 << 28

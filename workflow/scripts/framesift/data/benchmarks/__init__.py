@@ -17,6 +17,7 @@ from framesift.core.components import Component, build
 from framesift.core.errors import VideoError
 from framesift.core.spec import not_in_spec
 from framesift.data.questions import Question
+from framesift.video.faults import unreadable
 
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".webm", ".avi", ".mov")
 
@@ -212,17 +213,27 @@ class VideoFolder:
     ----------
     folder : path
         Need not exist.
+
+    Raises
+    ------
+    MachineError
+        If it is there, but cannot be listed.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: dict[str, list[Path]] = {}
-        for parent, folders, names in os.walk(folder):
+        for parent, folders, names in os.walk(folder, onerror=self._not_listed):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = Path(parent, name)
                 if path.suffix.lower() in VIDEO_SUFFIXES and not name.startswith("."):
                     self.files.setdefault(path.stem, []).append(path)
+
+    def _not_listed(self, error: OSError) -> None:
+        """A folder that cannot be read is not an empty one."""
+        if not (isinstance(error, FileNotFoundError) and error.filename == str(self.folder)):
+            raise unreadable(error.filename, error)
 
     def named(self, name: str) -> list[Path]:
         """The files of a name: a path in the folder or the end of one, suffix or not. Usually one, or none."""
@@ -248,8 +259,11 @@ class VideoFolder:
         return found[0] if found else None
 
     def all(self) -> list[Path]:
-        """Every video, sorted."""
-        return sorted(path for paths in self.files.values() for path in paths)
+        """Every video, sorted; not links that lead nowhere."""
+        try:
+            return sorted(path for paths in self.files.values() for path in paths if path.is_file())
+        except OSError as error:
+            raise unreadable(error.filename, error) from None
 
 
 def without_letters(options: list[str]) -> tuple[str, ...]:
