@@ -129,7 +129,7 @@ def test_holm_is_that_of_statsmodels(p_values):
 
 def cell(method, *, control=None, run=False):
     spec = CellSpec(id=method, answerer="vlm", method=method, budget=8, answers=("x",), showing={"control": control})
-    return Cell(spec, None if run else {}, JudgedCell(questions={}), {})
+    return Cell(spec, None if run else {}, JudgedCell(questions={}), {}, {})
 
 
 def row(videos, changes, resamples=300, **others):

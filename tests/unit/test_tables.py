@@ -131,6 +131,7 @@ class World:
         self.folder = folder
         self.n, self.videos = n, videos
         self.evidence = None
+        self.max_excluded = 1.0
         self.judged = {}
         self.spec = {"table": "t", "dataset": "d", "protocol": "fair", "baseline": "uniform", "seed": 0, "cells": []}
         self.ids = [f"q{k:02d}" for k in range(n)]
@@ -220,6 +221,7 @@ class World:
         if self.evidence is not None:
             write_json(self.folder / "evidence.json", self.evidence)
             arguments += ["--evidence", self.folder / "evidence.json"]
+        arguments += ["--max-excluded", self.max_excluded]
         monkeypatch.setattr(sys, "argv", ["make_table.py", *map(str, arguments)])
         make_table.main()
         return [path.read_text() for path in paths.values()]
@@ -331,17 +333,28 @@ def test_excluded_questions_and_those_both_answered(world, make):
     assert [(row["n"], row["n_total"]) for row in groups] == [("1", "2"), ("2", "2"), ("1", "2"), ("2", "2")]
 
 
-def test_a_cell_without_answers_is_empty(world, make):
-    world.cell("xxxx")
-    world.cell("AABB", method="topk", scorer="clip")
-    world.cell("eeee", method="aks", scorer="clip")
-    (uniform, topk, aks), _, timings = make(world)
-    for row in (uniform, aks):
-        assert (row["n"], row["excluded"], row["unparsed"]) == ("0", "4", "0")
-        assert {row[name] for name in ("accuracy", "accuracy_low", "difference", "p_value", "frames_min")} == {""}
-    assert (topk["accuracy"], topk["n_paired"], topk["difference"], topk["p_value"]) == ("0.5000", "0", "", "")
+def test_a_row_without_a_question_in_common_with_the_baseline(world, make):
+    world.cell("xxxA")
+    world.cell("AABe", method="topk", scorer="clip")
+    (_, topk), *_ = make(world)
+    assert (topk["n_paired"], topk["difference"], topk["p_value"]) == ("0", "", "")
     assert (topk["verdict"], topk["reason"]) == ("no evidence", "no question that both answered")
-    assert timings[0]["seconds_per_question"] == ""
+
+
+@pytest.mark.parametrize("outcomes", ["xxxx", "eeee"])
+def test_a_row_in_which_nothing_was_answered_is_a_failure(outcomes, world, make):
+    world.cell("AABB")
+    world.cell(outcomes, method="topk", scorer="clip")
+    with pytest.raises(InputError, match=r"row topk with clip(.|\n)*none of the 4 questions can be used"):
+        make(world)
+
+
+def test_more_exclusions_than_the_limit_are_a_failure(world, make):
+    world.cell("Aexe")
+    assert make(world)[0][0]["n"] == "1"
+    world.max_excluded = 0.05  # the two questions of one video always may
+    with pytest.raises(InputError, match=r"max_excluded: 3 of 4 questions cannot be used(.|\n)*at most 2 of them"):
+        make(world)
 
 
 def test_chunks_are_one_cell(world, make):
@@ -867,16 +880,16 @@ def test_show_is_plain_when_piped(tmp_path, monkeypatch, capsys):
 
 def test_show_names_nothing_it_cannot_know(world, monkeypatch, capsys):
     world.spec["baseline"] = None
-    world.cell("xxxx", method="[bold]odd[/bold]")
+    world.cell("xxxA", method="[bold]odd[/bold]")
     shown = _shown(world, monkeypatch, capsys)
     assert "[bold]odd[/bold]" in shown
     assert "evidence" not in shown
     assert "Gain:" not in shown
 
 
-def test_show_a_table_whose_baseline_answered_nothing(world, monkeypatch, capsys):
-    world.cell("xxxx")
-    world.cell("AAAA", "topk", "clip")
+def test_show_a_table_whose_baseline_answered_nothing_else(world, monkeypatch, capsys):
+    world.cell("xxxA")
+    world.cell("AAAx", "topk", "clip")
     assert "no question that both uniform and another method answered" in _shown(world, monkeypatch, capsys)
 
 
