@@ -73,7 +73,7 @@ def main() -> None:
     if args.as_scores:
         write_scores(args.as_scores, [one.scores() for one in labels], args.spec, device_name(device))
     made = {"spec": args.spec, "device": device_name(device), **summary(settings, labels)}
-    write_json(args.summary, made)
+    write_json(args.summary, made, checked=True)
     log.info("%s: %d questions labelled, %d left out", args.out, len(examples), len(labels) - len(examples))
     if made["temporal"]["failures"]:
         log.warning("%d questions have no temporal label", len(made["temporal"]["failures"]))

@@ -73,9 +73,9 @@ def main() -> None:
     columns.write_csv(args.out, [*columns.TABLE, *by_group], rows)
     texts = columns.as_texts(columns.TABLE, rows)
     if args.markdown_out:
-        write_text(args.markdown_out, markdown(spec, texts))
+        write_text(args.markdown_out, markdown(spec, texts), checked=True)
     if args.latex_out:
-        write_text(args.latex_out, latex(spec, texts))
+        write_text(args.latex_out, latex(spec, texts), checked=True)
     if args.groups_out:
         columns.write_csv(args.groups_out, columns.GROUPS, group_rows)
     if args.timings_out:

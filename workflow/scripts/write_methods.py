@@ -34,8 +34,8 @@ def main() -> None:
         known = made_by.get("versions", {})
         versions |= {name: known[name] for name in ("lmms-eval", "transformers") if name in known}
     text = methods_text(args.spec | counts | {"versions": versions})
-    write_text(args.text_out, text + "\n")
-    write_text(args.bib_out, bibtex(keys_in(text), args.references, own_entries(args.spec)))
+    write_text(args.text_out, text + "\n", checked=True)
+    write_text(args.bib_out, bibtex(keys_in(text), args.references, own_entries(args.spec)), checked=True)
     log.info("%s: %d words, %d works to cite", args.text_out, len(text.split()), len(keys_in(text)))
 
 

@@ -139,7 +139,7 @@ def write_labels(world: DemoWorld, labels: Path, evidence: Path) -> int:
     schema = pyarrow.schema(
         [(name, pyarrow.list_(pyarrow.string()) if name == "options" else pyarrow.string()) for name in COLUMNS]
     )
-    with atomic_write(labels) as temporary:
+    with atomic_write(labels, checked=True) as temporary:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records, schema=schema), temporary)
-    write_json(evidence, spans)
+    write_json(evidence, spans, checked=True)
     return len(records)

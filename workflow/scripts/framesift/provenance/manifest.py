@@ -40,7 +40,7 @@ def manifest_path(table: str) -> str:
 
 
 def write_manifest(path: str | Path, manifest: Mapping[str, Any]) -> None:
-    write_json(path, manifest)
+    write_json(path, manifest, checked=True)
 
 
 def read_manifest(path: str | Path) -> dict[str, Any]:

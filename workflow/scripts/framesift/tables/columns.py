@@ -90,7 +90,7 @@ def write_csv(path: str | Path, columns: Sequence[str], rows: Iterable[dict[str,
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(as_texts(columns, rows))
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), checked=True)
 
 
 def as_texts(columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> list[dict[str, str]]:

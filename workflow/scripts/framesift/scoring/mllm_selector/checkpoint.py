@@ -25,7 +25,9 @@ from framesift.scoring.mllm_selector.checkpoint_config import CONFIG, SelectorCo
 from framesift.scoring.mllm_selector.model_card import model_card
 from framesift.scoring.mllm_selector.network import SelectorNetwork
 from framesift.scoring.mllm_selector.settings import Lora, SelectorSettings, TrainLlm
+from framesift.storage.checksums import verify_checksum
 from framesift.storage.files import atomic_write, read_json, write_json, write_text
+from framesift.storage.untrusted import read_text
 
 WEIGHTS, TRAINING, CURVES = "selector.safetensors", "training.json", "curves.csv"
 #: Prefix of the names of the language model's weights, if they are saved.
@@ -137,12 +139,12 @@ def _write(selector: TrainedSelector, folder: Path, trained: TrainLlm, dtype: to
         form = {key: value for key, value in llm_config.to_diff_dict().items() if key != "_name_or_path"}
         update["llm_config"] = selector.config.llm_config or form
     selector.config = selector.config.model_copy(update=update)
-    with atomic_write(folder / WEIGHTS) as temporary:
+    with atomic_write(folder / WEIGHTS, checked=True) as temporary:
         save_file({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}, temporary)
     selector.tokenizer.save_pretrained(folder)
-    write_json(folder / CONFIG, selector.config.model_dump(mode="json"))
-    write_json(folder / TRAINING, selector.stages)
-    write_text(folder / CURVES, selector.curves)
+    write_json(folder / CONFIG, selector.config.model_dump(mode="json"), checked=True)
+    write_json(folder / TRAINING, selector.stages, checked=True)
+    write_text(folder / CURVES, selector.curves, checked=True)
     write_text(folder / "README.md", model_card(selector.settings, selector.config.trained, selector.stages))
 
 
@@ -186,6 +188,7 @@ def from_pretrained(
             expected="a stage with importance as its only task",
         )
     try:
+        verify_checksum(folder / WEIGHTS)
         weights = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise InputError(f"cannot be read ({error})", file=folder / WEIGHTS) from None
@@ -203,7 +206,7 @@ def from_pretrained(
     if wrong := sorted(own.keys() ^ weights.keys()) or [k for k in own if own[k].shape != weights[k].shape]:
         raise InputError("does not fit its configuration", file=folder / WEIGHTS, field=wrong[0])
     network.load_state_dict(weights, strict=False)
-    curves = (folder / CURVES).read_text() if (folder / CURVES).is_file() else ""
+    curves = read_text(folder / CURVES) if (folder / CURVES).is_file() else ""
     stages = read_json(folder / TRAINING) if (folder / TRAINING).is_file() else []
     return TrainedSelector(settings, network.eval(), _tokenizer(str(folder), None), config, stages, curves)
 
