@@ -13,6 +13,7 @@ from framesift.core.spec import Frozen, canonical_json
 from framesift.data.questions import Span
 from framesift.scoring.mllm_selector.sampling import first_shown, slots
 from framesift.storage.files import atomic_write
+from framesift.storage.parquet import read_rows
 
 Label = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
@@ -151,16 +152,9 @@ def _write(path: str | Path, columns: list, records: Iterable[_Record], spec: ob
 
 
 def _read(cls: type[Record], paths: Sequence[str | Path]) -> list[Record]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     records: dict[str, Record] = {}
     for file in files_of(paths):
-        try:
-            rows = pq.read_table(file).to_pylist()
-        except (OSError, pa.ArrowInvalid) as error:
-            raise InputError(f"cannot be read as parquet ({str(error).splitlines()[0]})", file=file) from None
-        for number, row in enumerate(rows, start=1):
+        for number, row in enumerate(read_rows(file), start=1):
             record = validated(cls, row, file, f"record {number}")
             if record.question_id in records:
                 raise InputError("occurs twice", file=file, field="question_id", value=record.question_id)
