@@ -16,5 +16,8 @@ def _shared_folder(tmp_path_factory):
 
 
 def pytest_collection_modifyitems(items):
-    """The long ones first, so that no worker is left with one of them at the end."""
+    """The long ones first, so that no worker is left with one of them at the end; whole runs are for `make test-all`."""
+    for item in items:
+        if item.path.parent.name == "endtoend":
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.parent.name not in ("endtoend", "workflow"))

@@ -12,8 +12,6 @@ from faults import DamagedCache
 from kills import KillLoop
 from world import World
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):

@@ -24,7 +24,6 @@ sys.path.insert(0, str(ROOT / "envs"))
 
 import container
 
-pytestmark = pytest.mark.slow
 UV = Path(sys.executable).with_name("uv")
 ALL = "ENVS_CHECK" in os.environ
 needs_all = pytest.mark.skipif(not ALL, reason="needs make envs-check")

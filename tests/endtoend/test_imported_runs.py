@@ -15,7 +15,7 @@ RUNS = {
     "zeroed": "all_zero",
 }
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")]
+pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
 
 
 def test_the_runs_of_a_public_fork_are_flagged(tmp_path):

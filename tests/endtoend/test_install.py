@@ -18,8 +18,6 @@ from framesift.core.code_digest import SCRIPTS, code_digest
 from framesift.papers.published import read_published
 from project import ROOT
 
-pytestmark = pytest.mark.slow
-
 BIN = Path(sys.executable).parent
 UV = BIN / "uv"
 WAYS = ("wheel", "sdist", "folder", "editable", "editable by pip")

@@ -63,7 +63,6 @@ def cached(project, what):
     }
 
 
-@pytest.mark.slow
 def test_killed_in_every_stage(project):
     tools, marks = project.folder / "tools", project.folder / "marks"
     tools.mkdir()

@@ -16,7 +16,6 @@ DATA = ROOT.parent / "shared" / "data"
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="needs ../shared/data")
 
 
-@pytest.mark.slow
 def test_real_questions_about_real_videos_reach_the_table(tmp_path):
     labels = (DATA / "videomme" / "test-00000-of-00001.parquet").resolve()
     videos = sorted((DATA / "videos").iterdir())

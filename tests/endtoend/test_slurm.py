@@ -23,7 +23,7 @@ from slurm_cluster import ask
 from tiny import make_project
 
 WHY_NOT = slurm_cluster.why_not()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))]
+pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=str(WHY_NOT))
 
 DEMO = "SLURM_CHECK" in os.environ
 TABLE = f"results/tables/{'demo' if DEMO else 'tiny'}.csv"

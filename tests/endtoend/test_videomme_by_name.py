@@ -27,8 +27,6 @@ CHECKPOINTS = {
 }
 TABLE = "results/tables/videomme.csv"
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

@@ -70,6 +70,7 @@ def test_evidence_lies_in_the_video_and_shows_the_answer(questions):
             assert second - first > 0.3 * plan.seconds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 def test_training_starts_to_learn(model, monkeypatch, capsys, tmp_path):
     """A few steps: the loss falls, the target is missed, and then nothing is written."""

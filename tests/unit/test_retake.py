@@ -432,6 +432,7 @@ def test_attention_is_causal_to_the_last_key(added, kept_before):
     torch.testing.assert_close(_sdpa(query, key, value, 0.3), expected.transpose(1, 2))
 
 
+@pytest.mark.slow
 def test_the_benchmark_shows_memory_that_does_not_grow_with_the_video():
     program = SCRIPTS.parents[1] / "tools" / "bench_retake.py"
     options = ["--frames", "32", "64", "--grid", "2", "2", "--budget", "60", "--pairs", "1"]

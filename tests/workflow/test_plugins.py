@@ -11,6 +11,8 @@ from forecast import graph, reruns
 from project import Project
 from recipes import FILES, write_folder, write_packages
 
+pytestmark = pytest.mark.slow  # two tables; tests/contract looks at plug-ins without one
+
 TABLE, TEXT = "results/tables/mine.csv", "results/methods/mine.tex"
 
 
