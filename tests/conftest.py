@@ -16,7 +16,7 @@ def _shared_folder(tmp_path_factory):
 
 
 def pytest_collection_modifyitems(items):
-    """The long ones first, so that no worker is left with one of them at the end; whole runs are for `make test-all`."""
+    """The long ones first, so that no worker is left with one of them; whole runs are for `make test-all`."""
     for item in items:
         if item.path.parent.name == "endtoend":
             item.add_marker(pytest.mark.slow)
