@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
+import httpx2
 import pytest
 from huggingface_hub.utils._xet_progress_reporting import XetDownloadProgressReporter
 
@@ -118,6 +119,16 @@ def test_a_mirror_that_only_says_404_is_an_error_about_the_revision(hub):
         InputError, match=r"revision: the hub has no such repository or revision(.|\n)*hint: check repo"
     ):
         Repo(REPO, repo.commit).files()
+
+
+@pytest.mark.parametrize("body", [b"\x80", b"0"])
+def test_a_refusal_that_the_client_cannot_read_is_one_error(hub, monkeypatch, body):
+    repo, file = file_of(hub)
+    transport = httpx2.MockTransport(lambda request: httpx2.Response(401, stream=httpx2.ByteStream(body)))
+    with monkeypatch.context() as answered:
+        answered.setattr("huggingface_hub.utils._http.get_session", lambda: httpx2.Client(transport=transport))
+        with pytest.raises(InputError, match=r"a\.mp4: the hub sent a reply that cannot be read"):
+            repo.open(file).read(10)
 
 
 def test_no_message_advises_what_framesift_does_not_have(hub, tmp_path):

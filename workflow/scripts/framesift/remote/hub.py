@@ -441,6 +441,9 @@ def hub_errors(repo: str, revision: str, kind: Kind = "dataset", path: str | Non
             field=path,
             hint="downloaded data is kept; run again to continue",
         ) from None
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # huggingface_hub expects a refusal to be JSON with the fields of its own server
+        raise InputError(f"the hub sent a reply that cannot be read ({error})", file=repo, field=path) from error
 
 
 def _missing(repo: str, revision: str, kind: Kind, path: str | None) -> InputError:
