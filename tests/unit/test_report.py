@@ -271,7 +271,7 @@ def test_the_summary_counts_what_the_table_counts(world, inputs):
     assert excluded == unparsed == 2
     assert f"{excluded} of 144 answers are excluded" in words
     assert f"{unparsed} of 144 answers name no option; they count as wrong" in words
-    assert "only 6 videos" in words
+    assert "without an interval or a verdict: answers changed in fewer than 10 videos" in words
     baseline = world.rows()[0]
     assert f"Baseline uniform: {100 * float(baseline['accuracy']):.1f} % of {baseline['n']} answers right" in words
 

@@ -364,17 +364,20 @@ def _judging(setup: Setup) -> Iterator[str]:
 
 
 def _statistics(setup: Setup) -> Iterator[str]:
-    from framesift.tables.statistics import CONFIDENCE, RESAMPLES
+    from framesift.tables.statistics import CONFIDENCE, ENOUGH_VIDEOS, RESAMPLES
 
     share = f"{100 * CONFIDENCE:g}\\,\\%"
     yield (
-        rf"Intervals ({share}) are expanded percentiles~\cite{{hesterberg2015bootstrap}} of {_count(RESAMPLES)}"
-        r" bootstrap resamples of whole videos~\cite{field2007bootstrap}; those of accuracies are at least as wide as"
-        r" Wilson's~\cite{wilson1927interval}."
+        rf"Intervals ({share}) of accuracies are expanded percentiles~\cite{{hesterberg2015bootstrap}} of"
+        rf" {_count(RESAMPLES)} bootstrap resamples of whole videos~\cite{{field2007bootstrap}}, and at least as wide"
+        r" as Wilson's~\cite{wilson1927interval}."
     )
     if setup.baseline is not None:
         yield (
-            f"Differences are to {_code(setup.baseline)}, on the questions that both answered. They are tested by the"
+            f"Differences are to {_code(setup.baseline)}, on the questions that both answered. Their intervals are"
+            r" Student's with a variance clustered by video, its bias reduced and its degrees of freedom"
+            r" adjusted~\cite{bell2002bias}, given where answers changed in at least"
+            f" {ENOUGH_VIDEOS} videos. Differences are tested by the"
             r" exact two-sided McNemar test~\cite{mcnemar1947test} and by an exact test that flips the signs of whole"
             r" videos~\cite{canay2017randomization}; the larger $p$-value is corrected by Holm's"
             r" procedure~\cite{holm1979procedure} among the methods of one answerer and budget."

@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from framesift.report.inputs import Inputs
 from framesift.tables.formatting import percent
 from framesift.tables.rows import BETTER, NO_EVIDENCE, WORSE, Row, RowId, blocks, is_baseline, number, series, verdict
-
-#: Fewer videos than this make bootstrap intervals too narrow (docs/tables.md).
-FEW_VIDEOS = 20
+from framesift.tables.statistics import ENOUGH_VIDEOS
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
         found = [row for row in compared if verdict(row) == outcome]
         if found:
             found.sort(key=lambda row: -abs(float(row["difference"])))
-            named = "; ".join(f"{series(row)} ({_gain(row)})" for row in found)
+            named = "; ".join(f"{series(row)} ({_gain(row)}{_reason(row)})" for row in found)
             lines.append(f"{len(found)} of {len(compared)} {label} the baseline: {named}.")
     if undecided := [row for row in compared if verdict(row) == NO_EVIDENCE]:
         named = "; ".join(f"{series(row)} ({_gain(row)}{_why_not(row)})" for row in undecided)
@@ -100,9 +98,11 @@ def _caveats(inputs: Inputs) -> Iterator[str]:
     compared = [row for row in inputs.rows if number(row, "difference") is not None]
     if len(compared) > 1:
         yield _corrections(len(compared), "p_holm" in inputs.rows[0])
-    videos = {question.video_id for question in inputs.questions.values()}
-    if compared and len(videos) < FEW_VIDEOS:
-        yield f"There are only {_count(len(videos), 'video')}; intervals that resample videos are then too narrow."
+    if without := [row for row in compared if number(row, "difference_low") is None]:
+        yield (
+            f"{_count(len(without), 'row')} without an interval or a verdict: answers changed in fewer than"
+            f" {ENOUGH_VIDEOS} videos (docs/statistics.md)."
+        )
     if inputs.rows and "verdict" in inputs.rows[0]:
         yield (
             "“Better” and “worse” are the verdicts of the table (docs/tables.md); everything else is no evidence, which"
@@ -144,8 +144,13 @@ def _gain(row: Row) -> str:
 
 def _why_not(row: Row) -> str:
     """Why a row is no evidence, and the smallest difference that it could have shown, if the table says so."""
-    why = f"; {row['reason']}" if row.get("reason") else ""
-    return why + (f"; detectable: {percent(row['detectable'])} points" if row.get("detectable") else "")
+    return _reason(row) + (
+        f"; detectable after correction: {percent(row['detectable'])} points" if row.get("detectable") else ""
+    )
+
+
+def _reason(row: Row) -> str:
+    return f"; {row['reason']}" if row.get("reason") else ""
 
 
 def _count(n: int, noun: str) -> str:

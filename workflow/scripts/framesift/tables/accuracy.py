@@ -13,7 +13,7 @@ from framesift.data.questions import Evidence, Question
 from framesift.measures.measure import MeasureInputs
 from framesift.measures.measure import measure as measure_selection
 from framesift.program.cli import log
-from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec
+from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec, changes, paired
 from framesift.tables.columns import SELECTION
 from framesift.tables.flags import similar_rows
 from framesift.tables.power import detectable_difference
@@ -184,7 +184,7 @@ def measure(cell: Cell, baseline: Cell | None, question_ids: Iterable[str], seed
         "accuracy_low": interval.low if interval else None,
         "accuracy_high": interval.high if interval else None,
         "videos": len(set(videos)),
-        **_compare(cell, baseline, question_ids, seed),
+        **_compare(cell, baseline, question_ids),
         "evidence_recall": fmean(recalls) if recalls else None,
     }
 
@@ -195,34 +195,29 @@ _COMPARED = (
 )
 
 
-def _compare(cell: Cell, baseline: Cell | None, question_ids: Sequence[str], seed: int) -> Row:
+def _compare(cell: Cell, baseline: Cell | None, question_ids: Sequence[str]) -> Row:
     """The difference to the baseline on the questions that both answered."""
     nothing: Row = dict.fromkeys(_COMPARED)
     if baseline is None:
         return nothing
-    known = [(_known(cell, question_id), _known(baseline, question_id)) for question_id in question_ids]
-    counts = {"n_paired": sum(all(both) for both in known), "n_unpaired": sum(ours != theirs for ours, theirs in known)}
-    pairs = [
-        (cell.outcomes[question_id], baseline.outcomes[question_id])
-        for question_id, both in zip(question_ids, known, strict=True)
-        if all(both)
-    ]
-    videos = [ours.answer.video_id for ours, _ in pairs]
+    pairs = paired(cell, baseline, question_ids)
+    unpaired = sum(_known(cell, question_id) != _known(baseline, question_id) for question_id in question_ids)
+    counts = {"n_paired": len(pairs), "n_unpaired": unpaired}
     if not pairs:
         return nothing | counts | {"videos": 0}
-    changes = [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
-    wins, ties, losses = (changes.count(change) for change in (1, 0, -1))
-    interval = difference_interval(videos, changes, seed)
+    videos, differences = changes(pairs)
+    wins, ties, losses = (differences.count(change) for change in (1, 0, -1))
+    interval = difference_interval(videos, differences)
     return {
-        "difference": (wins - losses) / len(changes),
+        "difference": (wins - losses) / len(differences),
         "difference_low": interval.low if interval else None,
         "difference_high": interval.high if interval else None,
         "p_value": difference_p_value(wins, losses),
-        "p_clustered": clustered_p_value(videos, changes),
+        "p_clustered": clustered_p_value(videos, differences),
         **counts,
         "videos": len(set(videos)),
         **{"wins": wins, "ties": ties, "losses": losses},
-        "detectable": detectable_difference(videos, changes),
+        "detectable": detectable_difference(videos, differences),
     }
 
 

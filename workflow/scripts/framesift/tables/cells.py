@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -163,6 +163,23 @@ class Cell:
     judged: JudgedCell
     outcomes: dict[str, Outcome]
     reasons: dict[str, str]
+
+
+def paired(cell: Cell, baseline: Cell, question_ids: Iterable[str] | None = None) -> list[tuple[Outcome, Outcome]]:
+    """The outcomes of a cell and of its baseline on the questions for which both have a judged answer."""
+    pairs = (
+        (cell.outcomes[question_id], baseline.outcomes[question_id])
+        for question_id in (cell.outcomes if question_ids is None else question_ids)
+        if question_id in cell.outcomes and question_id in baseline.outcomes
+    )
+    return [(ours, theirs) for ours, theirs in pairs if ours.correct is not None and theirs.correct is not None]
+
+
+def changes(pairs: Iterable[tuple[Outcome, Outcome]]) -> tuple[list[str], list[int]]:
+    """The video of each question, and 1 if only the first of its outcomes is right, -1 if only the second, else 0."""
+    pairs = list(pairs)
+    videos = [ours.answer.video_id for ours, _ in pairs]
+    return videos, [int(bool(ours.correct)) - int(bool(theirs.correct)) for ours, theirs in pairs]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from framesift.tables import formatting
 from framesift.tables.cells import TableSpec
 from framesift.tables.rows import Row, blocks
-from framesift.tables.statistics import CONFIDENCE, RESAMPLES
+from framesift.tables.statistics import CONFIDENCE, ENOUGH_VIDEOS, RESAMPLES
 
 #: Columns that a table without a value in them leaves out.
 _OPTIONAL = ("scorer", "control", "gain", "p", "verdict", "evidence seen", "flag")
@@ -79,8 +79,9 @@ def caption(spec: TableSpec, rows: Sequence[Row]) -> str:
     frames = f"at most {', '.join(map(str, budgets))} frames a question"
     sentences = [f"Accuracy on {spec.dataset}, {frames}, protocol {spec.protocol}."]
     sentences.append(
-        f"Ranges are {100 * CONFIDENCE:.0f} % intervals, by a bootstrap of {RESAMPLES:,} resamples of whole videos;"
-        " that of an accuracy is at least Wilson's."
+        f"Ranges are {100 * CONFIDENCE:.0f} % intervals over videos: of an accuracy by a bootstrap of {RESAMPLES:,}"
+        " resamples of whole videos, at least Wilson's; of a gain by Student's t with the bias-reduced variance CR2,"
+        f" where answers changed in at least {ENOUGH_VIDEOS} videos."
     )
     if any(row["n_paired"] for row in rows):
         sentences.append(

@@ -133,8 +133,14 @@ def _verdicts(compared: Sequence[Row], baseline: str) -> Iterator[str]:
     for reason in dict.fromkeys(row["reason"] for row in undecided):
         names = [series(row) for row in undecided if row["reason"] == reason]
         yield f"No evidence of a difference to {baseline}: {', '.join(names)} ({reason})."
+    for row in compared:
+        if row["verdict"] in (BETTER, WORSE) and row["reason"]:
+            yield f"{series(row)}: {row['reason']}."
     if detectable := [float(row["detectable"]) for row in undecided if row["detectable"]]:
-        yield f"A true difference of {100 * max(detectable):.1f} points would be found four times out of five."
+        yield (
+            f"A true difference of {100 * max(detectable):.1f} points would be found four times out of five, corrected"
+            " for the number of methods."
+        )
 
 
 def _caveats(rows: Sequence[Row]) -> Iterator[str]:
@@ -155,7 +161,7 @@ def _where_next(rows: Sequence[Row], path: Path) -> Iterator[str]:
     groups = path.with_name(f"{path.stem}_groups.csv")
     if any(row["n_paired"] for row in rows):
         yield (
-            "Gain: accuracy minus the baseline's on the questions both answered. Intervals resample whole videos; p is"
+            "Gain: accuracy minus the baseline's on the questions both answered. Intervals take videos as units; p is"
             " corrected for the number of methods."
         )
     if groups.is_file():
