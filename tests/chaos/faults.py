@@ -3,6 +3,7 @@ mends it; what must hold after it is the same for all (`World.check`)."""
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from random import Random
 from world import Finished, World
 
 from benchmarks import zipped
+from disk_faults import Machine
 from framesift.storage.checksums import sidecar_of
 from local_hub import Fault as HubFault
 from local_hub import LocalHub
@@ -194,7 +196,86 @@ class ReadOnly(Fault):
         return before
 
 
+class CacheGoesReadOnly(Fault):
+    """While jobs run; what they finished before is kept."""
+
+    kind = "a cache that goes read-only"
+
+    def strike(self, world: World, random: Random) -> Finished:
+        world.forget()
+        shutil.rmtree(world.cache / "answers")
+        with mounted("--bind", str(world.cache), at=world.cache):
+            running = world.start()
+            while not any(world.cache.glob("answers/*/*.jsonl")):
+                assert running.poll() is None, "the run ended before it answered"
+                time.sleep(0.02)
+            subprocess.run(["mount", "-o", "remount,ro,bind", str(world.cache)], check=True)
+            assert running.wait() != 0 or (world.folder / TABLE).exists()
+            world.unlock()
+            before = world.finished()
+            if not (world.folder / TABLE).exists():
+                world.run_that_fails("read-only")
+        return before
+
+
+#: What a disk and a process may say of a file that is there.
+UNREADABLE = {
+    "videos that are away": errno.ENOENT,
+    "an I/O error in a video": errno.EIO,
+    "stale file handles": errno.ESTALE,
+    "too many open files": errno.EMFILE,
+}
+
+
+class VideosUnreadable(Fault):
+    """Videos that were indexed cannot be read for a while: a fact about the disk, never about them."""
+
+    def __init__(self, kind: str, error: int, stage: str, in_the_middle: bool = False) -> None:
+        self.kind = f"{kind} while {stage}"
+        self.error, self.stage, self.in_the_middle = error, stage, in_the_middle
+
+    def strike(self, world: World, random: Random) -> Finished:
+        machine = machine_of(world)
+        video = world.folder / "data" / "videos" / f"{random.choice(VIDEOS)}.mp4"
+        offset = random.randrange(2000, video.stat().st_size - 2000) if self.in_the_middle else 0
+        cache = {"scoring": "scores", "answering": "answers"}[self.stage]
+        world.forget("scores", "selections", "answers", "judged", "tables")
+        shutil.rmtree(world.cache / cache)
+        with machine.disk_fails(self.error, f"data/videos/{video.name}", offset):
+            world.run_that_fails(video.name, "cannot be read now", **machine.environment)
+        assert not (world.folder / TABLE).exists(), "a table was made without the video"
+        return world.finished()
+
+
+def machine_of(world: World) -> Machine:
+    """A machine that can be made to fail."""
+    try:
+        return Machine(world.folder.parent)
+    except RuntimeError as missing:
+        raise Unable(f"needs {missing}") from None
+
+
 # Clocks
+
+
+class ClockJumps(Fault):
+    """By years, in the middle of a run."""
+
+    def __init__(self, when: str) -> None:
+        self.kind, self.when = f"a clock that jumps, {when}", when
+
+    def strike(self, world: World, random: Random) -> Finished:
+        machine = machine_of(world)
+        before = world.finished()
+        world.forget()
+        running = world.start(**machine.environment)
+        while not (world.results / "scores").exists():
+            assert running.poll() is None, "the run ended before it scored"
+            time.sleep(0.02)
+        with machine.clock_jumps(SHIFTS[self.when]):
+            running.wait()
+        world.unlock()
+        return before
 
 
 SHIFTS = {"in the future": 3650 * DAY, "in the past": -3650 * DAY}
@@ -336,7 +417,14 @@ def all_faults() -> list[Fault]:
     return [
         *(make(damage) for make in damages for damage in DAMAGES),
         *(WrongDates(when, what) for what in ("results and caches", "videos and labels") for when in SHIFTS),
+        *(
+            VideosUnreadable(kind, error, stage, kind.startswith("an I/O"))
+            for stage in ("scoring", "answering")
+            for kind, error in UNREADABLE.items()
+        ),
+        *(ClockJumps(when) for when in SHIFTS),
         ReadOnly(),
+        CacheGoesReadOnly(),
         FullDisk(), FullDisk(),
         HubFails(),
         Locked(),

@@ -69,11 +69,11 @@ class World:
 
     # Running
 
-    def start(self, *arguments: str, folder: Path | None = None) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, folder: Path | None = None, **environment: str) -> subprocess.Popen[bytes]:
         """Snakemake in a session of its own, to be killed."""
         self.counts["runs"] += 1
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+        env = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **environment}
         command = [sys.executable, "-m", "snakemake", "--configfile", "test.yaml", "--cores", "2", TABLE, *arguments]
         folder = folder or self.folder
         with (folder / "run.log").open("ab") as log:
