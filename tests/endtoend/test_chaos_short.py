@@ -1,5 +1,6 @@
-"""A short piece of `make chaos`: damaged caches, and kill -9 while they are mended."""
+"""A short piece of `make chaos`: damaged caches, kill -9 while they are mended, and a disk that fails."""
 
+import errno
 import sys
 from pathlib import Path
 from random import Random
@@ -8,7 +9,7 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "chaos"))
 
-from faults import DamagedCache
+from faults import DamagedCache, Unable, VideosUnreadable
 from kills import KillLoop
 from world import World
 
@@ -24,3 +25,11 @@ def test_damaged_caches_and_killed_processes_change_nothing(world):
     loop.until(3, "worker", "rule", "everything")  # looks after each run
     assert min(loop.kills[kind] for kind in ("worker", "rule", "everything")) >= 1
     assert world.counts["redone"] == 0
+
+
+def test_videos_that_are_away_for_a_moment_are_no_broken_videos(world):
+    fault = VideosUnreadable("an I/O error in a video", errno.EIO, "scoring", in_the_middle=True)
+    try:
+        fault.meet(world, Random(2))
+    except Unable as reason:
+        pytest.skip(str(reason))

@@ -23,6 +23,7 @@ from framesift.program.cli import add_configfile, log, parser, run
 from framesift.program.progress import size_text
 from framesift.scoring.cache import VideoCache
 from framesift.scoring.encoders import Encoder
+from framesift.storage.cached_values import read_cached
 from framesift.storage.checksums import file_of, is_intact
 from framesift.storage.journal import parse_line
 from framesift.storage.tensors import read_tensors
@@ -65,7 +66,9 @@ def show(args) -> None:
 def check(args) -> None:
     tensors = [file for _, files, _ in folders(args.cache) for file in files]
     tensors += sorted(args.results.glob("cache/training/*/progress.safetensors"))
+    tensors += sorted(args.results.glob("embeddings/**/*.safetensors"))
     bad = [file for file in tensors if read_tensors(file) is None and file.exists()]  # a training may end meanwhile
+    bad += [file for file in sorted(args.results.glob("cache/videos/*/*.json")) if read_cached(file) is None]
     for journal in sorted(args.results.glob("cache/*/**/*.jsonl")):
         if not all(map(parse_line, journal.read_bytes().split(b"\n")[:-1])):
             bad.append(journal)

@@ -84,7 +84,7 @@ def check_file(video: tuple[str, Path | None]) -> None:
 
 def write_excluded(path: str, rows: Iterable[Video], questions: Iterable[Question]) -> None:
     asked = Counter(question.video_id for question in questions)
-    with atomic_write(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path, checked=True) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["video_id", "questions", "reason", "detail", "file"])
         for row in rows:

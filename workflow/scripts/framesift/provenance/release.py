@@ -46,7 +46,7 @@ def note_release(root: Path = Path()) -> None:
     file = root / FILE
     if not file.is_file() or read_json(file) != {"version": framesift.__version__}:
         file.parent.mkdir(exist_ok=True)
-        write_json(file, {"version": framesift.__version__})
+        write_json(file, {"version": framesift.__version__}, checked=True)
 
 
 def _parts(version: str) -> list[int]:
