@@ -502,6 +502,25 @@ def test_focus_is_the_release():
     assert short >= 5
 
 
+class FirstOffered:
+    """A generator that takes the first of what it may choose from."""
+
+    def choice(self, population, size, replace, p=None):
+        offered = np.arange(population) if np.ndim(population) == 0 else np.asarray(population)
+        return offered[:size]
+
+
+@pytest.mark.parametrize("interpolation", ["nearest", "linear", "uniform"])
+def test_focus_draws_only_frames_that_keep_the_gap(interpolation):
+    """The release filters by the gap before it draws, with equal weights too."""
+    frame = np.arange(64)
+    values = 0.9 - (frame % 8) / 10 - (frame // 8) / 1000  # eight arms of eight frames, the first frame being the best
+    chooser = selector(
+        "focus", "released", interpolation=interpolation, top_ratio=0.5, min_gap_sec=3, gap_ratio=1e9, zoom_ratio=1
+    )
+    assert chooser.replay(values, 1.0, 16, FirstOffered()).chosen == [*range(0, 64, 8), *range(3, 64, 8)]
+
+
 def test_fair_focus_keeps_the_release_and_fills_up_from_what_it_scored():
     filled = 0
     for case, values, params in focus_cases():

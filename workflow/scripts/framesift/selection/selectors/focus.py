@@ -239,14 +239,14 @@ class FOCUS(Selector):
         frames = start + np.flatnonzero(~taken[start:end])
         if not len(frames):
             return frames
-        if self.interpolation == "uniform":
-            return rng.choice(frames, size=min(quota, len(frames)), replace=False)
         if gap > 0:
             low = max(0, start - gap + 1)
             near = np.flatnonzero(taken[low : end + gap - 1]) + low
             if len(near):
                 apart = frames[np.abs(frames[:, None] - near).min(axis=1) >= gap]
                 frames = apart if len(apart) else frames
+        if self.interpolation == "uniform":
+            return rng.choice(frames, size=min(quota, len(frames)), replace=False)
         value = self._estimate(frames, samples, scores)
         low_value, high_value = value.min(), value.max()
         scaled = (value - low_value) / (high_value - low_value) if high_value > low_value else np.ones(len(value))
