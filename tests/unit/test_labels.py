@@ -106,7 +106,7 @@ def test_wrong_records(tmp_path, records, message):
         ("labels.parquet", b"no parquet", "cannot be read as parquet"),
         ("labels.json", b"{", "is not JSON"),
         ("labels.json", b'{"a": 1}', "has no records"),
-        ("labels.jsonl", b"{", "cannot be read as JSON lines"),
+        ("labels.jsonl", b"{", "line 1: cannot be read as JSON lines"),
         ("labels.txt", b"", "is not a label file"),
     ],
 )

@@ -478,6 +478,14 @@ def run(job, monkeypatch):
     return program
 
 
+def test_the_program_rejects_shards_that_were_changed(job, run):
+    write_scores(job / "scores.parquet", [], {})
+    write_json(job / "shards.json", {"v0": 1, "v1": 2, "v2": 1}, checked=True)
+    (job / "shards.json").write_text('{"v0": 1, "v1": 1, "v2": 1}')
+    with pytest.raises(InputError, match=r"shards\.json: is damaged, or was edited"):
+        run(stand_in().spec(), "examples.parquet", "--scores", "scores.parquet")
+
+
 def test_a_job_killed_in_the_middle_asks_nothing_twice(job, run):
     write_json(job / "shards.json", {"v0": 1, "v1": 2, "v2": 2})
     deadly = iter([False] * 17 + [True])

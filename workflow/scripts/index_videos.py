@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from framesift.core.errors import VideoError
-from framesift.data.benchmarks import VideoFolder, reader_of
+from framesift.data.benchmarks import VIDEO_SUFFIXES, VideoFolder, reader_of
 from framesift.data.exclusions import add_limit, check_exclusions
 from framesift.data.questions import Question, read_questions
 from framesift.program.cli import add_inputs, log, parser, run
@@ -70,7 +70,7 @@ def main() -> None:
         args.max_excluded,
         place=args.video_dir,
         hint=f"{args.excluded or 'the log'} lists each with its reason. Set data_dir and videos of the dataset to the"
-        " folder of the files, mend them (remove broken ones, and they are fetched again), run again with access to the"
+        f" folder of the files (names that end in {', '.join(VIDEO_SUFFIXES)}), mend them (remove broken ones, and they are fetched again), run again with access to the"
         " hub (without HF_HUB_OFFLINE) if they are there",
     )
     write_videos(args.out, rows, args.spec)

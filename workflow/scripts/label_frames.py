@@ -75,8 +75,16 @@ def main() -> None:
     made = {"spec": args.spec, "device": device_name(device), **summary(settings, labels)}
     write_json(args.summary, made, checked=True)
     log.info("%s: %d questions labelled, %d left out", args.out, len(examples), len(labels) - len(examples))
+    if made["left_out"]:
+        log.warning("left out: %s", _listed(made["left_out"]))
     if made["temporal"]["failures"]:
-        log.warning("%d questions have no temporal label", len(made["temporal"]["failures"]))
+        log.warning("no temporal label for %s", _listed(made["temporal"]["failures"]))
+
+
+def _listed(reasons: dict[str, str], shown: int = 3) -> str:
+    """How many questions, and the first few with their reasons; the summary has all."""
+    first = "; ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:shown])
+    return f"{len(reasons)} questions ({first}{'; ...' if len(reasons) > shown else ''})"
 
 
 def device_and_decoders(settings: LabelSettings, device: str, threads: int) -> tuple[str, int]:

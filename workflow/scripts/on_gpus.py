@@ -25,6 +25,8 @@ def main() -> None:
         gpus.become(args.command)
     except FileNotFoundError:
         raise InputError("there is no such program", value=args.command[0]) from None
+    except OSError as error:
+        raise InputError(f"cannot be run ({error.strerror})", value=args.command[0]) from None
 
 
 if __name__ == "__main__":

@@ -177,7 +177,16 @@ def _lock(gpus: Sequence[str], folder: Path, count: int) -> dict[str, int]:
     for gpu in gpus:
         if len(taken) == count:
             break
-        descriptor = os.open(_lock_file(folder, gpu), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        file = _lock_file(folder, gpu)
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:  # a link is not followed: it could name any file of this user
+            raise InputError(
+                f"cannot be used as the lock of a GPU ({error.strerror})",
+                file=file,
+                expected="a file of yours, not a link or a folder",
+                hint="remove it",
+            ) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             taken[gpu] = descriptor

@@ -5,8 +5,9 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +27,13 @@ MOST_SETTINGS = 200_000
 Path_ = tuple[str | int, ...]
 
 
+class Origin(NamedTuple):
+    """The files that a configuration was merged from, and what they came to."""
+
+    files: Sequence[str | Path]
+    merged: Mapping[str, Any]
+
+
 def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = (), defaults: str | Path | None = None) -> Config:
     """Check a configuration.
 
@@ -43,21 +51,60 @@ def load_config(raw: Mapping[str, Any], files: Sequence[str | Path] = (), defaul
     InputError
         For the first mistake: an unknown key or kind, a wrong type or value, a name that refers to nothing.
     """
-    _check_plain(raw, files)
+    _check_plain(raw, Origin(files, raw))
+    for file in files:  # Snakemake, which merged them, takes the last of two equal keys
+        if Path(file).is_file() and not (defaults is not None and Path(file).samefile(defaults)):
+            read_yaml(file)
     if defaults is not None:
-        merged = _read_yaml(defaults)
+        merged = read_yaml(defaults)
         _merge(merged, raw)
         raw, files = merged, (defaults, *files)
+    origin = Origin(files, raw)
     try:
-        config = config_with(_plugins_named(raw, files)).model_validate(raw)
+        config = config_with(_plugins_named(raw, origin)).model_validate(raw)
     except ValidationError as error:
-        raise _explain(error.errors()[0], raw, files) from None
-    _check_names(config, files)
-    _check_training(config, files)
+        raise _explain(error.errors()[0], raw, origin) from None
+    _check_values(raw, config, (), origin)
+    _check_names(config, origin)
+    _check_training(config, origin)
     return config
 
 
-def _plugins_named(raw: Mapping[str, Any], files: Sequence[str | Path]) -> tuple[tuple[str, type[Component]], ...]:
+def _check_values(raw: Any, made: Any, place: Path_, files: Origin) -> None:
+    """Refuse what pydantic accepts and no user means: true as the number 1, and paths that Snakemake cannot match."""
+    if isinstance(raw, Mapping):
+        for key, value in raw.items():
+            _check_values(value, _made_of(key, made), (*place, key), files)
+    elif isinstance(raw, list) and isinstance(made, list | tuple):
+        for position, (value, part) in enumerate(zip(raw, made, strict=False)):
+            _check_values(value, part, (*place, position), files)
+    elif isinstance(raw, bool) and not isinstance(made, bool) and isinstance(made, int | float):
+        problem, expected = "is not usable", "a number"
+        raise InputError(problem, file=_file_of(place, files), field=dotted(place), value=raw, expected=expected)
+    elif isinstance(made, Path) and set("{}") & set(str(made)):
+        raise InputError(
+            "has braces, which mark the wildcards of Snakemake",
+            file=_file_of(place, files),
+            field=dotted(place),
+            value=str(made),
+            expected="a path without { and }",
+            hint="rename the folder, or use a link to it",
+        )
+
+
+def _made_of(key: str | int, made: Any) -> Any:
+    """What became of a key: an entry of a mapping, or a field by its name or by another name that users may give it."""
+    if isinstance(made, Mapping):
+        return made.get(key)
+    fields = type(made).model_fields.items() if isinstance(made, BaseModel) else ()
+    return next((getattr(made, name) for name, one in fields if key in (name, *_other_names(one))), None)
+
+
+def _other_names(field: Any) -> list[Any]:
+    return list(getattr(field.validation_alias, "choices", ()))
+
+
+def _plugins_named(raw: Mapping[str, Any], files: Origin) -> tuple[tuple[str, type[Component]], ...]:
     """The plug-ins that a configuration names, by family; no other is imported. Those of its folders become known."""
     folders = raw.get("plugins")
     if not isinstance(folders, list | tuple) or not all(isinstance(folder, str) for folder in folders):
@@ -86,15 +133,31 @@ def read_config(*files: str | Path) -> Config:
     """Check the configuration in files; of a key in several, the last counts (as Snakemake merges them)."""
     merged: dict[str, Any] = {}
     for file in files:
-        _merge(merged, _read_yaml(file))
+        _merge(merged, read_yaml(file))
     return load_config(merged, files)
 
 
-def _read_yaml(file: str | Path) -> dict[str, Any]:
+def read_yaml(file: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises
+    ------
+    InputError
+        If it is not one, a key comes twice, or a number is written 1:30, which YAML 1.1 reads as 90.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w") as file:
+    ...     _ = file.write("budgets: [8, 16]")
+    ...     file.flush()
+    ...     read_yaml(file.name)
+    {'budgets': [8, 16]}
+    """
     import yaml
 
     try:
-        content = yaml.safe_load(read_text(file)) or {}
+        content = yaml.load(read_text(file), _strict_loader()) or {}
     # the others: a date such as 2024-13-01, a "!!timestamp" or "!!bool" that is none
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise InputError(f"is not YAML ({str(error) or type(error).__name__})", file=file) from None
@@ -103,14 +166,42 @@ def _read_yaml(file: str | Path) -> dict[str, Any]:
     return content
 
 
-def _check_plain(raw: Mapping[str, Any], files: Sequence[str | Path]) -> None:
+@cache
+def _strict_loader() -> Any:
+    """A safe loader of YAML that rejects what is a mistake: equal keys, and 1:30, which YAML 1.1 reads as 90."""
+    import yaml
+
+    class Strict(yaml.SafeLoader):
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            first: dict[str, Any] = {}
+            for key in keys:
+                if first.setdefault(key.value, key) is not key and key.tag != "tag:yaml.org,2002:merge":
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} comes twice", key.start_mark
+                    )
+            return super().construct_mapping(node, deep)
+
+        def number(self, node: Any) -> Any:
+            value = yaml.SafeLoader.yaml_constructors[node.tag](self, node)
+            if ":" in node.value:
+                problem = f"{node.value} would be read as {value}: quote it if it is text"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            return value
+
+    for kind in ("int", "float"):
+        Strict.add_constructor(f"tag:yaml.org,2002:{kind}", Strict.number)
+    return Strict
+
+
+def _check_plain(raw: Mapping[str, Any], files: Origin) -> None:
     """Refuse what no setting can be, and what is endless: YAML has dates, bytes, sets, cycles, and names for parts."""
     try:
         check_plain(raw, MOST_SETTINGS)
     except ValueError as error:
         raise InputError(
             f"cannot be used: {error}",
-            file=files[-1] if files else None,
+            file=files.files[-1] if files.files else None,
             field="configuration",
             expected="texts, finite numbers, true, false, null, and lists and mappings of these",
             hint="quote a text that YAML takes for something else, such as a date",
@@ -125,7 +216,7 @@ def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
             into[key] = value
 
 
-def _check_name(word: str, defined: Iterable[str], what: str, place: Path_, files: Sequence[str | Path]) -> None:
+def _check_name(word: str, defined: Iterable[str], what: str, place: Path_, files: Origin) -> None:
     if word not in defined:
         raise InputError(
             f"there is no {what} of this name",
@@ -137,7 +228,7 @@ def _check_name(word: str, defined: Iterable[str], what: str, place: Path_, file
         )
 
 
-def _check_names(config: Config, files: Sequence[str | Path]) -> None:
+def _check_names(config: Config, files: Origin) -> None:
     """Every name a table uses must be defined."""
     for name, table in config.tables.items():
         uses: list[tuple[str, Iterable[str], Mapping[str, Any]]] = [
@@ -186,7 +277,7 @@ def _check_names(config: Config, files: Sequence[str | Path]) -> None:
             )
 
 
-def _check_variants(config: Config, name: str, files: Sequence[str | Path]) -> None:
+def _check_variants(config: Config, name: str, files: Origin) -> None:
     """A variant of an answerer is compared with that one, which therefore is in the table too."""
     table = config.tables[name]
     for word in table.answerers:
@@ -213,7 +304,7 @@ def _check_variants(config: Config, name: str, files: Sequence[str | Path]) -> N
             )
 
 
-def _check_training(config: Config, files: Sequence[str | Path]) -> None:
+def _check_training(config: Config, files: Origin) -> None:
     """Every name that training uses must be defined: of scorers, of datasets, of selectors that are trained."""
     labels = {name: one for name, one in config.scorers.items() if isinstance(one, PseudoLabels)}
     trained = {name: one for name, one in config.scorers.items() if isinstance(one, MllmSelector)}
@@ -266,7 +357,7 @@ def _check_training(config: Config, files: Sequence[str | Path]) -> None:
             )
 
 
-def _check_prompt(config: Config, name: str, files: Sequence[str | Path]) -> None:
+def _check_prompt(config: Config, name: str, files: Origin) -> None:
     """The dataset must know a prompt of this name, and have subtitles where they are asked for."""
     table = config.tables[name]
     dataset = config.datasets[table.dataset]
@@ -289,7 +380,7 @@ def _check_prompt(config: Config, name: str, files: Sequence[str | Path]) -> Non
         )
 
 
-def _check_embeddings(config: Config, name: str, files: Sequence[str | Path]) -> None:
+def _check_embeddings(config: Config, name: str, files: Origin) -> None:
     """Selectors that need embeddings need something that makes them, and reads questions if they need that."""
     table = config.tables[name]
     needy = [word for word in table.selectors if config.selectors[word].needs_embeddings]
@@ -327,7 +418,7 @@ def _check_embeddings(config: Config, name: str, files: Sequence[str | Path]) ->
         )
 
 
-def _explain(error: Any, raw: Mapping[str, Any], files: Sequence[str | Path]) -> InputError:
+def _explain(error: Any, raw: Mapping[str, Any], files: Origin) -> InputError:
     """A pydantic error as ours."""
     place, model = _locate(error["loc"], raw)
     key = str(place[-1]) if place else ""
@@ -415,10 +506,23 @@ def _at(raw: Any, place: Path_) -> Any:
     return raw
 
 
-def _file_of(place: Path_, files: Sequence[str | Path]) -> str | None:
-    """The last file that has the key, or its nearest parent that stands in a file."""
+def _file_of(place: Path_, files: Origin) -> str | None:
+    """The file that holds the value of a key, or of its nearest parent in a file.
+
+    The order of the files does not tell: Snakemake names those of --configfile, which win, before config/config.yaml.
+    """
+    read = {str(file): read_yaml(file) for file in reversed(files.files) if Path(file).is_file()}
     for length in range(len(place), 0, -1):
-        for file in reversed(files):
-            if Path(file).is_file() and _at(_read_yaml(file), place[:length]) is not None:
-                return str(file)
-    return str(files[-1]) if files else None
+        found = {name: _at(content, place[:length]) for name, content in read.items()}
+        found = {name: value for name, value in found.items() if value is not None}
+        if found:
+            merged = _at(files.merged, place[:length])
+            return next((name for name, value in found.items() if _is_within(value, merged)), next(iter(found)))
+    return str(files.files[-1]) if files.files else None
+
+
+def _is_within(value: Any, merged: Any) -> bool:
+    """Whether no other file has changed a value: all of it is in the merged one."""
+    if isinstance(value, Mapping) and isinstance(merged, Mapping):
+        return all(_is_within(part, merged.get(key)) for key, part in value.items())
+    return bool(value == merged)

@@ -7,7 +7,7 @@ from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model, field_validator, model_validator
 
 from framesift.answering.protocols import Control, Protocol
 from framesift.core.components import FAMILIES, Component, own
@@ -96,6 +96,14 @@ class Table(ConfigSection):
         description="Grouping whose groups get a column of their own: one the dataset has (`duration`, `task_type`)"
         ", or `evidence` where it has annotated evidence.",
     )
+
+    @field_validator("answerers", "scorers", "selectors", "budgets", "controls", "runs")
+    @classmethod
+    def _each_once(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        twice = [value for position, value in enumerate(values) if value in values[:position]]
+        if twice:
+            raise ValueError(f"{twice[0]!r} comes twice")
+        return values
 
     @model_validator(mode="after")
     def _has_rows(self) -> Table:

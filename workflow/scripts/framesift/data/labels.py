@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from framesift.core.errors import InputError, did_you_mean, first_problem
-from framesift.data.benchmarks import Dataset
+from framesift.data.benchmarks import Dataset, GivenRecord
 from framesift.data.questions import NORMALISED
 from framesift.storage.files import read_csv, read_json
 from framesift.storage.parquet import read_rows
-from framesift.storage.untrusted import check_plain, parse_json, read_text
+from framesift.storage.untrusted import check_plain, check_regular, parse_json, read_text
 
 #: What `Dataset.question` may raise for a record besides KeyError.
 RECORD_ERRORS = (ValueError, TypeError, AttributeError, ArithmeticError)
@@ -52,6 +52,7 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
     }
     if suffixes not in readers:
         raise InputError("is not a label file", file=path, expected=f"one of {', '.join(readers)}")
+    check_regular(path)
     records = readers[suffixes](path)
     if not isinstance(records, list) or not records or not all(isinstance(record, dict) for record in records):
         raise InputError("has no records", file=path, expected="a list of at least one record")
@@ -69,11 +70,15 @@ def read_records(path: str | Path) -> list[dict[str, Any]]:
 
 
 def _read_jsonl(path: Path) -> list[Any]:
-    try:
-        # only at newlines: `splitlines` also splits at other characters, which texts may contain
-        return [parse_json(line) for line in read_text(path).split("\n") if line.strip()]
-    except ValueError as error:
-        raise InputError(f"cannot be read as JSON lines ({error})", file=path) from None
+    values = []
+    # only at newlines: `splitlines` also splits at other characters, which texts may contain
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        try:
+            values += [parse_json(line)] if line.strip() else []
+        except ValueError as error:
+            error.args = (str(error).replace("line 1 column", "column"),)  # the parser sees one line
+            raise InputError(f"cannot be read as JSON lines ({error})", file=path, field=f"line {number}") from None
+    return values
 
 
 def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
@@ -103,7 +108,7 @@ def convert(dataset: Dataset, path: str | Path) -> list[dict[str, Any]]:
                 "is already converted", file=path, field=f"record {number}", hint="use the original label file"
             )
         try:
-            question = dataset.question(record)
+            question = dataset.question(GivenRecord(record))
         except KeyError as error:
             column = str(error.args[0])
             raise InputError(

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Mapping
 from pathlib import Path
 
+from framesift.core.errors import InputError
 from framesift.data.questions import Question, read_questions
 from framesift.storage.files import read_json
 from framesift.video.table import Video
@@ -25,6 +26,11 @@ def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
     n_shards : int
         Number of shards, at least 1.
 
+    Raises
+    ------
+    InputError
+        For fewer than one shard.
+
     Returns
     -------
     dict
@@ -36,6 +42,8 @@ def assign_shards(videos: Mapping[str, Video], n_shards: int) -> dict[str, int]:
     >>> assign_shards(videos, 2)
     {'a': 1, 'b': 2, 'c': 2}
     """
+    if not isinstance(n_shards, int) or n_shards < 1:
+        raise InputError("expected a positive integer", field="shards", value=n_shards)
     loads = [(0.0, shard) for shard in range(1, n_shards + 1)]  # a heap: the shard with the least comes first
     shards = {}
     for video in sorted(videos.values(), key=lambda video: (-video.duration, video.video_id)):

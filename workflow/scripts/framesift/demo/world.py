@@ -317,6 +317,8 @@ def write_video(world: DemoWorld, video_id: str, path: Path) -> None:
     cv2.setNumThreads(1)
     plan = plan_video(world, video_id)
     background = Background(stream(world, video_id, "background"), plan.seconds)
+    for left in path.parent.glob(f".{path.stem}.*.tmp{path.suffix}"):  # of a rendering that was killed
+        left.unlink(missing_ok=True)
     with atomic_write(path) as temporary, av.open(str(temporary), "w") as container:
         video = container.add_stream("libx264", rate=world.fps)
         video.width = video.height = world.frame_size

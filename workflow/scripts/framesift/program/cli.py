@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from framesift.core.errors import InputError
+from pydantic import ValidationError
+
+from framesift.core.errors import InputError, invalid
 from framesift.core.plugins import add_plugin_folder
 from framesift.program.read_spec import read_spec
 
@@ -52,6 +54,10 @@ _MACHINE = {
     errno.EMFILE: "cannot be opened: this process has too many open files (ulimit -n)",
     errno.ENFILE: "cannot be opened: the machine has too many open files",
     errno.ENOMEM: "cannot be read or written: there is no memory left",
+    errno.EISDIR: "cannot be written: it is a folder",
+    errno.EEXIST: "cannot be written: a part of the path is a file",
+    errno.ENOTDIR: "cannot be written: a part of the path is a file",
+    errno.ENAMETOOLONG: "cannot be written: the name is too long",
 }
 
 
@@ -131,6 +137,8 @@ def run(main: Callable[[], Any]) -> None:
         main()
     except InputError as error:
         sys.exit(f"error: {error}")
+    except ValidationError as error:
+        sys.exit(f"error: {invalid(error, '--spec', error.title)}")
     except ModuleNotFoundError as error:
         if error.name is None or (package := error.name.partition(".")[0]) not in EXTRAS:
             raise

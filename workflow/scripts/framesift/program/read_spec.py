@@ -10,6 +10,13 @@ from framesift.core.errors import InputError
 from framesift.storage.untrusted import parse_json, read_text
 
 
+class Spec(dict[str, Any]):
+    """A spec; a key that it does not have is a mistake of whoever wrote it."""
+
+    def __missing__(self, key: str) -> Any:
+        raise InputError("is missing", field=f"--spec: {key}", hint="Snakemake prints the spec of a job with -p")
+
+
 def read_spec(text: str) -> dict[str, Any]:
     """A spec given on a command line.
 
@@ -21,7 +28,7 @@ def read_spec(text: str) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is neither.
+        If it is neither. The spec raises it too, for a key that it does not have.
 
     Examples
     --------
@@ -36,7 +43,7 @@ def read_spec(text: str) -> dict[str, Any]:
         raise InputError(f"is not JSON ({error})", field="--spec", value=text, expected="a JSON object") from None
     if not isinstance(spec, dict):
         raise InputError("is not a JSON object", field="--spec", value=text)
-    return spec
+    return Spec(spec)
 
 
 def read_settings(texts: Iterable[str]) -> dict[str, Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import logging
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,14 +51,18 @@ def atomic_write(path: str | Path, *, checked: bool = False) -> Iterator[Path]:
     'done'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=f".tmp{path.suffix}")
-    os.close(handle)
+    name = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
-        yield Path(name)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)  # mkstemp makes files that a group cannot read
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # not `mkstemp`, whose files a group cannot read: to correct that takes the umask, which all threads share
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    try:
+        yield name
         with open(name, "rb") as file:
             os.fsync(file.fileno())  # else the new name may reach the disk before the content does
         if checked:
@@ -67,7 +72,7 @@ def atomic_write(path: str | Path, *, checked: bool = False) -> Iterator[Path]:
         error.filename = error.filename or str(path)  # the error for a full disk does not name the file
         raise
     finally:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str, *, checked: bool = False) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import math
 import re
+import stat
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,22 @@ MAX_VALUES = 5_000_000
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
+def check_regular(path: str | Path) -> None:
+    """Reject what is there but is not a regular file: reading a named pipe would wait for a writer.
+
+    Raises
+    ------
+    InputError
+        For a pipe, a socket or a device.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return  # reading it says why
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise InputError("is not a regular file", file=path, expected="a file, not a pipe or a device")
+
+
 def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
     """The content of a file, unpacked if it is gzip.
 
@@ -34,6 +51,7 @@ def read_bytes(path: str | Path, largest: int = MAX_BYTES) -> bytes:
         was written.
     """
     path = Path(path)
+    check_regular(path)
     try:
         verify_checksum(path)
         with path.open("rb") as file:
@@ -66,7 +84,7 @@ def parse_json(text: str | bytes, *, lenient: bool = False) -> Any:
     """The value of a JSON text.
 
     Python's parser also accepts invalid JSON (NaN, a repeated key, half a surrogate pair), and fails in several ways
-    on a text that is too deep or too large.
+    on a text that is too deep or too large. A byte order mark at the beginning is ignored.
 
     Parameters
     ----------
@@ -95,7 +113,7 @@ def parse_json(text: str | bytes, *, lenient: bool = False) -> Any:
             raise ValueError(f"{name} is not JSON; write null for a missing value")
 
     try:
-        text = text if isinstance(text, str) else text.decode("utf-8")
+        text = (text if isinstance(text, str) else text.decode("utf-8")).removeprefix("\ufeff")
         value = json.loads(text, parse_constant=constant, object_pairs_hook=_unique)
         if _is_deep(value):
             raise RecursionError

@@ -201,6 +201,35 @@ class Dataset(Component):
         return self.download and self.repo is not None
 
 
+class GivenRecord(dict[str, Any]):
+    """A label record whose fields must have values: ``record[name]`` rejects null, ``optional`` returns it.
+
+    Examples
+    --------
+    >>> record = GivenRecord(question="Why?", answer=None)
+    >>> record["question"], optional(record, "answer")
+    ('Why?', None)
+    >>> record["answer"]
+    Traceback (most recent call last):
+    ValueError: field 'answer': found null, expected a value
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if value is None:
+            raise ValueError(f"field {name!r}: found null, expected a value")
+        if isinstance(value, list) and None in value:
+            raise ValueError(f"field {name!r}: found null at position {value.index(None)}, expected values")
+        return value
+
+
+def optional(record: Mapping[str, Any], name: str) -> Any:
+    """A field that may be null; KeyError if the record does not have it."""
+    if name not in record:
+        raise KeyError(name)
+    return record.get(name)
+
+
 def reader_of(spec: dict[str, Any]) -> Dataset:
     """A dataset that only reads records: its spec, without the places of files."""
     return build("datasets", {"data_dir": ".", "labels": ".", **spec})
@@ -276,6 +305,8 @@ def without_letters(options: list[str]) -> tuple[str, ...]:
     """
     import re
 
+    if not isinstance(options, list):
+        raise ValueError(f"field 'options': found {options!r}, expected a list")
     texts = []
     for position, option in enumerate(options):
         letter = chr(ord("A") + position)

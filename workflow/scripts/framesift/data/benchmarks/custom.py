@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from framesift.core.spec import spec_id
-from framesift.data.benchmarks import VIDEO_SUFFIXES, Dataset, letter_of
+from framesift.data.benchmarks import VIDEO_SUFFIXES, Dataset, letter_of, optional
 from framesift.data.benchmarks.videomme import LETTER, SELECT, VideoMME
 from framesift.data.questions import Evidence, Question
 from framesift.storage.untrusted import parse_json
@@ -62,7 +62,7 @@ class Custom(Dataset):
         options = self._options(record)
         text, video = str(record[columns.question]).strip(), str(record[columns.video]).strip()
         path = Path(video)
-        spans = _listed(record[columns.evidence], columns.evidence) if columns.evidence else ()
+        spans = _listed(optional(record, columns.evidence), columns.evidence) if columns.evidence else ()
         return Question(
             question_id=str(record[columns.question_id]) if columns.question_id else spec_id([video, text, options]),
             video_id=(path.with_suffix("") if path.suffix.lower() in VIDEO_SUFFIXES else path).as_posix(),
@@ -86,11 +86,11 @@ class Custom(Dataset):
     def _options(self, record: Mapping[str, Any]) -> tuple[str, ...]:
         names = self.columns.options
         if len(names) > 1:
-            return tuple(text for name in names if (text := str(_text(record[name])).strip()))
+            return tuple(text for name in names if (text := str(_text(optional(record, name))).strip()))
         return tuple(str(option).strip() for option in _listed(record[names[0]], names[0]))
 
     def _letter(self, answer: Any, options: tuple[str, ...]) -> str:
-        column, answer = self.columns.answer, str(_text(answer)).strip()
+        column, answer = self.columns.answer, str(answer).strip()
         if self.answer_form == "letter":
             return answer.rstrip(".)").lstrip("(").upper()
         if self.answer_form == "text":

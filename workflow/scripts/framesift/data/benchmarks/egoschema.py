@@ -18,6 +18,7 @@ from framesift.data.benchmarks import (
     hub_repo,
     label_file,
     letter_of,
+    optional,
     without_letters,
 )
 from framesift.data.questions import Question
@@ -64,7 +65,7 @@ class EgoSchema(Dataset):
 
     def question(self, record: dict[str, Any]) -> Question:
         options = without_letters(record["option"])
-        answer = record["answer"]
+        answer = optional(record, "answer")  # null where the benchmark keeps it
         return Question(
             # not `question_idx`, which counts the rows of a file: the subset's and the full set's differ
             question_id=str(record["video_idx"]),

@@ -185,6 +185,7 @@ def select(
     query: Any = None,
     question: str = "",
     fps: float = 1.0,
+    n: int | None = None,
     budget: int,
     seed: int = 0,
     **params: Any,
@@ -204,6 +205,8 @@ def select(
         Its text, for methods that look at it.
     fps : float
         Candidates a second, where there are no timestamps.
+    n : int, optional
+        Number of candidates, where no timestamps, scores or embeddings tell it.
     budget : int
         Number of frames.
     seed : int
@@ -221,7 +224,7 @@ def select(
     InputError
         For an unknown method or parameter.
     ScoreError
-        For input that the method needs and that is missing or unusable.
+        For input that the method needs and that is missing or unusable, or of another shape.
 
     Examples
     --------
@@ -229,18 +232,24 @@ def select(
     [1, 2]
     >>> select("uniform", timestamps=range(10), budget=4).tolist()
     [0, 3, 6, 9]
+    >>> select("uniform", n=12, budget=4).tolist()
+    [0, 4, 7, 11]
     """
     times, values, frames, text = (
         np.asarray(given if given is not None else (), float) for given in (timestamps, scores, embeddings, query)
     )
-    if not len(times):
-        times = np.arange(max(len(values), len(frames))) / fps
-    return choose(
+    if timestamps is None:
+        known = [count for count in (n, np.size(values), len(frames)) if count]
+        times = np.arange(known[0] if known else 0) / fps
+    if all(given is None for given in (timestamps, scores, embeddings, n)):
+        raise ScoreError("there are no candidates: give scores, timestamps, embeddings, or their number n")
+    selector, candidates = (
         build("selectors", {"kind": method, **params}),
         Candidates(times, values, frames, text, question),
-        budget,
-        np.random.default_rng(seed),
-    ).positions
+    )
+    if len(times):
+        _check(selector, candidates)  # `choose` takes a short video whole, whatever its scores are
+    return choose(selector, candidates, budget, np.random.default_rng(seed)).positions
 
 
 def _choice(given: np.ndarray | Choice) -> Choice:
