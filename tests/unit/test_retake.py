@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from framesift.answering.retake import generation
 from framesift.answering.retake.budgets import chunk_ratios, kept, layer_ratios
 from framesift.answering.retake.dpselect import choose
 from framesift.answering.retake.generation import compress, reforged
@@ -152,6 +153,25 @@ def test_text_starts_after_the_largest_id_of_the_video(kind):
     answer(network, plain.inputs)
     before, text = torch.cat(seen.calls[: -NEW - 1], dim=1), seen.calls[-NEW - 1]
     assert int(text.min()) == int(before.max()) + 1
+
+
+def test_tokens_go_on_after_the_layer_that_is_furthest(kind, monkeypatch):
+    """Each layer keeps tokens of its own, so that the first layer is not always the one that ends last."""
+    ends = []
+
+    def recorded(*arguments):
+        new = reforged(*arguments)
+        ends.append(int(new.reshape(-1, new.shape[-1])[0].max()))
+        return new
+
+    monkeypatch.setattr(generation, "reforged", recorded)
+    network, _ = compressed(world(kind), ratio=0.2, chunk_frames=8)
+    seen = Positions(network)
+    answer(network, world(kind).inputs)
+    starts = {int(call[0, 0]) for call in seen.calls}
+    chunks = [ends[first : first + 3] for first in range(0, len(ends), 3)]
+    assert any(max(chunk) > chunk[0] for chunk in chunks)
+    assert {max(chunk) + 1 for chunk in chunks} <= starts
 
 
 def golden():
