@@ -9,6 +9,8 @@ LLAVA := $(shell sed -n 's/^ *- \(llava @ git+.*\)/\1/p' envs/llava.yaml)
 LLAVA_SOURCE ?=
 DEVICE ?= cuda
 SEED ?= 0
+COUNT ?= 100
+ONLY ?= *
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.8
@@ -21,7 +23,7 @@ export UV_SYSTEM_CERTS := 1
 
 .PHONY: demo test test-all versions lavis llava lint format lock docs demo-models bench-extract bench-evaluate bench-select \
   bench-plan bench-retake \
-  envs-check slurm-check gpu-check chaos fuzz clean help
+  envs-check slurm-check gpu-check chaos fuzz mutate clean help
 
 help:               ## what can be made
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -102,6 +104,9 @@ chaos: $(VENV)/test.done     ## kill, fill, cut and flip everything, and compare
 
 fuzz: $(VENV)/test.done      ## some 100,000 hostile inputs for whatever reads files (docs/safety.md)
 	FRAMESIFT_FUZZ=3100 $(BIN)/python -m pytest -q -n 2 --dist worksteal -rP -k hostile_input tests/safety/test_fuzz.py
+
+mutate: $(VENV)/test.done    ## change the program in COUNT places, and see which changes no test notices (CONTRIBUTING.md)
+	$(BIN)/python tools/mutate.py --seed $(SEED) --count $(COUNT) --only "$(ONLY)"
 
 clean:              ## everything the workflow made, the installation excepted
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +

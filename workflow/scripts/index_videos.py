@@ -70,8 +70,8 @@ def main() -> None:
         args.max_excluded,
         place=args.video_dir,
         hint=f"{args.excluded or 'the log'} lists each with its reason. Set data_dir and videos of the dataset to the"
-        f" folder of the files (names that end in {', '.join(VIDEO_SUFFIXES)}), mend them (remove broken ones, and they are fetched again), run again with access to the"
-        " hub (without HF_HUB_OFFLINE) if they are there",
+        f" folder of the files (their names end in {', '.join(VIDEO_SUFFIXES)}), fix them (remove broken ones, and they"
+        " are fetched again), run again with access to the hub (without HF_HUB_OFFLINE) if they are there",
     )
     write_videos(args.out, rows, args.spec)
     log.info("%s: %d videos, %d left out", args.out, len(rows), len(unusable))
