@@ -65,7 +65,7 @@ docs: $(VENV)/test.done      ## the configuration's schema and key table, from t
 
 lock: $(UV)                  ## new versions for envs/*.lock, envs/*.yaml and the container, together
 	cd envs && for what in demo test lavis llava; do \
-	  ../$(UV) pip compile --upgrade --universal --python-version 3.11 --no-header --no-annotate \
+	  ../$(UV) pip compile --upgrade --prerelease disallow --universal --python-version 3.11 --no-header --no-annotate \
 	    --no-emit-index-url --no-emit-find-links --quiet $$what.in --output-file $$what.lock || exit 1; done
 	$(BIN)/python envs/pin.py
 	$(BIN)/python envs/container.py

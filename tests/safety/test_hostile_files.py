@@ -175,7 +175,7 @@ def test_a_server_is_asked_by_http_and_by_nothing_else(base_url):
 
 
 def test_a_server_cannot_send_the_key_elsewhere(monkeypatch):
-    import httpx
+    import httpx2
 
     from framesift.remote.chat_api import ChatClient
 
@@ -184,13 +184,13 @@ def test_a_server_cannot_send_the_key_elsewhere(monkeypatch):
 
     def answered(request):
         asked.append(str(request.url))
-        return httpx.Response(
-            307, headers={"location": "http://169.254.169.254/latest/meta-data"}, stream=httpx.ByteStream(b"")
+        return httpx2.Response(
+            307, headers={"location": "http://169.254.169.254/latest/meta-data"}, stream=httpx2.ByteStream(b"")
         )
 
     api = ChatApi(model="m", base_url="http://server.test/v1", api_key_env="SOME_KEY", max_retries=0)
     with ChatClient(api) as client:
-        client._http._transport = httpx.MockTransport(answered)
+        client._http._transport = httpx2.MockTransport(answered)
         client._http._mounts = {}
         with pytest.raises(InputError, match="answers 307"):
             client.complete([])

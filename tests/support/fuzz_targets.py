@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import httpx
 import httpx2
 import huggingface_hub
 import numpy as np
@@ -468,11 +467,11 @@ def _client() -> ChatClient:
 def _reply(given: tuple[int, dict[str, str], bytes], folder: Path) -> None:
     status, headers, content = given
 
-    def answered(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, headers=headers, stream=httpx.ByteStream(content))
+    def answered(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(status, headers=headers, stream=httpx2.ByteStream(content))
 
     client = _client()
-    client._http = httpx.AsyncClient(transport=httpx.MockTransport(answered), trust_env=False)
+    client._http = httpx2.AsyncClient(transport=httpx2.MockTransport(answered), trust_env=False)
     made = client.complete([{"role": "user", "content": "?"}])
     write_json(folder / "reply.json", {"text": made.text, "usage": made.usage})
 

@@ -17,6 +17,7 @@ from pin import LINE, repinned
 #: Modules whose distribution is not called as they are.
 DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
+    "hf_xet": "huggingface-hub",  # brings it, where it has wheels
     "lavis": "salesforce-lavis",
     "PIL": "pillow",
     "pydantic_core": "pydantic",

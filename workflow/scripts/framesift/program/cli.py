@@ -32,7 +32,7 @@ EXTRAS = {
         "lavis": "lavis omegaconf",
         "models": "tokenizers torch torchvision transformers",
         "report": "jinja2 markupsafe matplotlib plotly",
-        "server": "httpx tenacity",
+        "server": "httpx2 tenacity",
         "tables": "rich scipy statsmodels",
         "train": "accelerate peft",
         "video": "av PIL",

@@ -201,18 +201,18 @@ class ChatClient:
     """
 
     def __init__(self, api: ChatApi) -> None:
-        import httpx
+        import httpx2
 
         self.api = api
         self._key = _key(api.key_variable())
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             # not compressed: a few bytes of gzip can unpack to gigabytes
             headers={"Content-Type": "application/json", "Accept-Encoding": "identity"}
             | ({"Authorization": f"Bearer {self._key}"} if self._key else {}),
-            timeout=httpx.Timeout(None, connect=min(api.timeout, 30.0)),
-            limits=httpx.Limits(max_connections=api.parallel, max_keepalive_connections=api.parallel),
+            timeout=httpx2.Timeout(None, connect=min(api.timeout, 30.0)),
+            limits=httpx2.Limits(max_connections=api.parallel, max_keepalive_connections=api.parallel),
         )
-        # Only asyncio has a deadline for a whole exchange: httpx restarts its time-outs with every byte that arrives.
+        # Only asyncio has a deadline for a whole exchange: httpx2 restarts its time-outs with every byte that arrives.
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="chat client", daemon=True).start()
 
@@ -248,7 +248,7 @@ class ChatClient:
         InputError
             If the server rejects the request, cannot be reached, or stays busy.
         """
-        import httpx
+        import httpx2
         from tenacity import Retrying, retry_if_exception, stop_after_attempt
 
         api = self.api
@@ -282,9 +282,9 @@ class ChatClient:
             ) from None
         except _UnusableReplyError as error:
             raise InputError(str(error), field="base_url", value=api.base_url, hint=_V1) from None
-        except (httpx.InvalidURL, UnicodeError) as error:  # an address that only the resolver finds fault with
+        except (httpx2.InvalidURL, UnicodeError) as error:  # an address that only the resolver finds fault with
             raise InputError(f"is not an address ({error})", field="base_url", value=api.base_url) from None
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             why = self._without_key(str(error) or type(error).__name__)
             raise InputError(
                 f"cannot be reached, or closed the connection ({_times(tries)}): {why}",
@@ -428,12 +428,12 @@ def _is_transient(status: int) -> bool:
 
 
 def _should_retry(error: BaseException) -> bool:
-    import httpx
+    import httpx2
 
     if isinstance(error, _StatusError):
         return _is_transient(error.status) and (error.retry_after or 0) <= MAX_RETRY_AFTER
-    return isinstance(error, httpx.TransportError | TimeoutError) and not isinstance(
-        error, httpx.LocalProtocolError | httpx.UnsupportedProtocol
+    return isinstance(error, httpx2.TransportError | TimeoutError) and not isinstance(
+        error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol
     )
 
 
