@@ -64,14 +64,17 @@ def main() -> None:
         log.warning("video %s is left out: %s", row.video_id, row.error)
     if args.excluded:
         write_excluded(args.excluded, unusable, questions)
+    elsewhere = (
+        "set data_dir and videos of the dataset to the folder of the files; if they are on the hub, run again with"
+        " access to it (without HF_HUB_OFFLINE)"
+    )
+    listed = f"{args.excluded or 'the log'} lists each with its reason. Fix the files (remove broken ones to fetch them again)"
     check_exclusions(
         {row.video_id: (row.reason, str(row.error)) for row in unusable},
         len(rows),
         args.max_excluded,
         place=args.video_dir,
-        hint=f"{args.excluded or 'the log'} lists each with its reason. Set data_dir and videos of the dataset to the"
-        f" folder of the files (their names end in {', '.join(VIDEO_SUFFIXES)}), fix them (remove broken ones, and they"
-        " are fetched again), run again with access to the hub (without HF_HUB_OFFLINE) if they are there",
+        hint=elsewhere if len(unusable) == len(rows) else listed,
     )
     write_videos(args.out, rows, args.spec)
     log.info("%s: %d videos, %d left out", args.out, len(rows), len(unusable))
