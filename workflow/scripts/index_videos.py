@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from framesift.core.errors import VideoError
-from framesift.data.benchmarks import VIDEO_SUFFIXES, VideoFolder, reader_of
+from framesift.data.benchmarks import VideoFolder, reader_of
 from framesift.data.exclusions import add_limit, check_exclusions
 from framesift.data.questions import Question, read_questions
 from framesift.program.cli import add_inputs, log, parser, run
@@ -68,7 +68,8 @@ def main() -> None:
         "set data_dir and videos of the dataset to the folder of the files; if they are on the hub, run again with"
         " access to it (without HF_HUB_OFFLINE)"
     )
-    listed = f"{args.excluded or 'the log'} lists each with its reason. Fix the files (remove broken ones to fetch them again)"
+    fix = "Fix the files (remove broken ones to fetch them again)"
+    listed = f"{args.excluded or 'the log'} lists each with its reason. {fix}"
     check_exclusions(
         {row.video_id: (row.reason, str(row.error)) for row in unusable},
         len(rows),
