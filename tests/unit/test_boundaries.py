@@ -7,6 +7,7 @@ from framesift.core.components import build
 from framesift.judging.option_parser import parse_letter
 from framesift.scoring.cache import VideoCache
 from framesift.selection.selectors import Candidates, select, spread
+from framesift.selection.selectors._scaling import within_unit
 from framesift.video.grid import CandidateGrid
 from framesift.video.index import VideoIndex
 
@@ -58,6 +59,21 @@ def test_one_frame_of_all_is_the_earlier_middle(n, middle):
 def test_the_candidates_of_a_second_are_those_between_its_frames():
     assert Candidates(np.arange(5) / 2).per_second == 2
     assert Candidates(np.array([3.0])).per_second == 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "result", "said"),
+    [
+        ([0, 0.25, 1], [0, 0.25, 1], False),
+        ([-0.5, 0, 0.5], [0, 0.5, 1], True),
+        ([0, 1, 2], [0, 0.5, 1], True),
+        ([0.25, 0.5, 0.75], [0.25, 0.5, 0.75], False),
+    ],
+)
+def test_scores_are_scaled_only_where_they_leave_the_unit(scores, result, said):
+    values, note = within_unit(np.array(scores, dtype=float))
+    assert values.tolist() == result
+    assert (note is not None) == said
 
 
 # Candidate frames
