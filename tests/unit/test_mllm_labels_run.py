@@ -27,6 +27,7 @@ from framesift.remote import chat_api
 from framesift.scoring.mllm_selector.examples import read_examples
 from framesift.scoring.mllm_selector.label_settings import LabelSettings, LocalModel
 from framesift.scoring.score_table import QuestionScores, read_scores, write_scores
+from framesift.storage.checksums import file_digest
 from framesift.storage.files import read_json, write_json
 from framesift.training.labels import frame_questions
 from framesift.training.labels.frame_questions import scaled_down
@@ -339,7 +340,7 @@ def test_a_broken_video_costs_its_own_questions(videos, asked, tmp_path, process
     broken = tmp_path / "broken.mp4"
     content = Path(videos[1].path).read_bytes()
     broken.write_bytes(content[: len(content) // 3])
-    given = [videos[0], replace(videos[1], path=str(broken)), videos[2]]
+    given = [videos[0], replace(videos[1], path=str(broken), digest=file_digest(broken)), videos[2]]
     asked = {**asked, "v3": [question("v3", 0)]}
     given.append(Video("v3", "", error="no video file was found", reason="missing"))
     with ChatServer(told()) as server:
