@@ -9,6 +9,9 @@ rule select_frames:
         embeddings=lambda wc: plan.embeddings_needed(
             wc.dataset, plan.selectings[wc.selecting]
         ),
+        evidence=lambda wc: sources.evidence_needed(
+            wc.dataset, plan.selectings[wc.selecting]
+        ),
     output:
         "results/selections/{dataset}/{selecting}.json",
     log:
@@ -24,7 +27,7 @@ rule select_frames:
         code=lambda wc: plan.code(
             "select_frames.py", plan.selectings[wc.selecting].selector
         ),
-        given=lambda wc, input: plan.given(input, "scores", "embeddings"),
+        given=lambda wc, input: plan.given(input, "scores", "embeddings", "evidence"),
     message:
         "Selecting frames of {wildcards.dataset} with {wildcards.selecting}"
     shell:

@@ -19,6 +19,7 @@ from typing import Any
 from framesift.core.code_digest import code_digest
 from framesift.core.components import build, implementation
 from framesift.core.errors import InputError
+from framesift.data.evidence import evidence_in_seconds
 from framesift.data.questions import read_questions
 from framesift.interop.aks_lists import select_lists
 from framesift.program.cli import log, parser, run
@@ -27,6 +28,7 @@ from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import read_scores
 from framesift.selection.select_frames import select_frames, write_selection
 from framesift.selection.selectors import Selector, methods
+from framesift.storage.checksums import file_digest
 from framesift.storage.files import write_text
 from framesift.video.table import read_videos
 
@@ -45,19 +47,24 @@ def main() -> None:
         return
     if not (args.labels and args.videos):
         raise InputError("are needed", field="--labels and --videos", hint="or --frames, for lists as AKS has them")
+    questions, videos = read_questions(args.labels), read_videos(args.videos)
     selection = select_frames(
-        read_questions(args.labels),
-        read_videos(args.videos),
+        questions,
+        videos,
         read_scores(args.scores) if args.scores else None,
         Embeddings(args.embeddings) if args.embeddings else None,
         selector,
         spec["budget"],
         spec.get("seed", 0),
+        evidence_in_seconds(questions, videos, args.evidence) if selector.needs_evidence else None,
     )
     excluded = {question_id: choice.error for question_id, choice in selection.items() if choice.error}
     for question_id, error in excluded.items():
         log.warning("question %s is excluded: %s", question_id, error)
-    write_selection(args.out, selection, {"spec": spec, "code": code_digest("select_frames.py", selector.module)})
+    made_by = {"spec": spec, "code": code_digest("select_frames.py", selector.module)}
+    if selector.needs_evidence and args.evidence:
+        made_by["evidence"] = file_digest(args.evidence)
+    write_selection(args.out, selection, made_by)
     log.info("%s: %d questions, %d excluded", args.out, len(selection), len(excluded))
 
 
@@ -75,6 +82,7 @@ def _options() -> ArgumentParser:
     options.add_argument(
         "--embeddings", nargs="+", metavar="FILE.safetensors", help="from embed-frames, for selectors that need them"
     )
+    options.add_argument("--evidence", metavar="FILE", help="annotated evidence, for selectors that need it")
     options.add_argument("--list-methods", action="store_true", help="every method with its parameters and source")
     options.add_argument("--out", metavar="FILE.json", required="--list-methods" not in sys.argv)
     return options
@@ -90,7 +98,7 @@ def _spec_by_hand(args: Namespace) -> dict[str, Any]:
 def _described(kind: str) -> str:
     cls = implementation("selectors", kind)
     assert issubclass(cls, Selector)
-    needs = [what for what in ("scores", "embeddings", "query") if getattr(cls, f"needs_{what}")]
+    needs = [what for what in ("scores", "embeddings", "query", "evidence") if getattr(cls, f"needs_{what}")]
     lines = [
         f"{kind}    needs {', '.join(needs) or 'nothing but times'}{'; draws random numbers' if cls.random else ''}",
         f"    {(cls.__doc__ or '').strip().splitlines()[0]}",

@@ -69,10 +69,11 @@ class Table(ConfigSection):
         description="`fair`: every method gives min(budget, candidates) frames, in time order; `released`: what the"
         " scripts of AKS's release do, to reproduce printed numbers.",
     )
-    controls: tuple[Control, ...] = Field(
+    controls: tuple[Control | Literal["churn"], ...] = Field(
         default=(),
         description="Negative controls, each one more row of the baseline's selection: `zeroed` (the first frame of"
-        " the video in place of each), `shuffled` (another order), `blank` (grey pictures).",
+        " the video in place of each), `shuffled` (another order), `blank` (grey pictures). `churn`: two random"
+        " selections of the budget, whose different answers are the noise under every other difference.",
     )
     prompt: str | dict[str, str] | None = Field(
         default=None,

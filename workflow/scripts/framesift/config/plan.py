@@ -30,6 +30,7 @@ from framesift.scoring.mllm_selector.settings import LanguageModel
 from framesift.scoring.scorers import Scorer, ScoreSource
 from framesift.scoring.scorers.mllm_selector import SELECTORS, MllmSelector
 from framesift.scoring.scorers.pseudo_labels import PseudoLabels
+from framesift.selection.selectors.random import Random
 
 #: Parts of the spec of answers that are the same for whatever a job asks.
 _OF_THE_ANSWERER = ("answerer", "dataset")
@@ -170,7 +171,7 @@ class Plan:
 
     def _make_cells(self, name: str) -> list[PlannedCell]:
         config, table = self.config, self.table(name)
-        cells = []
+        cells: list[PlannedCell] = []
         for answerer in table.answerers:
             answering = self._answering(table, answerer)
             for budget in table.budgets:
@@ -187,11 +188,15 @@ class Plan:
                             if selector.needs_embeddings or (selector.takes_embeddings and table.encoder)
                             else None,
                         )
-                        controls = table.controls if selector_name == table.baseline else ()
+                        shown = [one for one in table.controls if one != "churn"]
+                        controls = shown if selector_name == table.baseline else []
                         cells += [
                             PlannedCell(answerer, replace(answering, control=control), selector_name, scorer, selecting)
                             for control in (None, *controls)
                         ]
+                for draw in (0, 1) if "churn" in table.controls else ():
+                    selecting = Selecting(Random(draw=draw), budget, None, None)
+                    cells.append(PlannedCell(answerer, answering, "random", None, selecting, f"churn {draw + 1}"))
         return cells
 
     def _answering(self, table: Table, answerer: str) -> Answering:

@@ -121,6 +121,10 @@ class Sources:
         file = self.config.datasets[dataset].evidence_file
         return [self._given(dataset, "evidence", file)] if file else []
 
+    def evidence_needed(self, dataset: str, selecting: Selecting) -> list[str]:
+        """The evidence file that a selection reads, or nothing."""
+        return self.evidence(dataset) if selecting.selector.needs_evidence else []
+
     def subtitles(self, dataset: str, answering: Answering) -> list[str]:
         """The option that names the folder of the subtitles, where they are shown."""
         folder = self.config.datasets[dataset].subtitle_dir

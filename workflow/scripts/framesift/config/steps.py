@@ -38,13 +38,17 @@ class Answering:
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """One row of a table: an answerer that sees one selection. Each part comes with the name the user gave it."""
+    """One row of a table: an answerer that sees one selection. Each part comes with the name the user gave it.
+
+    `churn` names one of the two random selections of that control.
+    """
 
     answerer_name: str
     answering: Answering
     selector_name: str
     scorer_name: str | None
     selecting: Selecting
+    churn: str | None = None
 
 
 @dataclass(frozen=True)

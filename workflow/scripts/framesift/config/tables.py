@@ -19,7 +19,9 @@ from framesift.scoring.encoders import Encoder
 from framesift.scoring.scorers import ScoreSource
 from framesift.scoring.scorers.mllm_selector import MllmSelector
 from framesift.scoring.scorers.pseudo_labels import PseudoLabels
+from framesift.selection.selectors import SelectionSource
 from framesift.storage.checksums import file_digest
+from framesift.tables.rows import ORACLE
 
 
 class Tables:
@@ -79,7 +81,9 @@ class Tables:
         table = self.plan.table(name)
         keys = ("method", "scorer", "budget", "selection")
         cells = [
-            self._cell(table, cell) for cell in self.plan.cells(name) if cell.answering.answerer.variant_of is None
+            self._cell(table, cell)
+            for cell in self.plan.cells(name)
+            if cell.answering.answerer.variant_of is None and not cell.churn
         ]
         selections = {canonical_json([cell[key] for key in keys]): cell for cell in cells}
         return {
@@ -199,6 +203,8 @@ class Tables:
             "scorer": self._label(selecting.scorer, cell.scorer_name) if selecting.scorer else None,
             "budget": selecting.budget,
             "released": not selecting.selector.fair,
+            **({"oracle": True} if selecting.selector.needs_evidence else {}),
+            **({"churn": cell.churn} if cell.churn else {}),
             "showing": {
                 key: value
                 for key, value in self.plan.answer_spec(table.dataset, answering, selecting).items()
@@ -223,7 +229,7 @@ class Tables:
 
     def _row_names(self, cell: PlannedCell) -> dict[str, str]:
         """Answerer and method of a row; a variant of an answerer is another method of that one."""
-        answerer, method = cell.answering.answerer, self._label(cell.selecting.selector, cell.selector_name)
+        answerer, method = cell.answering.answerer, self._method(cell.selecting.selector, cell.selector_name)
         name = self._label(answerer, cell.answerer_name)
         if answerer.variant_of is None:
             return {"answerer": name, "method": method}
@@ -233,7 +239,12 @@ class Tables:
     def _baseline(self, table: Table) -> str:
         if not table.selectors:
             return self.plan.config.runs[table.baseline].method
-        return self._label(self.plan.config.selectors[table.baseline], table.baseline)
+        return self._method(self.plan.config.selectors[table.baseline], table.baseline)
+
+    def _method(self, selector: Component, name: str) -> str:
+        """The name of a selector in a table, which marks an oracle as one."""
+        oracle = ORACLE if isinstance(selector, SelectionSource) and selector.needs_evidence else ""
+        return self._label(selector, name) + oracle
 
     @staticmethod
     def _label(component: Component | None, name: str | None) -> str:

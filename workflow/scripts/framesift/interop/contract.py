@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,12 +123,13 @@ def _candidates(selector: Selector) -> Iterator[Candidates]:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         for scores in (draw.random(n), np.repeat([0.25, 0.75], [n // 2, n - n // 2]), np.zeros(n)):
             arrays = {"times": np.arange(n, dtype=float)}
+            spans = ((n / 4, n / 3), (n / 2, n / 2)) if selector.needs_evidence else ()
             arrays["scores"] = scores if selector.needs_scores else np.empty(0)
             arrays["embeddings"] = vectors[:-1].copy() if selector.needs_embeddings else np.empty(0)
             arrays["query"] = vectors[-1].copy() if selector.needs_query else np.empty(0)
             for array in arrays.values():
                 array.flags.writeable = False
-            yield Candidates(**arrays, question=_TEXTS[0])
+            yield replace(Candidates(**arrays, question=_TEXTS[0]), spans=spans)  # type: ignore[arg-type]
 
 
 def check_encoder(encoder: Encoder, device: str = "cpu") -> None:

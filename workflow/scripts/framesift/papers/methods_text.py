@@ -321,8 +321,10 @@ def _asking(setup: Setup) -> Iterator[str]:
         )
     if any(spec.get("variant") == "released" for spec in setup.selectors.values()):
         yield r"Methods with \texttt{variant} released give what their authors' code gives, which may be fewer frames."
-    if setup.controls:
-        told = _listed([_CONTROLS.get(control, _code(control)) for control in setup.controls])
+    if "churn" in setup.controls:
+        yield "Two random selections of each budget show how many answers differ although neither selection is better."
+    if shown := [control for control in setup.controls if control != "churn"]:
+        told = _listed([_CONTROLS.get(control, _code(control)) for control in shown])
         yield f"As negative controls, the frames of {_code(setup.baseline or 'the baseline')} are shown with {told}."
     texts = {
         "before": setup.prompt.get("pre_prompt", ""),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from framesift.report.inputs import Inputs
-from framesift.tables.formatting import percent
+from framesift.tables.formatting import floor_and_ceilings, percent
 from framesift.tables.rows import BETTER, NO_EVIDENCE, WORSE, Row, RowId, blocks, is_baseline, number, series, verdict
 from framesift.tables.statistics import ENOUGH_VIDEOS
 
@@ -65,6 +65,8 @@ def _results(rows: Sequence[Row], inputs: Inputs) -> list[str]:
     if other := [row for row in compared if verdict(row) not in (BETTER, WORSE, NO_EVIDENCE)]:
         named = "; ".join(f"{series(row)}: {verdict(row)}" for row in other)
         lines.append(f"Other verdicts: {named}.")
+    if "churn" in rows[0]:
+        lines += floor_and_ceilings(rows, inputs.spec.baseline or "the baseline")
     lines += _by_group(rows, inputs)
     return lines
 

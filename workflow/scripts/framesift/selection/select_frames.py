@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from framesift.core.errors import InputError
-from framesift.data.questions import Question
+from framesift.data.questions import Evidence, Question
 from framesift.scoring.embedding_table import Embeddings
 from framesift.scoring.score_table import QuestionScores
 from framesift.selection.selectors import Candidates, ScoreError, Selector, choose, question_rng
@@ -55,17 +55,39 @@ def select_frames(
     selector: Selector,
     budget: int,
     seed: int,
+    evidence: Mapping[str, Evidence] | None = None,
 ) -> dict[str, Selected]:
     """Choose frames for every question.
+
+    Parameters
+    ----------
+    evidence : mapping, optional
+        By question id, in seconds; for a selector that needs it.
+
+    Raises
+    ------
+    InputError
+        If the selector needs evidence and no question has an annotated moment.
 
     Returns
     -------
     dict
         By question id, in the order of `questions`.
     """
+    spans = {name: one.spans for name, one in (evidence or {}).items()} if selector.needs_evidence else {}
+    if selector.needs_evidence and not any(spans.get(question.question_id) for question in questions):
+        raise InputError(
+            "the dataset has no annotated moment for any question, and this selector takes these",
+            field="selector",
+            value=selector.kind,
+            expected="evidence in the labels, or a file",
+            hint="set datasets.NAME.evidence (docs/datasets.md), or leave the selector out of the table",
+        )
     by_video = sorted(questions, key=lambda question: question.video_id)  # embeddings are read once a video
     chosen = {
-        question.question_id: _select_one(question, videos, scores, embeddings, selector, budget, seed)
+        question.question_id: _select_one(
+            question, videos, scores, embeddings, selector, budget, seed, spans.get(question.question_id, ())
+        )
         for question in by_video
     }
     return {question.question_id: chosen[question.question_id] for question in questions}
@@ -79,6 +101,7 @@ def _select_one(
     selector: Selector,
     budget: int,
     seed: int,
+    spans: tuple[tuple[float, float], ...],
 ) -> Selected:
     video = videos[question.video_id]
     if video.error is not None:
@@ -95,7 +118,7 @@ def _select_one(
                 "scores and video table disagree about the candidate frames", field=f"question {question.question_id}"
             )
         values = np.asarray(row.scores, dtype=np.float64)
-    candidates = Candidates(np.asarray(video.times), values, question=question.question)
+    candidates = Candidates(np.asarray(video.times), values, question=question.question, spans=spans)
     if embeddings is not None:
         if error := embeddings.error(video.video_id):
             return Selected(video_id=video.video_id, error=f"embeddings: {error}")

@@ -13,6 +13,7 @@ from framesift.data.questions import Evidence, Question
 from framesift.measures.measure import MeasureInputs
 from framesift.measures.measure import measure as measure_selection
 from framesift.program.cli import log
+from framesift.tables.ceilings import add_ceilings
 from framesift.tables.cells import Cell, CellSpec, Outcome, TableSpec, changes, paired
 from framesift.tables.columns import SELECTION
 from framesift.tables.flags import similar_rows
@@ -157,6 +158,7 @@ def make_rows(
                     row[f"accuracy[{group}]"] = numbers["accuracy"]
         table.append(row)
     add_verdicts(table, cells, baselines)
+    add_ceilings(table, cells, baselines)
     return table, long
 
 

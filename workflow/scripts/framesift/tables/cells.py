@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -34,6 +34,8 @@ class CellSpec(BaseModel):
     scorer: str | None = None
     budget: int = Field(ge=1)
     released: bool = False
+    oracle: bool = False
+    churn: Literal["churn 1", "churn 2"] | None = None
     showing: dict[str, Any] = {}
     uniform: UniformArm | None = None
     selection: str | None = None
@@ -46,7 +48,7 @@ class CellSpec(BaseModel):
 
     @property
     def control(self) -> str | None:
-        return self.showing.get("control")
+        return self.churn or self.showing.get("control")
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ _MEASURES = (
     "evidence_recall",
 )
 _VERDICT = ("p_holm", "verdict", "reason")
+_CEILINGS = ("changed", "churn", "any_right", "attained", "attained_low", "attained_high")
 
 #: Measures of a selection that need no answers (`framesift.measures.measure`).
 SELECTION = ("largest_gap", "overlap", "kfr", "shr", "ukss")
@@ -45,6 +46,7 @@ TABLE = (
     "unjudged",
     *_MEASURES,
     *_VERDICT,
+    *_CEILINGS,
     "lmms_eval",
     "disagreements",
     "frames_mean",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from framesift.tables.rows import Row, is_baseline
+from collections.abc import Iterator, Sequence
+
+from framesift.tables.rows import ORACLE, Row, is_baseline, series
 
 NOTHING = "-"
 
@@ -30,6 +32,24 @@ def with_interval(row: Row, column: str, sign: str = "") -> str:
         return NOTHING
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     return percent(row[column], sign) + (f" ({percent(low, sign)} to {percent(high, sign)})" if low and high else "")
+
+
+def floor_and_ceilings(rows: Sequence[Row], baseline: str) -> Iterator[str]:
+    """Sentences about the noise under the differences of one answerer and budget, and about what could be attained."""
+    compared = [row for row in rows if row["difference"] and not row["control"]]
+    if compared and compared[0]["churn"]:
+        shares = ", ".join(f"{series(row)} {percent(row['changed'])} %" for row in compared)
+        yield (
+            f"Two random selections differ in {percent(compared[0]['churn'])} % of the answers; changed against"
+            f" {baseline}: {shares}."
+        )
+    if oracle := next((row for row in compared if row["method"].endswith(ORACLE)), None):
+        yield f"Any row is right on {percent(compared[0]['any_right'])} % of the questions."
+        others = [row for row in compared if row is not oracle]
+        if reached := [f"{series(row)} {with_interval(row, 'attained')} %" for row in others if row["attained"]]:
+            yield f"Of the gain of {oracle['method']} is reached: {', '.join(reached)}."
+        elif others:
+            yield f"{oracle['method']} is no better than {baseline}, so there is no attainable gain."
 
 
 def gain(row: Row, baseline: str | None) -> str:

@@ -14,6 +14,8 @@ Row = dict[str, str]
 
 BETTER, WORSE, NO_EVIDENCE = "better", "worse", "no evidence"
 SIGNIFICANCE = 0.05
+#: What marks the name of a method that sees the annotated evidence.
+ORACLE = " (oracle)"
 
 
 class RowId(NamedTuple):
@@ -27,7 +29,7 @@ class RowId(NamedTuple):
     budget : int
         Frames.
     control : str
-        The negative control, empty for none.
+        The negative control, empty for none. The two random selections of `churn` are ``churn 1`` and ``churn 2``.
 
     Examples
     --------
@@ -45,7 +47,7 @@ class RowId(NamedTuple):
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> RowId:
         """The identity of a row of a file, or of a cell of a table's spec."""
-        control = row.get("control") or (row.get("showing") or {}).get("control")
+        control = row.get("control") or row.get("churn") or (row.get("showing") or {}).get("control")
         return cls(row["answerer"], row["method"], row.get("scorer") or "", int(row["budget"]), control or "")
 
     @property

@@ -148,16 +148,57 @@ def difference_interval(videos: Sequence[str], differences: Sequence[int]) -> In
     """
     if changed_videos(videos, differences) < ENOUGH_VIDEOS:
         return None
+    [mean], [[variance]], quantile = _clustered_means(videos, [differences])
+    half = quantile * np.sqrt(variance)
+    return Interval(max(-1.0, float(mean - half)), min(1.0, float(mean + half)))
+
+
+def ratio_interval(videos: Sequence[str], part: Sequence[int], whole: Sequence[int]) -> Interval | None:
+    """Interval of the ratio of two mean differences of the same questions, by Fieller's theorem (Fieller, 1954).
+
+    A ratio r is in it if the interval of the mean of ``part - r * whole`` holds zero (see `difference_interval`).
+
+    Parameters
+    ----------
+    videos : sequence of str, shape (n,)
+        The video of each question.
+    part, whole : sequence of int, shape (n,)
+        Differences to the same baseline, such as those of a method and of a ceiling.
+
+    Returns
+    -------
+    Interval or None
+        None unless the interval of `whole` lies above zero: the ratio has no bounds then.
+
+    Examples
+    --------
+    >>> videos = [f"video {k}" for k in range(40)]
+    >>> low, high = ratio_interval(videos, [1, 0, 0, 0] * 10, [1, 1, 0, 0] * 10)
+    >>> f"{low:.2f} {high:.2f}"
+    '0.28 0.73'
+    """
+    above = difference_interval(videos, whole)
+    if above is None or above.low <= 0:
+        return None
+    (a, b), ((aa, ab), (_, bb)), quantile = _clustered_means(videos, [part, whole])
+    squared = quantile**2
+    roots = np.roots([b * b - squared * bb, -2 * (a * b - squared * ab), a * a - squared * aa])
+    low, high = sorted(float(root) for root in roots.real)
+    return Interval(low, high)
+
+
+def _clustered_means(videos: Sequence[str], values: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray, float]:
+    """Means over questions, their covariance CR2 clustered by video, and the quantile of Student's t for both ends."""
     from scipy.stats import t
 
-    size, total = by_video(videos, differences)
+    size = by_video(videos, values[0]).size
+    total = np.array([by_video(videos, one).total for one in values])
     n = size.sum()
-    mean = total.sum() / n
-    variance = float(np.sum((total - mean * size) ** 2 / (1 - size / n))) / n**2
+    means = total.sum(axis=1) / n
+    residuals = (total - means[:, None] * size) / np.sqrt(1 - size / n)
     share = size**2 / (n - size)
     freedom = n**2 / (np.sum(size**2) + np.sum(share) ** 2 - np.sum(share**2))
-    half = t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance)
-    return Interval(max(-1.0, float(mean - half)), min(1.0, float(mean + half)))
+    return means, residuals @ residuals.T / n**2, float(t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def changed_videos(videos: Sequence[str], differences: Sequence[int]) -> float:

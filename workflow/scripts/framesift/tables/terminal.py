@@ -120,6 +120,7 @@ def what_to_see(rows: Sequence[Row]) -> list[str]:
     lines = list(_verdicts(compared, baseline))
     if not compared and any(row["n_paired"] for row in rows):
         lines.append(f"There is no question that both {baseline} and another method answered.")
+    lines += formatting.floor_and_ceilings(rows, baseline)
     if caveats := list(_caveats(rows)):
         lines.append(f"Mind: {'; '.join(caveats)}.")
     return lines

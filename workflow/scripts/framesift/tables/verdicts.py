@@ -67,7 +67,9 @@ def _unparsed(row: Row, pairs: Sequence[tuple[Outcome, Outcome]]) -> str | None:
 
 
 def _kind(cell: Cell) -> str:
-    """Methods, negative controls and imported runs are families of their own: they answer different questions."""
+    """Methods, oracles, controls and imported runs are families of their own: they answer different questions."""
+    if cell.spec.churn or cell.spec.oracle:
+        return "churn" if cell.spec.churn else "oracle"
     return "control" if cell.spec.control else "run" if cell.selection is None else "method"
 
 

@@ -36,6 +36,8 @@ class Candidates:
         The question's embedding by the same encoder.
     question : str
         Its text.
+    spans : tuple of (float, float)
+        First and last second of each annotated moment of evidence; empty for a selector that asks for none.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class Candidates:
     embeddings: np.ndarray = field(default_factory=_nothing)
     query: np.ndarray = field(default_factory=_nothing)
     question: str = ""
+    spans: tuple[tuple[float, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -78,6 +81,8 @@ class SelectionSource(Component):
     takes_embeddings: ClassVar[bool] = False
     #: Whether it reads the embedding of the question.
     needs_query: ClassVar[bool] = False
+    #: Whether it reads the annotated evidence. Such a selector is an oracle, and tables mark it as one.
+    needs_evidence: ClassVar[bool] = False
     #: Whether `select` draws from the generator it is given. Only then does the seed belong to its spec.
     random: ClassVar[bool] = False
     #: Where the method was published, in a word.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from framesift.selection.selectors import Candidates, Selector
 
@@ -12,7 +13,7 @@ from framesift.selection.selectors import Candidates, Selector
 class Random(Selector):
     """`budget` frames drawn without replacement, every set of them as likely as any other.
 
-    The draw depends on the configured seed and the question id alone, so one run is one sample: compare several seeds.
+    They depend on the configured seed, the question id and `draw` alone, so one run is one sample: compare several.
 
     Examples
     --------
@@ -26,6 +27,9 @@ class Random(Selector):
     kind: Literal["random"] = "random"
     needs_scores: ClassVar[bool] = False
     random: ClassVar[bool] = True
+    draw: int = Field(default=0, ge=0, description="Which of the independent draws of a seed.")
 
     def select(self, candidates: Candidates, budget: int, rng: np.random.Generator) -> np.ndarray:
+        for _ in range(self.draw):
+            [rng] = rng.spawn(1)
         return rng.choice(len(candidates), size=budget, replace=False)
