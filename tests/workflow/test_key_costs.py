@@ -154,6 +154,7 @@ COSTS = [
     ("selectors.mmr", {"lam": ONE_SELECTION}),
     ("selectors.nms", {"divisor": ONE_SELECTION}),
     ("selectors.qframe", {"variant tau gain max_candidates high mid low": ONE_SELECTION}),
+    ("selectors.random", {"draw": ONE_SELECTION}),
     ("selectors.uniform", {"convention": ONE_SELECTION}),
     (
         "selectors.wfs_sb",
