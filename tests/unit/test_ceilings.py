@@ -24,7 +24,7 @@ def cell(method, letters, **spec):
     """A row of twelve videos of four questions that answered these letters; "A" is right, "-" is unparsed."""
     judged = {f"q{k}": Verdict(answer="A", parsed=None if a == "-" else a) for k, a in enumerate(letters)}
     outcomes = {
-        f"q{k}": Outcome(Answer.model_construct(video_id=f"v{k // 4}", response=f"{method}: {a}"), a == "A", a == "-", None)
+        f"q{k}": Outcome(Answer.model_construct(video_id=f"v{k // 4}", response=method + a), a == "A", a == "-", None)
         for k, a in enumerate(letters)
     }
     made = CellSpec(id=method, answerer="vlm", method=method, budget=8, answers=("x",), **spec)
