@@ -22,7 +22,7 @@ rule download_dataset:
         "Looking for the files of {wildcards.dataset}; what is missing comes from the hub (progress: {log})"
     shell:
         "python {params.program:q} --spec {params.spec:q} --keep-archives {resources.keep_archives}"
-        " --cache results/cache/videos --attempt {params.attempt} --out {output:q} 2> {log:q}"
+        " --cache results/cache/videos --attempt {params.attempt:q} --out {output:q} 2> {log:q}"
 
 
 rule convert_labels:

@@ -19,6 +19,7 @@ from framesift.core.errors import InputError
 from framesift.scoring.scorers._localizer import load_localizer
 from framesift.scoring.scorers.blip_itm_lavis import _read
 from framesift.scoring.scorers.mllm_selector import _vision_encoder
+from framesift.storage.checksums import sidecar_of
 from project import ROOT
 from tiny_checkpoints import WRITERS
 
@@ -124,6 +125,7 @@ def test_python_files_beside_a_selector_and_its_models_never_run(trained, tmp_pa
         with pytest.raises(InputError):
             assert loaded("mllm_selector", folder).selector
     plant(folder, marker)
+    sidecar_of(folder / "config.json").unlink()
     _vision_encoder.cache_clear()
     with pytest.raises(InputError, match="is not the configuration of an M-LLM selector"):
         assert loaded("mllm_selector", folder).selector
