@@ -151,10 +151,21 @@ def test_another_encoder_in_the_same_place_is_refused(checkpoints, tmp_path):
         from_pretrained(str(tmp_path / "selector"))
 
 
+@pytest.mark.parametrize("file", ["config.json", "training.json", "selector.safetensors"])
+def test_a_bit_in_a_selector_that_was_trained_here_is_noticed(file, selector_folder, tmp_path):
+    shutil.copytree(selector_folder, tmp_path / "selector")
+    path = tmp_path / "selector" / file
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=f"{file}: is damaged, or was edited"):
+        from_pretrained(str(tmp_path / "selector"))
+
+
 @pytest.mark.parametrize("what", ["edited", "foreign", "cut", "other"])
 def test_a_damaged_release_is_refused(what, selector_folder, tmp_path):
     folder = tmp_path / "selector"
-    shutil.copytree(selector_folder, folder)
+    shutil.copytree(selector_folder, folder, ignore=shutil.ignore_patterns(".*.sha256"))  # releases of others have none
     config = json.loads((folder / "config.json").read_text())
     if what == "edited":
         config["settings"]["template"] = "Look: {question}"
