@@ -34,7 +34,7 @@ demo: $(VENV)/demo.done $(BIN)/framesift   ## the whole chain on a synthetic wor
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 
-test: $(VENV)/test.done      ## every test but the slow ones, two at a time (some 20 minutes on two cores)
+test: $(VENV)/test.done      ## every test but the slow ones, two at a time (some 30 minutes on two cores)
 	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/test.done  ## every test

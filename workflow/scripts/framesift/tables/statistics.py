@@ -175,7 +175,7 @@ def ratio_interval(videos: Sequence[str], part: Sequence[int], whole: Sequence[i
     >>> videos = [f"video {k}" for k in range(40)]
     >>> low, high = ratio_interval(videos, [1, 0, 0, 0] * 10, [1, 1, 0, 0] * 10)
     >>> f"{low:.2f} {high:.2f}"
-    '0.28 0.73'
+    '0.26 0.74'
     """
     above = difference_interval(videos, whole)
     if above is None or above.low <= 0:
