@@ -27,7 +27,7 @@ EXTRAS = {
         "answer": "decord lmms_eval loguru nltk",
         "crate": "rocrate",
         "demo": "cv2",
-        "download": "hf_xet httpx2 huggingface_hub",
+        "download": "hf_xet huggingface_hub",
         "files": "pyarrow safetensors",
         "lavis": "lavis omegaconf",
         "models": "tokenizers torch torchvision transformers",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO
 
+from framesift.remote.seekable import SeekableReader
 from framesift.storage.checksums import DamagedError
 from framesift.storage.files import atomic_write
 
@@ -26,7 +27,7 @@ MAX_SMALL = 1 << 20
 MAX_HEADER = 16 << 20
 
 
-class JoinedFile(io.RawIOBase):
+class JoinedFile(SeekableReader):
     """Several seekable files read as the one they were split from.
 
     Examples
@@ -40,24 +41,10 @@ class JoinedFile(io.RawIOBase):
         self.ends: list[int] = []
         for file in self.files:
             self.ends.append(file.seek(0, io.SEEK_END) + (self.ends[-1] if self.ends else 0))
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.ends[-1]}[whence]
-        self.position = max(0, start + offset)
-        return self.position
+        super().__init__(self.ends[-1])
 
     def read(self, size: int = -1) -> bytes:
-        size = self.ends[-1] - self.position if size < 0 else size
+        size = self.size - self.position if size < 0 else size
         pieces = []
         for number, end in enumerate(self.ends):
             if size <= 0 or self.position >= end:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from framesift.core.errors import InputError
 from framesift.program.cli import log
 from framesift.remote.partial_files import arrived, claimed, own_folder
+from framesift.remote.seekable import SeekableReader
 from framesift.storage.checksums import DamagedError, file_digest
 
 if TYPE_CHECKING:
@@ -304,29 +305,15 @@ class NoRangesError(Exception):
     """A server, such as a mirror of the hub, sends whole files when asked for a part of one."""
 
 
-class _RemoteStream(io.RawIOBase):
+class _RemoteStream(SeekableReader):
     """Reads a file of the hub; each read is one request, since archives are read in few and large pieces."""
 
     def __init__(self, repo: Repo, file: RemoteFile) -> None:
+        super().__init__(file.size)
         self.repo, self.file = repo, file
-        self.position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self.position, io.SEEK_END: self.file.size}[whence]
-        self.position = max(0, start + offset)
-        return self.position
 
     def read(self, size: int = -1) -> bytes:
-        stop = self.file.size if size < 0 else min(self.position + size, self.file.size)
+        stop = self.size if size < 0 else min(self.position + size, self.size)
         with io.BytesIO() as piece:
             if stop > self.position:
                 self.repo._fill(self.file, piece, self.position, stop)
