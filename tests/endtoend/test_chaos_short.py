@@ -1,4 +1,4 @@
-"""A short piece of `make chaos`: damaged caches, kill -9 while they are mended, and a disk that fails."""
+"""A short piece of `make chaos`: damaged caches, kill -9 while they are rebuilt, and a failing disk."""
 
 import errno
 import sys
